@@ -1,0 +1,94 @@
+"""Conditions over events, as values: what ``where`` means before any storage is chosen.
+
+A filter is a tree. ``All(())`` is true of every event, ``Any(())`` of none. A condition on something an event does
+not carry is false, also under a negative operator such as NOT_IN; only ``Not`` turns it into true.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+
+from resolvers.analysis.events import Kind
+
+
+class Op(Enum):
+    """How a condition compares."""
+
+    IN = "in"
+    NOT_IN = "not_in"
+    EXISTS = "exists"
+    MISSING = "missing"
+    GT = "gt"
+    GTE = "gte"
+    LT = "lt"
+    LTE = "lte"
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    of: "tuple[Filter, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Any:
+    of: "tuple[Filter, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    of: "Filter"
+
+
+@dataclass(frozen=True, slots=True)
+class KindIs:
+    kinds: tuple[Kind, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NameIs:
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectIs:
+    subjects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DimensionIs:
+    """``dimension`` is one of ``events.DIMENSIONS``; op IN, NOT_IN, EXISTS or MISSING."""
+
+    dimension: str
+    op: Op
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyIs:
+    """``path`` leads into ``properties``; IN and NOT_IN compare JSON scalars, the orders compare numbers."""
+
+    path: tuple[str, ...]
+    op: Op
+    values: tuple[str | bool | int | Decimal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureIs:
+    """``measure`` is a measure column of Event: amount, cost, duration_ms, score, input_tokens, output_tokens."""
+
+    measure: str
+    op: Op
+    value: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlagIs:
+    """``flag`` is a boolean of Event: success, assisted, recurring."""
+
+    flag: str
+    value: bool
+
+
+Filter = All | Any | Not | KindIs | NameIs | SubjectIs | DimensionIs | PropertyIs | MeasureIs | FlagIs
+
+EVERYTHING = All(())

@@ -1,0 +1,184 @@
+"""Walks every subject of a tenant through a funnel at once, over columns of events."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resolvers.analysis.funnels import Entry
+
+Ints = NDArray[np.int64]
+
+# So late that nothing follows it, yet the distance to it from any time fits.
+_NEVER = np.iinfo(np.int64).max // 2
+_SORTABLE_BITS = 63
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FunnelWalk:
+    """How far each entering subject came, as columns of one length, ordered by subject."""
+
+    depth: Ints
+    """Steps reached: 1 (entered only) to the number of steps."""
+    entry: Ints
+    """Where the entry event lies in the input columns."""
+    seconds: NDArray[np.float64]
+    """From the entry to the last step, to the microsecond; NaN where that was not reached."""
+
+
+def walk(
+    subject: NDArray[np.integer],
+    time_us: Ints,
+    mask: NDArray[np.unsignedinteger],
+    *,
+    steps: int,
+    window_us: int,
+    entry: Entry,
+    entry_end_us: int,
+) -> FunnelWalk:
+    """How far each subject comes through ``steps`` ordered steps.
+
+    The columns hold one event a row, in order of arrival: whose it is (any integer code), when (microseconds
+    since 1970), and which steps it qualifies for (bit 0 is the first step). They begin with the period and
+    should reach to ``window_us`` after its end ``entry_end_us``: an entry is a first-step event before that
+    end, and each later step counts up to and including ``window_us`` after the entry.
+
+    Each step takes the earliest qualifying event at or after the one the step before took, of simultaneous
+    ones the first to arrive; an event serves one step only. Simultaneous events may so serve their steps in
+    any order. FIRST walks from a subject's first entry. ANY walks from every entry and keeps the farthest
+    walk, the earliest of these.
+    """
+    codes = _compact(subject)
+    entering = (mask & 1).astype(np.bool_) & (time_us < entry_end_us)
+    if not entering.any():
+        return FunnelWalk(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    first = np.full(int(codes.max()) + 1, _NEVER)
+    np.minimum.at(first, codes[entering], time_us[entering])
+    kept = _within_reach(codes, time_us, mask, first, window_us if entry is Entry.FIRST else None)
+    kept = kept[_chronological(codes[kept], time_us[kept])]
+    columns = _Columns.of(codes[kept], time_us[kept], mask[kept])
+    starts = np.flatnonzero(entering[kept])
+    if entry is Entry.FIRST:
+        starts = starts[_first_of_each(columns.codes[starts])]
+    depth, seconds = _advance(columns, starts, steps, window_us)
+    best = _farthest(columns.codes[starts], depth)
+    return FunnelWalk(depth[best], kept[starts[best]], seconds[best])
+
+
+def _compact(subject: NDArray[np.integer]) -> Ints:
+    """The subjects under codes from 0 that are not much more than there are events."""
+    if subject.size and (subject.min() < 0 or subject.max() > 4 * subject.size):
+        subject = np.unique(subject, return_inverse=True)[1]
+    return subject.astype(np.int64, copy=False)
+
+
+def _within_reach(
+    codes: Ints, time_us: Ints, mask: NDArray[np.unsignedinteger], first: Ints, window_us: int | None
+) -> Ints:
+    """The events that can matter: none before a subject's first entry nor, given a window, beyond its reach.
+
+    What is dropped here need not be sorted, which costs more than all else.
+    """
+    since = time_us - first[codes]
+    useful = (since >= 0) & (mask != 0)
+    if window_us is not None:
+        useful &= (since <= window_us) & ((mask > 1) | (since == 0))
+    return np.flatnonzero(useful)
+
+
+def _chronological(codes: Ints, time_us: Ints) -> Ints:
+    """The order by code, time and place.
+
+    Sorting plain numbers is many times faster than sorting by keys. So one number holds code, time and place,
+    the time cut to the bits that are left; what that leaves undecided is then sorted by its full time.
+    """
+    count = codes.size
+    since = time_us - time_us.min()
+    place_bits, time_bits = count.bit_length(), int(since.max()).bit_length()
+    cut = max(0, int(codes.max()).bit_length() + time_bits + place_bits - _SORTABLE_BITS)
+    if cut > time_bits:
+        raise ValueError("more events than can be ordered in one walk")
+    coarse = (codes << (time_bits - cut)) | (since >> cut)
+    packed = np.sort((coarse << place_bits) | np.arange(count))
+    order = packed & ((1 << place_bits) - 1)
+    if cut:
+        _settle(order, packed >> place_bits, time_us)
+    return order
+
+
+def _settle(order: Ints, coarse: Ints, time_us: Ints) -> None:
+    """Put in their true order, in place, the runs of equal coarse keys."""
+    equal = coarse[1:] == coarse[:-1]
+    undecided = np.zeros(order.size, np.bool_)
+    undecided[1:] |= equal
+    undecided[:-1] |= equal
+    run = order[undecided]
+    order[undecided] = run[np.lexsort((time_us[run], coarse[undecided]))]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Columns:
+    """Events by subject, time and arrival, closed by a row of nobody's so that every search ends in one."""
+
+    codes: Ints
+    time_us: Ints
+    mask: NDArray[np.unsignedinteger]
+    instant: Ints
+    """For each event, the first one of the same subject and time."""
+    overlapping: bool
+    """Whether any event qualifies for several steps."""
+
+    @classmethod
+    def of(cls, codes: Ints, time_us: Ints, mask: NDArray[np.unsignedinteger]) -> "_Columns":
+        fresh = np.ones(codes.size, np.bool_)
+        fresh[1:] = (codes[1:] != codes[:-1]) | (time_us[1:] != time_us[:-1])
+        instant = np.maximum.accumulate(np.where(fresh, np.arange(codes.size), 0))
+        overlapping = bool((mask & (mask - 1)).any())
+        return cls(np.append(codes, -1), np.append(time_us, 0), mask, instant, overlapping)
+
+
+def _advance(columns: _Columns, starts: Ints, steps: int, window_us: int) -> tuple[Ints, NDArray[np.float64]]:
+    """Depth and seconds to convert of the walks that start at the rows ``starts``."""
+    depth = np.ones(starts.size, np.int64)
+    walking = np.arange(starts.size)
+    trail = [starts]
+    for step in range(1, steps):
+        row = _next(columns, step, trail)
+        on = columns.codes[row] == columns.codes[trail[0]]
+        on &= columns.time_us[row] - columns.time_us[trail[0]] <= window_us
+        walking = walking[on]
+        trail = [taken[on] for taken in trail] + [row[on]]
+        depth[walking] = step + 1
+    seconds = np.full(starts.size, np.nan)
+    seconds[walking] = (columns.time_us[trail[-1]] - columns.time_us[trail[0]]) / 1e6
+    return depth, seconds
+
+
+def _next(columns: _Columns, step: int, trail: list[Ints]) -> Ints:
+    """For each walk, the row that the step takes, if it is still the same subject's."""
+    qualifies = (columns.mask >> step & 1).astype(np.bool_)
+    candidates = np.append(np.flatnonzero(qualifies), columns.mask.size)
+    rank: Ints = (np.cumsum(qualifies) - qualifies)[columns.instant[trail[-1]]]
+    row = candidates[rank]
+    while columns.overlapping:
+        used = np.logical_or.reduce([row == taken for taken in trail])
+        if not used.any():
+            break
+        rank += used
+        row = candidates[rank]
+    return row
+
+
+def _first_of_each(codes: Ints) -> NDArray[np.bool_]:
+    """Where a run of equal codes begins."""
+    begins = np.ones(codes.size, np.bool_)
+    begins[1:] = codes[1:] != codes[:-1]
+    return begins
+
+
+def _farthest(codes: Ints, depth: Ints) -> Ints:
+    """For each code, the first of its walks that came farthest; ``codes`` are in runs."""
+    runs = _first_of_each(codes)
+    farthest = np.maximum.reduceat(depth, np.flatnonzero(runs))
+    best = np.flatnonzero(depth == farthest[np.cumsum(runs) - 1])
+    return best[_first_of_each(codes[best])]

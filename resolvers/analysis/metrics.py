@@ -1,0 +1,184 @@
+"""Metrics: what each aggregates and how its aggregates become an answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+from resolvers.analysis.estimates import Estimate, Money, Unit, estimate, quotient, share, student
+from resolvers.analysis.filters import Filter
+from resolvers.analysis.periods import Granularity, Period
+
+
+class Aggregate(Enum):
+    """What a statistic does over the events it selects."""
+
+    COUNT = "count"
+    SUM = "sum"
+    SUM_OF_SQUARES = "sum_of_squares"
+    DISTINCT = "distinct"
+    QUANTILE = "quantile"
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """One aggregate over the events that pass ``where`` and, if there is a ``field``, carry it.
+
+    ``field`` is a column of Event (``amount``, ``cost``, ``duration_ms``, ``success``, ``subject`` …) or
+    ``order``; None for COUNT of the events themselves. ``amount`` and ``cost`` are there only in the tenant's
+    currency, whatever the aggregate. ``subject`` is there unless empty. ``order`` is the order of an event
+    that carries ``amount``: its ``order_id``, or the event itself where it has none. ``q`` is the quantile,
+    0..1, linear interpolation between closest ranks (Hyndman and Fan's type 7).
+    """
+
+    aggregate: Aggregate
+    where: Filter
+    field: str | None = None
+    q: float | None = None
+
+
+class Form(Enum):
+    """How a metric's statistics become its value."""
+
+    TOTAL = "total"
+    """``numerator`` itself, 0 over nothing; ``denominator``, if there is one, counts the observations."""
+    RATIO = "ratio"
+    """numerator / denominator, a share of 0..1 with a Wilson interval."""
+    MEAN = "mean"
+    """numerator / denominator, the average of so many; an interval if ``squares`` is there."""
+    QUANTILE = "quantile"
+    """``numerator`` itself, with ``denominator`` the number of observations."""
+
+
+class Direction(Enum):
+    """Which way is good."""
+
+    UP = "up"
+    DOWN = "down"
+    NEUTRAL = "neutral"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One declaration of the catalogue."""
+
+    slug: str
+    title: str
+    definition: str
+    """One sentence that says how the number is computed."""
+    unit: Unit
+    direction: Direction
+    form: Form
+    numerator: Statistic
+    denominator: Statistic | None = None
+    squares: Statistic | None = None
+    dimensions: tuple[str, ...] = ()
+    """Dimensions by which it can be broken down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A metric over time, as columns of one length: ``at[i]`` is the start of bucket i."""
+
+    granularity: Granularity
+    timezone: str
+    at: tuple[datetime, ...]
+    value: tuple[float | None, ...]
+    exact: tuple[Decimal | None, ...]
+    n: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DimensionValue:
+    """A dimension and the value it has in a group; None where the events carry none."""
+
+    dimension: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricGroup:
+    """A metric among the events of one combination of dimension values; ``other`` sums up the rest."""
+
+    keys: tuple[DimensionValue, ...]
+    other: bool
+    estimate: Estimate
+    series: Series
+
+
+@dataclass(frozen=True, slots=True)
+class MetricAnswer:
+    """The answer to one metric question."""
+
+    metric: Metric
+    period: Period
+    previous_period: Period | None
+    estimate: Estimate
+    series: Series
+    groups: tuple[MetricGroup, ...]
+    """Largest first; empty unless a breakdown was asked for."""
+    group_count: int
+    """How many groups there are in all, shown or summed up under ``other``."""
+    unconverted: tuple[Money, ...]
+    """Money in other currencies than the tenant's, which the value leaves out; only for metrics of money."""
+
+
+Number = Decimal | int | float
+Statistics = Mapping[str, Number | None]
+"""What the store found, under ``numerator``, ``denominator`` and ``squares``; None and absent are nothing."""
+
+
+def value_of(metric: Metric, statistics: Statistics) -> tuple[Decimal | None, int]:
+    """A metric's value and how many observations stand behind it: what a point of a series needs."""
+    numerator = _decimal(statistics.get("numerator"))
+    denominator = _decimal(statistics.get("denominator"))
+    n = int(denominator or 0)
+    match metric.form:
+        case Form.TOTAL:
+            value = Decimal(0) if numerator is None else numerator
+            return value, int(value) if metric.denominator is None else n
+        case Form.QUANTILE:
+            return numerator, n
+        case Form.RATIO | Form.MEAN:
+            return (quotient(numerator or Decimal(0), denominator) if denominator else None), n
+
+
+def finish(
+    metric: Metric, statistics: Statistics, previous: Statistics | None, currency: str, as_of: datetime
+) -> Estimate:
+    """The estimate of a metric from its statistics, and from those of the previous period where it is
+    compared.
+
+    ``currency`` is the tenant's. A share has a Wilson interval, a mean one of Student's where ``squares`` are
+    given; totals are exact, and quantiles have none.
+    """
+    value, n = value_of(metric, statistics)
+    before = None if previous is None else value_of(metric, previous)[0]
+    numerator = _decimal(statistics.get("numerator"))
+    if metric.form is Form.RATIO:
+        return share(int(numerator or 0), n, as_of=as_of, definition=metric.definition, previous=before)
+    squares = _decimal(statistics.get("squares"))
+    parted = metric.form is Form.MEAN
+    return estimate(
+        value,
+        n=n,
+        as_of=as_of,
+        definition=metric.definition,
+        unit=metric.unit,
+        currency=currency,
+        numerator=numerator if parted else None,
+        denominator=Decimal(n) if parted else None,
+        interval=student(n, numerator, squares)
+        if parted and numerator is not None and squares is not None
+        else None,
+        previous=before,
+    )
+
+
+def _decimal(number: Number | None) -> Decimal | None:
+    """The same number as a Decimal: a float by its shortest notation, None where it is not finite."""
+    if number is None:
+        return None
+    exact = Decimal(repr(number)) if isinstance(number, float) else Decimal(number)
+    return exact if exact.is_finite() else None

@@ -1,0 +1,144 @@
+"""How any analysis is answered: the question made definite, the answer kept for as long as it is true."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import TypeVar
+
+from resolvers.analysis import filters
+from resolvers.analysis.events import DIMENSIONS, Kind
+from resolvers.analysis.filters import Filter
+from resolvers.analysis.periods import (
+    Compare,
+    Granularity,
+    Period,
+    buckets,
+    fitting_granularity,
+    previous,
+    resolve,
+)
+from resolvers.analysis.questions import Question
+from resolvers.context import Context, Principal, Role
+from resolvers.errors import BadInput
+from resolvers.store.versions import WHOLE_LOG, VersionRepository
+
+T = TypeVar("T")
+Kinds = frozenset[int]
+
+ANYTHING: Kinds = frozenset({WHOLE_LOG})
+_MOST_GROUPS = 100
+_MOST_DIMENSIONS = 3
+_ROLLOVER = 60.0
+"""Seconds after which a live answer is looked at again without a commit: its period may have moved on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A question made definite: instants instead of ``last 30d``, a granularity instead of a fitting one."""
+
+    period: Period
+    previous: Period | None
+    timezone: str
+    granularity: Granularity
+    buckets: tuple[datetime, ...]
+    by: tuple[str, ...]
+    where: Filter
+    top: int
+
+
+def resolved(question: Question, principal: Principal, now: datetime, *, compare: Compare | None = None) -> Resolved:
+    """Make a question definite; raises BadInput naming the argument at fault.
+
+    ``compare`` is what the answer is held against where the question does not say.
+    """
+    timezone = question.timezone or principal.timezone
+    period = resolve(question.period, timezone, now)
+    granularity = question.granularity or fitting_granularity(period)
+    unknown = [name for name in question.by if name not in DIMENSIONS]
+    if unknown:
+        raise BadInput(f"There is no dimension {unknown[0]}.", field="by")
+    if len(set(question.by)) < len(question.by):
+        raise BadInput("A dimension is named twice.", field="by")
+    if len(question.by) > _MOST_DIMENSIONS:
+        raise BadInput(f"A breakdown is by at most {_MOST_DIMENSIONS} dimensions.", field="by")
+    if not 1 <= question.top <= _MOST_GROUPS:
+        raise BadInput(f"top is between 1 and {_MOST_GROUPS}.", field="top")
+    # A whole minute, so that the same question asked again within it is the same.
+    minute = now.replace(second=0, microsecond=0)
+    earlier = None
+    compare = question.compare or compare
+    if compare is not None:
+        earlier = previous(period, compare, timezone, minute)
+    return Resolved(
+        period,
+        earlier,
+        timezone,
+        granularity,
+        buckets(period, granularity, timezone),
+        question.by,
+        question.where,
+        question.top,
+    )
+
+
+def kinds_of(root: Filter) -> Kinds | None:
+    """The kinds that events passing a filter can be of; None where it does not say."""
+    match root:
+        case filters.KindIs(kinds):
+            return frozenset(map(int, kinds))
+        case filters.All(of):
+            known = [kinds for kinds in map(kinds_of, of) if kinds is not None]
+            return frozenset.intersection(*known) if known else None
+        case filters.Any(of):
+            each = [kinds_of(part) for part in of]
+            if not each or None in each:
+                return None
+            return frozenset().union(*(kinds for kinds in each if kinds is not None))
+        case _:
+            return None
+
+
+def depends_on(*roots: Filter) -> Kinds:
+    """The kinds whose commits can change an answer about events passing any of the filters."""
+    return kinds_of(filters.Any(roots)) or ANYTHING
+
+
+async def kept(context: Context, subject: object, kinds: Kinds, compute: Callable[[], Awaitable[T]]) -> T:
+    """The answer to ``subject``, computed unless nothing of ``kinds`` was committed since it last was.
+
+    ``subject`` must print everything that the answer depends on apart from the log and the tenant's settings.
+    """
+    principal = context.require(Role.VIEWER)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        versions = await VersionRepository(session).of(principal.tenant_id, sorted(kinds))
+    asked = blake2b(repr(subject).encode(), digest_size=16).hexdigest()
+    settings = f"{principal.currency}|{principal.timezone}"
+    key = f"{principal.tenant_id}|{settings}|{asked}|{','.join(map(str, versions))}"
+    return await context.services.cache.answer(key, compute)
+
+
+async def live(context: Context, kinds: Kinds, ask: Callable[[], Awaitable[T]], every: timedelta) -> AsyncIterator[T]:
+    """The present answer at once, then each that differs from the one before, at most one per ``every``.
+
+    Commits that happen while an answer is computed, sent or held back are covered by the next one.
+    """
+    principal = context.require(Role.VIEWER)
+    watched = frozenset(map(int, Kind)) if kinds == ANYTHING else kinds
+    loop = asyncio.get_running_loop()
+    with context.services.bus.listen(principal.tenant_id) as mailbox:
+        last = await ask()
+        yield last
+        sent = loop.time()
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ROLLOVER):
+                    await mailbox.wait(watched)
+            await asyncio.sleep(max(0.0, sent + every.total_seconds() - loop.time()))
+            present = await ask()
+            if present != last:
+                last = present
+                yield last
+                sent = loop.time()

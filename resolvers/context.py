@@ -1,0 +1,79 @@
+"""What a resolver is given: who asks, and the means to answer."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import IntEnum
+
+from resolvers.errors import Forbidden, Unauthenticated
+from resolvers.live.bus import Bus
+from resolvers.live.cache import Cache
+from resolvers.store.database import Database
+from resolvers.store.terms import TermMemory
+from resolvers.store.writer import Writer
+
+
+class Role(IntEnum):
+    """What a key may do; a viewer reads, an analyst also writes events and keeps definitions, an admin does all.
+
+    ``INGEST`` stands apart: it writes events and reads nothing.
+    """
+
+    INGEST = 1
+    VIEWER = 2
+    ANALYST = 3
+    ADMIN = 4
+
+    def reaches(self, needed: "Role") -> bool:
+        """Whether a key of this role may do what ``needed`` may."""
+        if needed is Role.INGEST:
+            return self is not Role.VIEWER
+        return self >= needed
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated caller: one key of one tenant."""
+
+    tenant_id: int
+    tenant: str
+    """The tenant's slug."""
+    currency: str
+    timezone: str
+    key_id: int
+    role: Role
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a process has one of."""
+
+    database: Database
+    memory: TermMemory
+    writer: Writer
+    bus: Bus
+    cache: Cache
+    heavy: asyncio.Semaphore
+    """Held by whoever reads journeys: it bounds the memory that arrays take."""
+    now: Callable[[], datetime] = utc_now
+
+
+class Context:
+    """One operation's view: the caller, the services and loaders that live as long as the operation."""
+
+    def __init__(self, services: Services, principal: Principal | None) -> None:
+        self.services = services
+        self.principal = principal
+
+    def require(self, role: Role) -> Principal:
+        """The caller, where its role reaches ``role``; raises Unauthenticated or Forbidden otherwise."""
+        if self.principal is None:
+            raise Unauthenticated("An API key is needed: send it as `Authorization: Bearer <key>`.")
+        if not self.principal.role.reaches(role):
+            raise Forbidden(f"This needs the role {role.name}; the key has {self.principal.role.name}.")
+        return self.principal

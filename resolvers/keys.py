@@ -1,0 +1,154 @@
+"""API keys: making, listing, revoking them, and telling who sends one."""
+
+import hmac
+import secrets
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+
+from sqlalchemy import text
+
+from resolvers.context import Principal, Role, utc_now
+from resolvers.errors import BadInput, NotFound, Unauthenticated
+from resolvers.store.database import Database
+from resolvers.store.keys import ApiKeyRow, KeyRepository
+from resolvers.store.writer import CHANNEL
+
+SHORTEST = 16
+"""The fewest characters of a key that is given from outside."""
+_REMEMBERED = 10_000
+_TRUSTED_SECONDS = 10.0
+"""How long a key is taken as live without asking again, should word of its revocation get lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key without its secret; ``prefix`` is what is shown of it."""
+
+    id: int
+    tenant_id: int
+    role: Role
+    label: str
+    prefix: str
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made: ``secret`` is what its holder sends, and is never to be seen again."""
+
+    key: ApiKey
+    secret: str
+
+
+def _key(row: ApiKeyRow) -> ApiKey:
+    assert row.key_id is not None
+    return ApiKey(
+        row.key_id,
+        row.tenant_id,
+        Role(row.role),
+        row.label,
+        row.prefix,
+        row.created_at,
+        row.last_used_at,
+        row.revoked_at,
+    )
+
+
+async def pepper(owner: Database, configured: str | None = None) -> bytes:
+    """The secret under which keys are hashed: as configured, else the installation's own."""
+    if configured is not None:
+        return configured.encode()
+    async with owner.shared() as session:
+        connection = await session.connection()
+        return bytes((await connection.execute(text("SELECT secret FROM installation"))).scalar_one())
+
+
+def digest(secret: str, pepper: bytes) -> bytes:
+    """The keyed hash (BLAKE2b, 32 bytes) under which a key is stored and found."""
+    return blake2b(secret.encode(errors="surrogatepass"), key=blake2b(pepper).digest(), digest_size=32).digest()
+
+
+async def create_key(
+    owner: Database, tenant_id: int, role: Role, label: str, *, pepper: bytes, secret: str | None = None
+) -> NewKey:
+    """Make a key of 192 random bits, or keep the one given; raises BadInput where that is short or taken."""
+    if secret is not None and (len(secret) < SHORTEST or not secret.isascii() or not secret.isprintable()):
+        raise BadInput(f"A key is at least {SHORTEST} printable ASCII characters.", field="secret")
+    chosen = secret or f"mg_{secrets.token_urlsafe(24)}"
+    hashed = digest(chosen, pepper)
+    async with owner.shared() as session:
+        repository = KeyRepository(session)
+        if await repository.find(hashed) is not None:
+            raise BadInput("This key exists already.", field="secret")
+        return NewKey(_key(await repository.add(tenant_id, hashed, chosen[:7], label, int(role))), chosen)
+
+
+async def keys(owner: Database, tenant_id: int) -> list[ApiKey]:
+    """The keys of a tenant, oldest first, revoked ones included."""
+    async with owner.shared() as session:
+        return [_key(row) for row in await KeyRepository(session).all(tenant_id)]
+
+
+async def revoke_key(owner: Database, tenant_id: int, key_id: int) -> ApiKey:
+    """Revoke a key at once, in every process, open sockets included; raises NotFound."""
+    async with owner.shared() as session:
+        row = await KeyRepository(session).revoke(tenant_id, key_id, utc_now())
+        if row is None:
+            raise NotFound(f"The tenant has no key {key_id}.", field="id")
+        connection = await session.connection()
+        await connection.execute(text("SELECT pg_notify(:channel, :word)"), {"channel": CHANNEL, "word": f"k {key_id}"})
+        return _key(row)
+
+
+class Authenticator:
+    """Tells who sends a key, without asking the database each time."""
+
+    def __init__(self, database: Database, pepper: bytes) -> None:
+        self._database = database
+        self._pepper = pepper
+        self._known: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
+        self._used: dict[tuple[int, int], datetime] = {}
+
+    async def authenticate(self, token: str | None) -> Principal | None:
+        """The holder of a live key; None without one. Raises Unauthenticated for any other."""
+        if token is None:
+            return None
+        hashed = digest(token, self._pepper)
+        known = self._known.get(hashed)
+        if known is not None and known[1] > time.monotonic():
+            principal = known[0]
+        else:
+            principal = await self._find(hashed)
+            self._known[hashed] = (principal, time.monotonic() + _TRUSTED_SECONDS)
+            self._known.move_to_end(hashed)
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        self._used[principal.tenant_id, principal.key_id] = utc_now()
+        return principal
+
+    async def _find(self, hashed: bytes) -> Principal:
+        async with self._database.shared() as session:
+            holder = await KeyRepository(session).find(hashed)
+        if holder is None or not hmac.compare_digest(holder.digest, hashed):
+            raise Unauthenticated("The API key is unknown or revoked.")
+        return Principal(
+            holder.tenant_id, holder.slug, holder.currency, holder.timezone, holder.key_id, Role(holder.role)
+        )
+
+    def forget(self, key_id: int) -> None:
+        """Ask the database again for this key: it was revoked."""
+        for hashed, (principal, _) in list(self._known.items()):
+            if principal.key_id == key_id:
+                del self._known[hashed]
+
+    async def note_use(self) -> None:
+        """Write down when each key was last used."""
+        used, self._used = self._used, {}
+        for (tenant_id, key_id), at in used.items():
+            async with self._database.tenant(tenant_id) as session:
+                await KeyRepository(session).used(tenant_id, key_id, at)

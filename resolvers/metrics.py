@@ -1,0 +1,161 @@
+"""Metrics: any of the catalogue over a period, in buckets, broken down, compared."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+
+from resolvers.analysis.estimates import Estimate, Money
+from resolvers.analysis.metrics import (
+    Aggregate,
+    DimensionValue,
+    Metric,
+    MetricAnswer,
+    MetricGroup,
+    Series,
+    Statistic,
+    finish,
+)
+from resolvers.analysis.questions import Question
+from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
+from resolvers.catalogue import METRICS, metric
+from resolvers.context import Context, Role
+from resolvers.errors import BadInput
+from resolvers.store.metrics import MONEY_FIELDS, Keys, MetricRepository, Selection, Statistics, Values
+
+MOST_METRICS = 20
+_PARTS = ("numerator", "denominator", "squares")
+
+
+def catalogue() -> tuple[Metric, ...]:
+    """Every metric there is."""
+    return METRICS
+
+
+def kinds(slugs: Sequence[str]) -> Kinds:
+    """The kinds of events that the metrics depend on."""
+    return depends_on(*(statistic.where for slug in slugs for statistic in _statistics(metric(slug)).values()))
+
+
+async def metrics(context: Context, slugs: Sequence[str], question: Question) -> tuple[MetricAnswer, ...]:
+    """The answers in the order of ``slugs``; raises BadInput for an unknown one, or more than 20."""
+    principal = context.require(Role.VIEWER)
+    if not 1 <= len(slugs) <= MOST_METRICS:
+        raise BadInput(f"Ask for 1 to {MOST_METRICS} metrics at once.", field="slugs")
+    asked = [metric(slug) for slug in slugs]
+    definite = resolved(question, principal, context.services.now())
+    for one in asked:
+        missing = [name for name in definite.by if name not in one.dimensions]
+        if missing:
+            raise BadInput(f"{one.slug} cannot be broken down by {missing[0]}.", field="by")
+    # One scan answers them all, unless each has groups of its own.
+    batches = [[one] for one in asked] if definite.by else [asked]
+    answers: list[MetricAnswer] = []
+    for batch in batches:
+        names = [one.slug for one in batch]
+        answers += await kept(
+            context, ("metrics", names, definite), kinds(names), partial(_answers, context, batch, definite)
+        )
+    return tuple(answers)
+
+
+def _statistics(one: Metric) -> dict[str, Statistic]:
+    parts = {part: getattr(one, part) for part in _PARTS}
+    return {part: statistic for part, statistic in parts.items() if statistic is not None}
+
+
+async def _answers(context: Context, batch: Sequence[Metric], asked: Resolved) -> list[MetricAnswer]:
+    principal = context.require(Role.VIEWER)
+    wanted = list(dict.fromkeys(statistic for one in batch for statistic in _statistics(one).values()))
+    selection = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
+    earlier: Statistics | None = None
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        repository = MetricRepository(session, context.services.memory)
+        as_of = context.services.now()
+        found = await repository.statistics(selection, wanted, buckets=asked.buckets, by=asked.by, top=asked.top)
+        if asked.previous is not None:
+            before = replace(selection, period=asked.previous)
+            earlier = await repository.statistics(before, wanted, by=asked.by, groups=found.groups)
+        unconverted = {one.slug: await repository.unconverted(selection, _money(one)) for one in batch if _money(one)}
+    scan = _Scan(wanted, asked, principal.currency, as_of, found, earlier)
+    return [scan.answer(one, unconverted.get(one.slug, ())) for one in batch]
+
+
+def _money(one: Metric) -> list[Statistic]:
+    """The statistics that leave out money of other currencies."""
+    return [
+        statistic
+        for statistic in _statistics(one).values()
+        if statistic.aggregate is Aggregate.SUM and statistic.field in MONEY_FIELDS
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """What was found for a list of statistics, ready to be told metric by metric."""
+
+    statistics: Sequence[Statistic]
+    asked: Resolved
+    currency: str
+    as_of: datetime
+    found: Statistics
+    earlier: Statistics | None
+
+    def answer(self, one: Metric, unconverted: tuple[Money, ...]) -> MetricAnswer:
+        found, earlier = self.found, self.earlier
+        before = earlier.by_group if earlier else {}
+        rest = len(found.groups)
+        names: list[Keys | None] = [*found.groups, None] if rest in found.by_group else list(found.groups)
+        groups = tuple(
+            MetricGroup(
+                keys=() if keys is None else self._keys(keys),
+                other=keys is None,
+                estimate=self._compared(one, found.by_group.get(place), before.get(place)),
+                series=self._series(one, {b: v for (g, b), v in found.by_group_and_bucket.items() if g == place}),
+            )
+            for place, keys in enumerate(names)
+        )
+        return MetricAnswer(
+            metric=one,
+            period=self.asked.period,
+            previous_period=self.asked.previous,
+            estimate=self._compared(one, found.total, earlier.total if earlier else None),
+            series=self._series(one, found.buckets),
+            groups=groups,
+            group_count=found.group_count,
+            unconverted=unconverted,
+        )
+
+    def _keys(self, keys: Keys) -> tuple[DimensionValue, ...]:
+        return tuple(DimensionValue(name, value) for name, value in zip(self.asked.by, keys, strict=True))
+
+    def _compared(self, one: Metric, values: Values | None, before: Values | None) -> Estimate:
+        previous = None if self.earlier is None else self._parts(one, before)
+        return finish(one, self._parts(one, values), previous=previous, currency=self.currency, as_of=self.as_of)
+
+    def _parts(self, one: Metric, values: Values | None) -> dict[str, Decimal | int | float | None]:
+        """A metric's statistics by part; where no event was found they are those of no events."""
+        held = values or tuple(None if s.aggregate is Aggregate.QUANTILE else 0 for s in self.statistics)
+        by_statistic = dict(zip(self.statistics, held, strict=True))
+        return {part: by_statistic[statistic] for part, statistic in _statistics(one).items()}
+
+    def _series(self, one: Metric, buckets: Mapping[int, Values]) -> Series:
+        points = [
+            finish(
+                one,
+                self._parts(one, buckets.get(place)),
+                previous=None,
+                currency=self.currency,
+                as_of=self.as_of,
+            )
+            for place in range(len(self.asked.buckets))
+        ]
+        return Series(
+            granularity=self.asked.granularity,
+            timezone=self.asked.timezone,
+            at=self.asked.buckets,
+            value=tuple(None if point.value is None else float(point.value) for point in points),
+            exact=tuple(point.value for point in points),
+            n=tuple(point.n for point in points),
+        )

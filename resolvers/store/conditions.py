@@ -1,0 +1,139 @@
+"""Filters as SQL: conditions over the columns of the log, texts already turned into codes."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+import orjson
+from sqlalchemy import ColumnElement, Numeric, Text, and_, bindparam, case, false, func, not_, or_, true
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from resolvers.analysis.filters import (
+    All,
+    Any,
+    DimensionIs,
+    Filter,
+    FlagIs,
+    KindIs,
+    MeasureIs,
+    NameIs,
+    Not,
+    Op,
+    PropertyIs,
+    SubjectIs,
+)
+from resolvers.store.events import EVENT
+from resolvers.store.terms import SUBJECTS, TERMS, TermRepository
+
+_ORDER = {Op.GT: "__gt__", Op.GTE: "__ge__", Op.LT: "__lt__", Op.LTE: "__le__"}
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """The codes of the texts that some filters name; a text without a code is carried by no event."""
+
+    terms: Mapping[str, int]
+    subjects: Mapping[str, int]
+
+    @classmethod
+    async def of(cls, terms: TermRepository, tenant_id: int, *filters: Filter) -> "Codes":
+        """Look up every text the filters name, in at most two queries."""
+        leaves = [leaf for root in filters for leaf in _leaves(root)]
+        texts = {value for leaf in leaves if isinstance(leaf, DimensionIs) for value in leaf.values}
+        texts |= {value for leaf in leaves if isinstance(leaf, NameIs) for value in leaf.names}
+        people = {value for leaf in leaves if isinstance(leaf, SubjectIs) for value in leaf.subjects}
+        return cls(
+            await terms.codes(tenant_id, TERMS, texts) if texts else {},
+            await terms.codes(tenant_id, SUBJECTS, people) if people else {},
+        )
+
+
+def _leaves(root: Filter) -> Iterator[Filter]:
+    match root:
+        case All(of) | Any(of):
+            for part in of:
+                yield from _leaves(part)
+        case Not(of):
+            yield from _leaves(of)
+        case _:
+            yield root
+
+
+def condition(root: Filter, codes: Codes) -> ColumnElement[bool]:
+    """The filter as an SQL condition; unknown (NULL) counts as false."""
+    match root:
+        case All(of):
+            return and_(true(), *(condition(part, codes) for part in of))
+        case Any(of):
+            return or_(false(), *(condition(part, codes) for part in of))
+        case Not(of):
+            return not_(func.coalesce(condition(of, codes), false()))
+        case KindIs(kinds):
+            return EVENT.kind.in_([int(kind) for kind in kinds])
+        case NameIs(names):
+            return _among(EVENT.name, [codes.terms[name] for name in names if name in codes.terms])
+        case SubjectIs(subjects):
+            return _among(EVENT.subject, [codes.subjects[who] for who in subjects if who in codes.subjects])
+        case DimensionIs():
+            return _dimension(root, codes)
+        case PropertyIs():
+            return _property(root)
+        case MeasureIs():
+            return _ordered(EVENT[root.measure], root.op, root.value)
+        case FlagIs(flag, value):
+            return EVENT[flag].is_(value)
+
+
+def _among(column: ColumnElement[int], codes: list[int]) -> ColumnElement[bool]:
+    return column.in_(codes) if codes else false()
+
+
+def _dimension(leaf: DimensionIs, codes: Codes) -> ColumnElement[bool]:
+    column = EVENT[leaf.dimension]
+    wanted = [codes.terms[value] for value in leaf.values if value in codes.terms]
+    match leaf.op:
+        case Op.IN:
+            return _among(column, wanted)
+        case Op.NOT_IN:
+            return and_(column.is_not(None), column.not_in(wanted)) if wanted else column.is_not(None)
+        case Op.EXISTS:
+            return column.is_not(None)
+        case Op.MISSING:
+            return column.is_(None)
+        case _:
+            raise ValueError(f"a dimension has no {leaf.op}")
+
+
+def _ordered(column: ColumnElement[Decimal], op: Op, value: Decimal | None) -> ColumnElement[bool]:
+    if op is Op.EXISTS:
+        return column.is_not(None)
+    if op is Op.MISSING:
+        return column.is_(None)
+    compared: ColumnElement[bool] = getattr(column, _ORDER[op])(value)
+    return compared
+
+
+def _property(leaf: PropertyIs) -> ColumnElement[bool]:
+    path = bindparam(None, list(leaf.path), type_=ARRAY(Text))
+    found = EVENT.properties.op("#>", return_type=JSONB())(path)
+    match leaf.op:
+        case Op.EXISTS:
+            return found.is_not(None)
+        case Op.MISSING:
+            return found.is_(None)
+        case Op.IN | Op.NOT_IN:
+            values = [_jsonb(value) for value in leaf.values]
+            return found.in_(values) if leaf.op is Op.IN else and_(found.is_not(None), found.not_in(values))
+        case _:
+            number = EVENT.properties.op("#>>", return_type=Text())(path).cast(Numeric)
+            is_number = func.jsonb_typeof(found) == "number"
+            (value,) = leaf.values
+            return case((is_number, getattr(number, _ORDER[leaf.op])(value)), else_=false())
+
+
+def _json(value: str | bool | int | Decimal) -> str:
+    return str(value) if isinstance(value, Decimal) else orjson.dumps(value).decode()
+
+
+def _jsonb(value: str | bool | int | Decimal) -> ColumnElement[object]:
+    return bindparam(None, _json(value), type_=Text()).cast(JSONB)

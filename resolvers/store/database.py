@@ -1,0 +1,151 @@
+"""The database as everything above it sees it: units of work bound to one tenant.
+
+Each unit of work is one transaction under a role that row level security applies to, with the tenant set for that
+transaction alone; without the setting the policies yield nothing. Repositories are bound to its session and never
+commit.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from resolvers.errors import GatewayError, Overloaded, TimedOut, Unavailable
+
+APP_ROLE = "gateway_app"
+"""The role units of work run under: no owner, no superuser, subject to every policy."""
+
+_TIMEOUTS = {"statement_timeout": "4s", "lock_timeout": "3s", "idle_in_transaction_session_timeout": "15s"}
+_SETTINGS = {
+    "application_name": "metrics-gateway",
+    "jit": "off",
+    "timezone": "UTC",
+    "synchronous_commit": "on",
+}
+_BUSY = ("QueryCanceledError",)
+_LOCKED = ("LockNotAvailableError", "DeadlockDetectedError", "TooManyConnectionsError")
+_GONE = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
+
+
+def asyncpg_url(url: str) -> URL:
+    """The SQLAlchemy address for any ``postgres…://`` address.
+
+    A socket folder (``?host=/path``) passes through.
+    """
+    return make_url(url).set(drivername="postgresql+asyncpg")
+
+
+async def connect(url: str) -> asyncpg.Connection:
+    """A connection of its own, outside the pool, under the role of the address (migrations, LISTEN)."""
+    parts = asyncpg_url(url)
+    query = {key: value for key, value in parts.query.items() if isinstance(value, str)}
+    return await asyncpg.connect(
+        host=query.get("host") or parts.host,
+        port=parts.port or int(query.get("port", 5432)),
+        user=parts.username or query.get("user"),
+        password=parts.password,
+        database=parts.database,
+        server_settings=_SETTINGS,
+    )
+
+
+def translated(error: BaseException) -> GatewayError | None:
+    """What a failure of the database means to a caller; None for a defect, which is to be masked."""
+    if isinstance(error, PoolTimeout):
+        return Overloaded("All database connections are in use; try again.", retry_after=1)
+    cause = error
+    while isinstance(cause, DBAPIError) and cause.orig is not None:
+        cause = cause.orig
+    chain = [cause, cause.__cause__, cause.__context__]
+    names = {type(link).__name__ for link in chain}
+    if names & set(_BUSY):
+        return TimedOut("The question took longer than 4 s; ask for a shorter period or fewer groups.")
+    if names & set(_LOCKED):
+        return Overloaded("The database is busy with the same data; try again.", retry_after=1)
+    if isinstance(error, InterfaceError) or any(isinstance(link, _GONE) for link in chain):
+        return Unavailable("The database cannot be reached for the moment; try again.", retry_after=1)
+    return None
+
+
+class Database:
+    """A pool of connections to one PostgreSQL, handing out units of work."""
+
+    def __init__(self, engine: AsyncEngine, url: str) -> None:
+        self.engine = engine
+        self.url = url
+
+    @classmethod
+    async def open(cls, url: str, *, pool_size: int = 10, owner: bool = False, patient: bool = False) -> "Database":
+        """Open a pool of at most ``pool_size`` connections.
+
+        ``owner`` keeps the role of the address (tenants and keys are its to make); ``patient`` lifts the statement
+        timeout, for imports and upkeep.
+        """
+        settings = dict(_SETTINGS)
+        if not owner:
+            settings["role"] = APP_ROLE
+        if not patient:
+            settings |= _TIMEOUTS
+        engine = create_async_engine(
+            asyncpg_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=2,
+            pool_pre_ping=True,
+            connect_args={"server_settings": settings, "timeout": 5, "command_timeout": None},
+        )
+        return cls(engine, url)
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+    async def ping(self) -> bool:
+        """Whether the database answers within two seconds."""
+        try:
+            async with asyncio.timeout(2), self.engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except (DBAPIError, PoolTimeout, OSError, TimeoutError, asyncpg.PostgresError):
+            return False
+        return True
+
+    @asynccontextmanager
+    async def tenant(self, tenant_id: int) -> AsyncIterator[AsyncSession]:
+        """A unit of work for one tenant: committed where the block ends, rolled back where it raises.
+
+        Raises Unavailable, Overloaded or TimedOut where the database does not do its part.
+        """
+        async with self.shared() as session:
+            await enter(session, tenant_id)
+            yield session
+
+    @asynccontextmanager
+    async def shared(self) -> AsyncIterator[AsyncSession]:
+        """A unit of work that has not entered a tenant: under the application's role it sees no tenant's rows."""
+        try:
+            async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except Exception as error:
+            meaning = translated(error)
+            if meaning is None:
+                raise
+            raise meaning from error
+
+
+async def enter(session: AsyncSession, tenant_id: int) -> None:
+    """Bind the transaction to a tenant, as the policies demand."""
+    connection = await session.connection()
+    await connection.execute(text("SELECT set_config('gateway.tenant', :tenant, true)"), {"tenant": str(tenant_id)})
+
+
+async def driver(session: AsyncSession) -> Any:
+    """The asyncpg connection beneath a session, inside its transaction: for bulk statements and COPY."""
+    connection = await session.connection()
+    return (await connection.get_raw_connection()).driver_connection

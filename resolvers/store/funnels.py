@@ -1,0 +1,65 @@
+"""Funnel definitions that a tenant keeps."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, DateTime, Identity, Integer, func
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlmodel import Field, SQLModel, col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+
+class FunnelRow(SQLModel, table=True):
+    __tablename__ = "funnel"
+
+    tenant_id: int = Field(primary_key=True)
+    funnel_id: int | None = Field(default=None, sa_column=Column(Integer, Identity(), primary_key=True))
+    name: str
+    definition: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    created_at: datetime = Field(
+        default=None, sa_column=Column(DateTime(timezone=True), server_default=func.now(), nullable=False)
+    )
+    updated_at: datetime = Field(
+        default=None, sa_column=Column(DateTime(timezone=True), server_default=func.now(), nullable=False)
+    )
+
+
+class FunnelRepository:
+    """Keeps the funnels of one tenant."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def save(self, tenant_id: int, name: str, definition: dict[str, Any]) -> FunnelRow:
+        """Keep a definition under a name, replacing what the name stood for."""
+        values = {"tenant_id": tenant_id, "name": name, "definition": definition}
+        statement = (
+            insert(FunnelRow)
+            .values(**values)
+            .on_conflict_do_update(
+                index_elements=["tenant_id", "name"],
+                set_={"definition": definition, "updated_at": func.now()},
+            )
+            .returning(FunnelRow)
+        )
+        return (await self.session.scalars(statement)).one()
+
+    async def count(self, tenant_id: int) -> int:
+        query = select(func.count()).where(FunnelRow.tenant_id == tenant_id)
+        return (await self.session.exec(query)).one()
+
+    async def get(self, tenant_id: int, funnel_id: int) -> FunnelRow | None:
+        return await self.session.get(FunnelRow, (tenant_id, funnel_id))
+
+    async def remove(self, tenant_id: int, funnel_id: int) -> FunnelRow | None:
+        row = await self.get(tenant_id, funnel_id)
+        if row is not None:
+            await self.session.delete(row)
+        return row
+
+    async def page(self, tenant_id: int, *, after: int | None, limit: int) -> list[FunnelRow]:
+        """By id, from the one after ``after`` on."""
+        query = select(FunnelRow).where(FunnelRow.tenant_id == tenant_id)
+        if after is not None:
+            query = query.where(col(FunnelRow.funnel_id) > after)
+        return list(await self.session.exec(query.order_by(col(FunnelRow.funnel_id)).limit(limit)))

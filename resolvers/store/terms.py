@@ -1,0 +1,122 @@
+"""The dictionary of a tenant: texts that repeat (names, dimension values, subjects) as dense numbers.
+
+Codes are given out by the one writer that holds the tenant's log, start at 1 and never change, so a code that was
+once read from a committed transaction may be remembered for good.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Column, Integer, SmallInteger, Text
+from sqlmodel import Field, SQLModel, col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+TERMS = 0
+"""Event names, dimension values and cost sources."""
+SUBJECTS = 1
+
+_REMEMBERED = 500_000
+
+
+class TermRow(SQLModel, table=True):
+    __tablename__ = "term"
+
+    tenant_id: int = Field(primary_key=True)
+    space: int = Field(sa_column=Column(SmallInteger, primary_key=True))
+    code: int = Field(sa_column=Column(Integer, primary_key=True))
+    value: str = Field(sa_column=Column(Text(collation="C"), nullable=False))
+
+
+class TermMemory:
+    """What a process remembers of the dictionaries, both ways, for as many texts as it can hold."""
+
+    def __init__(self) -> None:
+        self.codes: dict[tuple[int, int], dict[str, int]] = {}
+        self.values: dict[tuple[int, int], dict[int, str]] = {}
+        self._held = 0
+
+    def keep(self, tenant_id: int, space: int, codes: Mapping[str, int]) -> None:
+        """Remember committed codes; everything is forgotten when there are too many."""
+        self._held += len(codes)
+        if self._held > _REMEMBERED:
+            self.codes.clear()
+            self.values.clear()
+            self._held = len(codes)
+        self.codes.setdefault((tenant_id, space), {}).update(codes)
+        values = self.values.setdefault((tenant_id, space), {})
+        values.update((code, value) for value, code in codes.items())
+
+
+class TermRepository:
+    """Translates between texts and codes for reading."""
+
+    def __init__(self, session: AsyncSession, memory: TermMemory) -> None:
+        self.session = session
+        self.memory = memory
+
+    async def codes(self, tenant_id: int, space: int, values: Collection[str]) -> dict[str, int]:
+        """The codes of those texts that the tenant's log has ever held."""
+        known = self.memory.codes.get((tenant_id, space), {})
+        found = {value: known[value] for value in values if value in known}
+        missing = [value for value in values if value not in found]
+        if missing:
+            query = select(TermRow.value, TermRow.code).where(
+                TermRow.tenant_id == tenant_id, TermRow.space == space, col(TermRow.value).in_(missing)
+            )
+            fresh = dict((await self.session.exec(query)).all())
+            self.memory.keep(tenant_id, space, fresh)
+            found |= fresh
+        return found
+
+    async def values(self, tenant_id: int, space: int, codes: Iterable[int | None]) -> dict[int, str]:
+        """The texts of codes."""
+        wanted = {code for code in codes if code is not None}
+        known = self.memory.values.get((tenant_id, space), {})
+        found = {code: known[code] for code in wanted if code in known}
+        missing = wanted - found.keys()
+        if missing:
+            query = select(TermRow.code, TermRow.value).where(
+                TermRow.tenant_id == tenant_id, TermRow.space == space, col(TermRow.code).in_(missing)
+            )
+            fresh = dict((await self.session.exec(query)).all())
+            self.memory.keep(tenant_id, space, {value: code for code, value in fresh.items()})
+            found |= fresh
+        return found
+
+
+async def intern(
+    connection: Any, memory: TermMemory, tenant_id: int, space: int, values: Collection[str]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """The codes of ``values``, made where they are missing; to be called while holding the tenant's log.
+
+    ``connection`` is an asyncpg connection. Returns all codes and those read or made now, which the caller may have
+    remembered once its transaction has committed.
+    """
+    known = memory.codes.get((tenant_id, space), {})
+    codes = {value: known[value] for value in values if value in known}
+    if len(codes) == len(values):
+        return codes, {}
+    missing = [value for value in values if value not in codes]
+    rows = await connection.fetch(
+        "SELECT value, code FROM term WHERE tenant_id = $1 AND space = $2 AND value = ANY($3::text[])",
+        tenant_id,
+        space,
+        missing,
+    )
+    fresh: dict[str, int] = {row[0]: row[1] for row in rows}
+    new = [value for value in missing if value not in fresh]
+    if new:
+        last = await connection.fetchval(
+            "SELECT coalesce(max(code), 0) FROM term WHERE tenant_id = $1 AND space = $2", tenant_id, space
+        )
+        made = {value: last + place for place, value in enumerate(new, 1)}
+        await connection.execute(
+            "INSERT INTO term (tenant_id, space, code, value)"
+            " SELECT $1, $2, c, v FROM unnest($3::integer[], $4::text[]) AS new(c, v)",
+            tenant_id,
+            space,
+            list(made.values()),
+            list(made),
+        )
+        fresh |= made
+    return codes | fresh, fresh

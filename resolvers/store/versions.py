@@ -1,0 +1,37 @@
+"""Data versions: how far a tenant's log had got when it last held something new of a kind.
+
+A version is a position in the tenant's log. Kind 0 stands for the whole log: its row is locked by whoever appends, so
+that positions follow the order of commits without gaps and a reader that has seen position p has seen all before it.
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import BigInteger, Column, SmallInteger
+from sqlmodel import Field, SQLModel, col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+WHOLE_LOG = 0
+
+
+class DataVersionRow(SQLModel, table=True):
+    __tablename__ = "data_version"
+
+    tenant_id: int = Field(primary_key=True)
+    kind: int = Field(sa_column=Column(SmallInteger, primary_key=True))
+    version: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class VersionRepository:
+    """Reads the versions of a tenant."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def of(self, tenant_id: int, kinds: Iterable[int]) -> tuple[int, ...]:
+        """The version of each kind in the order given; 0 where there never was an event of it."""
+        wanted = tuple(kinds)
+        query = select(DataVersionRow.kind, DataVersionRow.version).where(
+            DataVersionRow.tenant_id == tenant_id, col(DataVersionRow.kind).in_(wanted)
+        )
+        found = dict((await self.session.exec(query)).all())
+        return tuple(found.get(kind, 0) for kind in wanted)
