@@ -139,5 +139,5 @@ _BY_SLUG: Mapping[str, Metric] = {entry.slug: entry for entry in METRICS}
 def metric(slug: str) -> Metric:
     """The metric of that slug; BadInput on ``slug``, naming those there are, where there is none."""
     if slug not in _BY_SLUG:
-        raise BadInput(f"no such metric; there are {', '.join(_BY_SLUG)}", field="slug")
+        raise BadInput(f"There is no such metric; there are {', '.join(_BY_SLUG)}.", field="slug")
     return _BY_SLUG[slug]

@@ -61,6 +61,8 @@ class Services:
     heavy: asyncio.Semaphore
     """Held by whoever reads journeys: it bounds the memory that arrays take."""
     now: Callable[[], datetime] = utc_now
+    counted: Callable[[str, str, int], None] = lambda kind, outcome, count: None
+    """Told how many events of a kind had which outcome, for telemetry."""
 
 
 class Context:

@@ -1,6 +1,7 @@
 """Events: taking them in, reading them back, watching them come."""
 
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from resolvers.store.conditions import Codes, condition
 from resolvers.store.events import EVENT, EventRepository
 from resolvers.store.prices import PriceRepository
 from resolvers.store.versions import WHOLE_LOG, VersionRepository
+from resolvers.store.writer import First
 
 LARGEST_BATCH = 10_000
 LARGEST_PAGE = 500
@@ -69,6 +71,7 @@ async def ingest(context: Context, items: Sequence[Mapping[str, Any]], *, limit:
         for (index, event), first in zip(sound, firsts, strict=True)
         if first is not None and not first.same
     )
+    _count(context, items, sound, firsts)
     ids: list[str | None] = [None] * len(items)
     for index, event in sound:
         ids[index] = event.id
@@ -79,6 +82,22 @@ async def ingest(context: Context, items: Sequence[Mapping[str, Any]], *, limit:
         rejected=rejected,
         ids=tuple(ids),
     )
+
+
+def _count(
+    context: Context,
+    items: Sequence[Mapping[str, Any]],
+    sound: list[tuple[int, Event]],
+    firsts: list[First | None],
+) -> None:
+    outcomes = Counter(
+        (event.kind.name, "accepted" if first is None else "duplicate" if first.same else "conflict")
+        for (_, event), first in zip(sound, firsts, strict=True)
+    )
+    if len(sound) < len(items):
+        outcomes["UNKNOWN", "rejected"] = len(items) - len(sound)
+    for (kind, outcome), count in outcomes.items():
+        context.services.counted(kind, outcome, count)
 
 
 async def _completed(context: Context, events: list[Event]) -> list[Event]:

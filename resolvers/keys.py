@@ -140,10 +140,10 @@ class Authenticator:
             holder.tenant_id, holder.slug, holder.currency, holder.timezone, holder.key_id, Role(holder.role)
         )
 
-    def forget(self, key_id: int) -> None:
-        """Ask the database again for this key: it was revoked."""
+    def forget(self, key_id: int | None = None) -> None:
+        """Ask the database again for this key, or for every key: it was revoked, or may have been."""
         for hashed, (principal, _) in list(self._known.items()):
-            if principal.key_id == key_id:
+            if key_id in (None, principal.key_id):
                 del self._known[hashed]
 
     async def note_use(self) -> None:

@@ -20,7 +20,7 @@ def zone(name: str) -> ZoneInfo:
     """The IANA time zone of that exact name; BadInput on ``timezone`` where there is none."""
     # Looked up in a list of names, so that no text a caller chose ever becomes part of a path.
     if name not in _zone_names():
-        raise BadInput("unknown time zone; give an IANA name such as UTC or Europe/Berlin", field="timezone")
+        raise BadInput("Unknown time zone; give an IANA name such as UTC or Europe/Berlin.", field="timezone")
     return ZoneInfo(name)
 
 
@@ -57,8 +57,6 @@ def change_of_offset(low: datetime, high: datetime, local: ZoneInfo) -> datetime
 
 
 def midnight(day: date, local: ZoneInfo) -> datetime:
-    """The instant at which a local day begins: the first 00:00, or the end of the gap that swallowed it."""
-    wall = datetime.combine(day, time.min)
-    early, late = (wall.replace(tzinfo=local, fold=fold).astimezone(UTC) for fold in (0, 1))
-    # Only inside a gap does fold=1 (the offset after it) give the earlier of the two (PEP 495).
-    return change_of_offset(late, early, local) if late < early else early
+    """The instant at which a local day begins: its first 00:00 or, where clocks skip that, the end of the gap."""
+    # Of a gap that begins at midnight this is the end; since 2000 none has begun before midnight and passed it.
+    return datetime.combine(day, time.min, local).astimezone(UTC)

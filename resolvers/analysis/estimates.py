@@ -104,7 +104,7 @@ def change(value: Decimal | None, previous: Decimal | None) -> Decimal | None:
     """(value - previous) / |previous|; None where either is missing or ``previous`` is 0."""
     if value is None or previous is None:
         return None
-    return quotient(CONTEXT.subtract(value, previous), abs(previous))
+    return quotient(CONTEXT.subtract(value, previous), previous.copy_abs())
 
 
 def wilson(successes: int, n: int) -> Interval:

@@ -16,9 +16,7 @@ from resolvers.analysis.periods import Period
 
 _STEP_RATE = "Subjects that reached this step, divided by those that reached the step before."
 _OVERALL_RATE = "Subjects that reached this step, divided by those that reached the first step."
-_DROP_OFF = (
-    "Subjects that did not come from the step before to this one, divided by those that reached the former."
-)
+_DROP_OFF = "Subjects that did not come from the step before to this one, divided by those that reached the former."
 _CONVERSION = "Subjects that reached the last step, divided by those that reached the first."
 
 _MINUTE, _HOUR, _DAY = 60.0, 3_600.0, 86_400.0
@@ -112,9 +110,7 @@ def _step(index: int, name: str, counts: _Counts) -> StepAnswer:
         dropped=counts.now[index - 1] - counts.now[index],
         step_rate=counts.share(lambda reached: (reached[index], reached[index - 1]), _STEP_RATE),
         overall_rate=counts.share(lambda reached: (reached[index], reached[0]), _OVERALL_RATE),
-        drop_off=counts.share(
-            lambda reached: (reached[index - 1] - reached[index], reached[index - 1]), _DROP_OFF
-        ),
+        drop_off=counts.share(lambda reached: (reached[index - 1] - reached[index], reached[index - 1]), _DROP_OFF),
     )
 
 
@@ -180,14 +176,13 @@ def _grouped(walk: FunnelWalk, by: Sequence[Breakdown], top: int) -> _Groups:
     candidates = np.flatnonzero(size >= np.partition(size, -shown)[-shown])
     keys = {
         int(code): tuple(
-            DimensionValue(column.dimension, column.values[column.codes[walk.entry[example[code]]]])
-            for column in by
+            DimensionValue(column.dimension, column.values[column.codes[walk.entry[example[code]]]]) for column in by
         )
         for code in candidates
     }
-    ranked = sorted(
-        keys, key=lambda code: (-size[code], [(key.value is None, key.value) for key in keys[code]])
-    )[:shown]
+    ranked = sorted(keys, key=lambda code: (-size[code], [(key.value is None, key.value) for key in keys[code]]))[
+        :shown
+    ]
     slots = np.full(size.size, shown)
     slots[ranked] = np.arange(shown)
     return _Groups(tuple(keys[code] for code in ranked), slots[group], size.size)

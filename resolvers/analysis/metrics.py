@@ -25,11 +25,11 @@ class Aggregate(Enum):
 class Statistic:
     """One aggregate over the events that pass ``where`` and, if there is a ``field``, carry it.
 
-    ``field`` is a column of Event (``amount``, ``cost``, ``duration_ms``, ``success``, ``subject`` …) or
-    ``order``; None for COUNT of the events themselves. ``amount`` and ``cost`` are there only in the tenant's
-    currency, whatever the aggregate. ``subject`` is there unless empty. ``order`` is the order of an event
-    that carries ``amount``: its ``order_id``, or the event itself where it has none. ``q`` is the quantile,
-    0..1, linear interpolation between closest ranks (Hyndman and Fan's type 7).
+    ``field`` is a column of Event (``amount``, ``cost``, ``duration_ms``, ``success``, ``subject`` …), ``order`` or
+    ``customer``; None for COUNT of the events themselves. ``amount`` and ``cost`` are there only in the tenant's
+    currency, whatever the aggregate. ``subject`` is there unless empty. ``order`` is the order of an event that
+    carries ``amount``: its ``order_id``, or the event itself where it has none; ``customer`` is the subject of such
+    an event. ``q`` is the quantile, 0..1, linear interpolation between closest ranks (Hyndman and Fan's type 7).
     """
 
     aggregate: Aggregate
@@ -169,9 +169,7 @@ def finish(
         currency=currency,
         numerator=numerator if parted else None,
         denominator=Decimal(n) if parted else None,
-        interval=student(n, numerator, squares)
-        if parted and numerator is not None and squares is not None
-        else None,
+        interval=student(n, numerator, squares) if parted and numerator is not None and squares is not None else None,
         previous=before,
     )
 

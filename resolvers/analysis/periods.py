@@ -91,9 +91,7 @@ class Duration:
     def elapsed(self, field: str) -> timedelta:
         """Its length, a day being 24 hours; BadInput on ``field`` for months and years, which vary."""
         if self.unit in {DurationUnit.MONTH, DurationUnit.YEAR}:
-            raise BadInput(
-                "months and years vary in length here; give days or weeks, such as 30d", field=field
-            )
+            raise BadInput("Months and years vary in length; give days or weeks, such as 30d.", field=field)
         return self.count * _NOMINAL[self.unit]
 
 
@@ -101,12 +99,10 @@ def parse_duration(text: str, *, field: str = "period.last") -> Duration:
     """Read ``90s``, ``30m``, ``24h``, ``30d``, ``12w``, ``6mo``, ``1y``; BadInput on ``field`` otherwise."""
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise BadInput(
-            "a duration is a whole number and a unit: 90s, 30m, 24h, 30d, 12w, 6mo or 1y", field=field
-        )
+        raise BadInput("A duration is a whole number and a unit: 90s, 30m, 24h, 30d, 12w, 6mo or 1y.", field=field)
     duration = Duration(int(match[1]), DurationUnit(match[2]))
     if duration.count > _MAX_YEARS * 366 * _DAY // _NOMINAL[duration.unit]:
-        raise BadInput(f"a duration is at most {_MAX_YEARS} years", field=field)
+        raise BadInput(f"A duration is at most {_MAX_YEARS} years.", field=field)
     return duration
 
 
@@ -129,10 +125,10 @@ def resolve(request: PeriodRequest, timezone: str, now: datetime) -> Period:
     local = zone(timezone)
     if request.last is not None:
         if request.start is not None or request.end is not None:
-            _refuse("give either last, or a start and an end, not both")
+            _refuse("Give either last, or a start and an end, not both.")
         period = _last(parse_duration(request.last), local, now)
     elif request.start is None or request.end is None:
-        _refuse("give either last, or a start and an end")
+        _refuse("Give either last, or a start and an end.")
     else:
         period = _between(request.start, request.end)
     _check_bounds(period, local)
@@ -145,21 +141,21 @@ def _refuse(message: str) -> NoReturn:
 
 def _between(start: datetime, end: datetime) -> Period:
     if start.tzinfo is None or end.tzinfo is None:
-        _refuse("start and end need a time zone, such as 2026-03-01T00:00:00Z")
+        _refuse("Start and end need a time zone, such as 2026-03-01T00:00:00Z.")
     if end <= start:
-        _refuse("the period ends before it starts, or is empty: its end is not part of it and must be later")
+        _refuse("The period ends before it starts or is empty; its end is not part of it and must be later.")
     # Astronomical years would overflow on their way to another zone; the exact check needs that zone.
     if start.year < _FIRST_YEAR - 1 or end.year > _LAST_YEAR + 1:
-        _refuse(f"a period lies in the years {_FIRST_YEAR} to {_LAST_YEAR}")
+        _refuse(f"A period lies in the years {_FIRST_YEAR} to {_LAST_YEAR}.")
     return Period(start.astimezone(UTC), end.astimezone(UTC))
 
 
 def _check_bounds(period: Period, local: ZoneInfo) -> None:
     start, last = period.start.astimezone(local), (period.end - _MICROSECOND).astimezone(local)
     if start.year < _FIRST_YEAR or last.year > _LAST_YEAR:
-        _refuse(f"a period lies in the years {_FIRST_YEAR} to {_LAST_YEAR}")
+        _refuse(f"A period lies in the years {_FIRST_YEAR} to {_LAST_YEAR}.")
     if start.date() < months_later(period.end.astimezone(local).date(), -12 * _MAX_YEARS):
-        _refuse(f"a period is at most {_MAX_YEARS} years long")
+        _refuse(f"A period is at most {_MAX_YEARS} years long.")
 
 
 def _last(duration: Duration, local: ZoneInfo, now: datetime) -> Period:
@@ -205,7 +201,7 @@ def buckets(period: Period, granularity: Granularity, timezone: str) -> tuple[da
         if boundary >= period.end:
             break
         if len(starts) == MAX_BUCKETS:
-            message = f"a {granularity.value} cuts this period into more than {MAX_BUCKETS} buckets"
+            message = f"There are more than {MAX_BUCKETS} buckets of a {granularity.value}; ask for wider ones."
             raise BadInput(message, field="granularity")
         starts.append(boundary)
     return tuple(starts)

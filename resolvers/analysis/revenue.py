@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from resolvers.analysis.estimates import Estimate, Money, Unit, change, estimate
+from resolvers.analysis.estimates import CONTEXT, Estimate, Money, Unit, change, estimate
 from resolvers.analysis.periods import Granularity, Period
 
 
@@ -50,6 +50,6 @@ def growth(total: Decimal, previous: Decimal, orders: int, as_of: datetime) -> E
         as_of=as_of,
         definition="Revenue minus revenue of the previous period, divided by the latter's size.",
         unit=Unit.RATIO,
-        numerator=total - previous,
-        denominator=abs(previous),
+        numerator=CONTEXT.subtract(total, previous),
+        denominator=previous.copy_abs(),
     )

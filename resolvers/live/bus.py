@@ -50,16 +50,20 @@ class Mailbox:
 class Bus:
     """Passes commits on to those who wait for them.
 
-    ``connect`` opens a connection for LISTEN. ``revoked`` is called with a key's id when the key is revoked anywhere.
+    ``connect`` opens a connection for LISTEN. ``revoked`` is called with a key's id when the key is revoked anywhere,
+    ``resumed`` whenever the bus hears again after a gap in which it may have missed one.
     """
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[asyncpg.Connection]],
+        *,
         revoked: Callable[[int], None] = lambda _: None,
+        resumed: Callable[[], None] = lambda: None,
     ) -> None:
         self._connect = connect
         self._revoked = revoked
+        self._resumed = resumed
         self._listeners: dict[int, set[Mailbox]] = {}
         self._task: asyncio.Task[None] | None = None
         self._lost = asyncio.Event()
@@ -118,6 +122,7 @@ class Bus:
             await connection.add_listener(CHANNEL, self._heard)
             self.ready.set()
             self._anything_may_have_changed()
+            self._resumed()
             while not self._lost.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_PROBE):

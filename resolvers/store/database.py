@@ -6,16 +6,17 @@ commit.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from sqlalchemy import text
+from sqlalchemy import Executable, Row, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.errors import GatewayError, Overloaded, TimedOut, Unavailable
@@ -23,7 +24,6 @@ from resolvers.errors import GatewayError, Overloaded, TimedOut, Unavailable
 APP_ROLE = "gateway_app"
 """The role units of work run under: no owner, no superuser, subject to every policy."""
 
-_TIMEOUTS = {"statement_timeout": "4s", "lock_timeout": "3s", "idle_in_transaction_session_timeout": "15s"}
 _SETTINGS = {
     "application_name": "metrics-gateway",
     "jit": "off",
@@ -67,7 +67,7 @@ def translated(error: BaseException) -> GatewayError | None:
     chain = [cause, cause.__cause__, cause.__context__]
     names = {type(link).__name__ for link in chain}
     if names & set(_BUSY):
-        return TimedOut("The question took longer than 4 s; ask for a shorter period or fewer groups.")
+        return TimedOut("The question took too long; ask for a shorter period, fewer groups or less detail.")
     if names & set(_LOCKED):
         return Overloaded("The database is busy with the same data; try again.", retry_after=1)
     if isinstance(error, InterfaceError) or any(isinstance(link, _GONE) for link in chain):
@@ -83,22 +83,35 @@ class Database:
         self.url = url
 
     @classmethod
-    async def open(cls, url: str, *, pool_size: int = 10, owner: bool = False, patient: bool = False) -> "Database":
+    async def open(
+        cls,
+        url: str,
+        *,
+        pool_size: int = 10,
+        owner: bool = False,
+        statement_seconds: float = 4,
+        lock_seconds: float = 3,
+        wait_seconds: float = 2,
+    ) -> "Database":
         """Open a pool of at most ``pool_size`` connections.
 
-        ``owner`` keeps the role of the address (tenants and keys are its to make); ``patient`` lifts the statement
-        timeout, for imports and upkeep.
+        ``owner`` keeps the role of the address (tenants and keys are its to make). A statement may take
+        ``statement_seconds``, a lock ``lock_seconds`` to be had, a connection ``wait_seconds``; 0 is without end for
+        the first two.
         """
         settings = dict(_SETTINGS)
         if not owner:
             settings["role"] = APP_ROLE
-        if not patient:
-            settings |= _TIMEOUTS
+        settings |= {
+            "statement_timeout": str(round(statement_seconds * 1000)),
+            "lock_timeout": str(round(lock_seconds * 1000)),
+            "idle_in_transaction_session_timeout": "15000",
+        }
         engine = create_async_engine(
             asyncpg_url(url),
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=2,
+            pool_timeout=wait_seconds,
             pool_pre_ping=True,
             connect_args={"server_settings": settings, "timeout": 5, "command_timeout": None},
         )
@@ -106,6 +119,11 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+    def in_use(self) -> int:
+        """How many connections are lent out."""
+        pool = self.engine.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
     async def ping(self) -> bool:
         """Whether the database answers within two seconds."""
@@ -143,6 +161,12 @@ async def enter(session: AsyncSession, tenant_id: int) -> None:
     """Bind the transaction to a tenant, as the policies demand."""
     connection = await session.connection()
     await connection.execute(text("SELECT set_config('gateway.tenant', :tenant, true)"), {"tenant": str(tenant_id)})
+
+
+async def rows(session: AsyncSession, query: Executable) -> Sequence[Row[*tuple[Any, ...]]]:
+    """The rows of a query over columns, past the object mapper."""
+    connection = await session.connection()
+    return (await connection.execute(query)).all()
 
 
 async def driver(session: AsyncSession) -> Any:

@@ -32,6 +32,7 @@ from sqlmodel import Field, SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.events import DIMENSIONS, Event, Kind, StoredEvent
+from resolvers.store.database import rows
 from resolvers.store.terms import SUBJECTS, TERMS, TermMemory, TermRepository
 
 
@@ -155,7 +156,7 @@ class EventRepository:
         keys = select(_KEYS.position, _KEYS.occurred_at).where(
             _KEYS.tenant_id == tenant_id, _KEYS.key.in_([event_key(event_id) for event_id in ids])
         )
-        places = [tuple(row) for row in (await self.session.execute(keys)).all()]
+        places = [tuple(row) for row in await rows(self.session, keys)]
         if not places:
             return {}
         query = select(*EVENT).where(
@@ -166,11 +167,11 @@ class EventRepository:
         return {stored.event.id: stored for stored in await self._events(tenant_id, query)}
 
     async def _events(self, tenant_id: int, query: Any) -> list[StoredEvent]:
-        rows = (await self.session.execute(query)).all()
-        codes = [code for row in rows for code in (row.name, row.cost_source, *_dimension_codes(row))]
+        found = await rows(self.session, query)
+        codes = [code for row in found for code in (row.name, row.cost_source, *_dimension_codes(row))]
         terms = await self.terms.values(tenant_id, TERMS, codes)
-        subjects = await self.terms.values(tenant_id, SUBJECTS, [row.subject for row in rows])
-        return [_event(row, terms, subjects) for row in rows]
+        subjects = await self.terms.values(tenant_id, SUBJECTS, [row.subject for row in found])
+        return [_event(row, terms, subjects) for row in found]
 
 
 def _dimension_codes(row: Row[Any]) -> list[int | None]:

@@ -8,6 +8,8 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from resolvers.store.database import rows
+
 
 class FunnelRow(SQLModel, table=True):
     __tablename__ = "funnel"
@@ -40,9 +42,10 @@ class FunnelRepository:
                 index_elements=["tenant_id", "name"],
                 set_={"definition": definition, "updated_at": func.now()},
             )
-            .returning(FunnelRow)
+            .returning(col(FunnelRow.funnel_id))
         )
-        return (await self.session.scalars(statement)).one()
+        ((funnel_id,),) = await rows(self.session, statement)
+        return await self.session.get_one(FunnelRow, (tenant_id, funnel_id), populate_existing=True)
 
     async def count(self, tenant_id: int) -> int:
         query = select(func.count()).where(FunnelRow.tenant_id == tenant_id)

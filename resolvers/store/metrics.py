@@ -28,6 +28,7 @@ from resolvers.analysis.filters import Filter
 from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.periods import Period
 from resolvers.store.conditions import Codes, condition
+from resolvers.store.database import rows as fetched
 from resolvers.store.events import EVENT
 from resolvers.store.terms import TERMS, TermMemory, TermRepository
 
@@ -98,7 +99,7 @@ class MetricRepository:
             .where(*rows)
             .group_by(text(f"GROUPING SETS ({', '.join(sets)})"))
         )
-        found = (await self.session.execute(query)).all()
+        found = await fetched(self.session, query)
         return _sorted_out(found, [keys for _, keys in shown], count)
 
     async def _groups(
@@ -126,7 +127,7 @@ class MetricRepository:
             .order_by(rank.desc().nulls_last(), *columns)
             .limit(top)
         )
-        found = (await self.session.execute(query)).all()
+        found = await fetched(self.session, query)
         texts_of = await self.terms.values(tenant_id, TERMS, [code for row in found for code in row[:-1]])
         shown = [
             (
@@ -149,7 +150,7 @@ class MetricRepository:
             .group_by(EVENT.currency)
             .order_by(EVENT.currency)
         )
-        found = (await self.session.execute(query)).all()
+        found = await fetched(self.session, query)
         return tuple(Money(amount, currency) for currency, amount in found if amount)
 
 

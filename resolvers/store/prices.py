@@ -7,6 +7,8 @@ from sqlalchemy import Column, DateTime, Numeric, delete
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from resolvers.store.database import rows
+
 
 class ModelPriceRow(SQLModel, table=True):
     __tablename__ = "model_price"
@@ -37,7 +39,8 @@ class PriceRepository:
 
     async def remove(self, tenant_id: int, provider: str, model: str, valid_from: datetime) -> bool:
         """Whether there was such a price."""
-        removed = await self.session.scalars(
+        removed = await rows(
+            self.session,
             delete(ModelPriceRow)
             .where(
                 col(ModelPriceRow.tenant_id) == tenant_id,
@@ -45,6 +48,6 @@ class PriceRepository:
                 col(ModelPriceRow.model) == model,
                 col(ModelPriceRow.valid_from) == valid_from,
             )
-            .returning(col(ModelPriceRow.model))
+            .returning(col(ModelPriceRow.model)),
         )
-        return removed.first() is not None
+        return bool(removed)
