@@ -1,0 +1,112 @@
+"""The period that an answer is held against."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resolvers.analysis.periods import (
+    Compare,
+    Granularity,
+    Period,
+    buckets,
+    previous,
+)
+from tests.resolvers.analysis.calendars import NOON, ZONES, instants, local, span
+
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("period", "compare", "name", "expected"),
+    [
+        (span("2026-03-02", "2026-03-09"), Compare.PREVIOUS_PERIOD, "UTC", span("2026-02-23", "2026-03-02")),
+        (
+            span("2024-10-27", "2024-10-28", "Europe/Berlin"),
+            Compare.PREVIOUS_PERIOD,
+            "Europe/Berlin",
+            span("2024-10-26", "2024-10-27", "Europe/Berlin"),
+        ),
+        (
+            span("2026-03-02 10:00", "2026-03-02 16:00"),
+            Compare.PREVIOUS_PERIOD,
+            "UTC",
+            span("2026-03-02 04:00", "2026-03-02 10:00"),
+        ),
+        (span("2025-02-01", "2025-03-01"), Compare.PREVIOUS_YEAR, "UTC", span("2024-02-01", "2024-03-01")),
+        (span("2024-02-01", "2024-03-01"), Compare.PREVIOUS_YEAR, "UTC", span("2023-02-01", "2023-03-01")),
+        (span("2024-02-28", "2024-02-29"), Compare.PREVIOUS_YEAR, "UTC", span("2023-02-28", "2023-03-01")),
+        (span("2024-02-29", "2024-03-01"), Compare.PREVIOUS_YEAR, "UTC", span("2023-02-28", "2023-03-01")),
+        (
+            span("2024-02-28 12:00", "2024-02-29 06:00"),
+            Compare.PREVIOUS_YEAR,
+            "UTC",
+            span("2023-02-28 12:00", "2023-03-01 06:00"),
+        ),
+        (
+            span("2026-03-29", "2026-03-30", "Europe/Berlin"),
+            Compare.PREVIOUS_YEAR,
+            "Europe/Berlin",
+            span("2025-03-29", "2025-03-30", "Europe/Berlin"),
+        ),
+    ],
+)
+def test_the_previous_period(period: Period, compare: Compare, name: str, expected: Period) -> None:
+    assert previous(period, compare, name, period.end) == expected
+
+
+def test_a_running_period_is_held_against_the_same_elapsed_part() -> None:
+    week = span("2026-03-23", "2026-03-30", "Europe/Berlin")
+    now = local("2026-03-29 18:00", "Europe/Berlin")  # the clocks went forward in the night before
+    part = previous(week, Compare.PREVIOUS_PERIOD, "Europe/Berlin", now)
+    assert part == span("2026-03-16", "2026-03-22 17:00", "Europe/Berlin")
+    assert previous(week, Compare.PREVIOUS_YEAR, "Europe/Berlin", now).start == local("2025-03-23", "Europe/Berlin")
+
+
+def test_a_running_period_is_not_held_against_more_than_the_earlier_one() -> None:
+    february = span("2024-02-01", "2024-03-01")
+    now = datetime(2024, 2, 29, 10, tzinfo=UTC)
+    assert previous(february, Compare.PREVIOUS_YEAR, "UTC", now) == span("2023-02-01", "2023-03-01")
+
+
+def test_a_running_span_of_hours_is_cut_by_elapsed_time() -> None:
+    hours = span("2026-03-15 10:00", "2026-03-15 16:00")
+    now = datetime(2026, 3, 15, 12, 34, tzinfo=UTC)
+    assert previous(hours, Compare.PREVIOUS_PERIOD, "UTC", now) == span("2026-03-15 04:00", "2026-03-15 06:34")
+
+
+def test_nothing_of_a_future_period_has_elapsed() -> None:
+    future = span("2026-03-23", "2026-03-30")
+    before = previous(future, Compare.PREVIOUS_PERIOD, "UTC", NOON)
+    assert before == Period(datetime(2026, 3, 16, tzinfo=UTC), datetime(2026, 3, 16, tzinfo=UTC))
+
+
+@given(
+    name=st.sampled_from(ZONES),
+    begin=instants(2002, 2040),
+    length=st.timedeltas(timedelta(seconds=1), timedelta(days=800)),
+    whole_days=st.booleans(),
+    compare=st.sampled_from(Compare),
+    elapsed=st.floats(-0.5, 1.5),
+)
+def test_a_previous_period_is_earlier_and_no_longer(
+    name: str, begin: datetime, length: timedelta, whole_days: bool, compare: Compare, elapsed: float
+) -> None:
+    end = begin + length
+    if whole_days:
+        starts = buckets(Period(begin, end + 2 * DAY), Granularity.DAY, name)
+        begin, end = starts[1], starts[-1]
+    if begin >= end:
+        return
+    period = Period(begin, end)
+    now = begin + (end - begin) * elapsed
+    whole, part = (previous(period, compare, name, at) for at in (end, now))
+    assert whole.start < whole.end
+    assert whole.start < period.start
+    assert part.start == whole.start <= part.end <= whole.end
+    # Two days: a leap day and a change of clocks.
+    assert abs((whole.end - whole.start) - (end - begin)) < 2 * DAY
+    assert (part.end - part.start) <= max(now - begin, timedelta(0)) + DAY
+    if compare is Compare.PREVIOUS_PERIOD:
+        assert whole.end == period.start
