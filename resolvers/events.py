@@ -15,10 +15,10 @@ from resolvers.analysis.intake import Refusal, validate
 from resolvers.analysis.periods import PeriodRequest, resolve
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
-from resolvers.pricing import ModelPrice, price
+from resolvers.prices import tenant_prices
+from resolvers.pricing import price
 from resolvers.store.conditions import Codes, condition
 from resolvers.store.events import EVENT, EventRepository
-from resolvers.store.prices import PriceRepository
 from resolvers.store.versions import WHOLE_LOG, VersionRepository
 from resolvers.store.writer import First
 
@@ -111,27 +111,8 @@ async def _completed(context: Context, events: list[Event]) -> list[Event]:
     ]
     if all(event.kind is not Kind.AI_INTERACTION for event in completed):
         return completed
-    prices = await _prices(context)
+    prices = await tenant_prices(context.services.database, context.require(Role.INGEST).tenant_id)
     return [price(event, prices) if event.kind is Kind.AI_INTERACTION else event for event in completed]
-
-
-async def _prices(context: Context) -> list[ModelPrice]:
-    tenant_id = context.require(Role.INGEST).tenant_id
-    async with context.services.database.tenant(tenant_id) as session:
-        rows = await PriceRepository(session).all(tenant_id)
-    return [
-        ModelPrice(
-            row.provider,
-            row.model,
-            row.valid_from,
-            row.currency,
-            row.input_per_million,
-            row.output_per_million,
-            row.cache_read_per_million,
-            row.cache_write_per_million,
-        )
-        for row in rows
-    ]
 
 
 async def events(

@@ -61,8 +61,8 @@ def checked(definition: FunnelDefinition) -> FunnelDefinition:
             field="steps",
         )
     for index, step in enumerate(definition.steps):
-        if not 1 <= len(step.name) <= LONGEST_NAME:
-            raise BadInput(f"A name has 1 to {LONGEST_NAME} characters.", field=f"steps[{index}].name")
+        if not step.name.strip() or len(step.name) > LONGEST_NAME:
+            raise BadInput(f"A name has 1 to {LONGEST_NAME} characters, not only blanks.", field=f"steps[{index}].name")
     if not timedelta(0) < definition.window <= LONGEST_WINDOW:
         raise BadInput("A window is longer than nothing and at most 366 days.", field="window")
     return definition
@@ -91,7 +91,7 @@ async def _walk(
     context: Context, definition: FunnelDefinition, asked: Resolved, period: Period, by: tuple[str, ...]
 ) -> tuple[FunnelWalk, list[Breakdown]]:
     principal = context.require(Role.VIEWER)
-    reach = Period(period.start, period.end + definition.window + _MICROSECOND)
+    reach = Period(period.start, period.end + definition.window)
     steps = [step.where for step in definition.steps]
     async with context.services.database.tenant(principal.tenant_id) as session:
         repository = JourneyRepository(session, context.services.memory)
@@ -124,7 +124,7 @@ async def save_funnel(context: Context, name: str, definition: FunnelDefinition)
     """Keep a funnel under a name, in place of what the name stood for; raises BadInput, Forbidden."""
     principal = context.require(Role.ANALYST)
     checked(definition)
-    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
         raise BadInput(f"A name has 1 to {LONGEST_NAME} printable characters.", field="name")
     async with context.services.database.tenant(principal.tenant_id) as session:
         repository = FunnelRepository(session)

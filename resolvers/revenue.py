@@ -1,6 +1,7 @@
 """Revenue: what the conversions of a period brought in."""
 
 from datetime import datetime
+from decimal import Context as Arithmetic
 from decimal import Decimal
 from functools import partial
 
@@ -23,6 +24,10 @@ _STATISTICS = (
     Statistic(Aggregate.DISTINCT, CONVERSIONS, "customer"),
 )
 """Total, recurring, orders, customers: the columns of every row of Values below."""
+
+
+_EXACT = Arithmetic(prec=60)
+"""Wide enough for any sum of amounts that the log can hold."""
 
 
 def kinds() -> Kinds:
@@ -70,7 +75,7 @@ def _shaped(
         previous_period=previous,
         total=Money(total, currency),
         recurring=Money(recurring, currency),
-        one_time=Money(total - recurring, currency),
+        one_time=Money(_EXACT.subtract(total, recurring), currency),
         orders=orders,
         customers=customers,
         average_order_value=finish(
@@ -103,7 +108,7 @@ def _series(asked: Resolved, found: Statistics, currency: str) -> RevenueSeries:
         at=asked.buckets,
         total=tuple(row[0] for row in rows),
         recurring=tuple(row[1] for row in rows),
-        one_time=tuple(row[0] - row[1] for row in rows),
+        one_time=tuple(_EXACT.subtract(row[0], row[1]) for row in rows),
         orders=tuple(row[2] for row in rows),
         customers=tuple(row[3] for row in rows),
     )

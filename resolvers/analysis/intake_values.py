@@ -109,9 +109,7 @@ def _bounded(amount: Decimal) -> Decimal:
     shortest = amount.normalize(_EXACT)
     exponent = shortest.as_tuple().exponent
     if shortest != amount or not isinstance(exponent, int) or exponent < -DECIMAL_PLACES:
-        raise Invalid(
-            f'must have at most {DECIMAL_PLACES} decimal places; send money as text such as "19.99"'
-        )
+        raise Invalid(f'must have at most {DECIMAL_PLACES} decimal places; send money as text such as "19.99"')
     return shortest.quantize(Decimal(1), context=_EXACT) if exponent > 0 else shortest
 
 
@@ -269,9 +267,11 @@ def _plain_number(value: float) -> float:
     if type(value) is float:
         if value - value != 0:
             raise Invalid("must hold finite numbers")
-        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+        if value.is_integer() and abs(value) < 2**53:
+            return int(value)
+    # A parser may have made a float of an integer that was too long for it, and rounded it silently.
     if not -GREATEST_INTEGER <= value <= GREATEST_INTEGER:
-        raise Invalid("must hold integers of at most 2^63 - 1; send a longer one as text")
+        raise Invalid("must hold numbers of at most 2^63 - 1; send a longer one as text")
     return value
 
 

@@ -328,6 +328,8 @@ def test_times(text: str, expected: datetime) -> None:
         {"x": float("nan")},
         {"x": [float("-inf")]},
         {"x": GREATEST_INTEGER + 1},
+        {"x": 2.0**63},
+        {"x": -1e308},
         {"x": 10**4000},
         {"x": "a\x00"},
         {"x": "\udfff"},
@@ -351,7 +353,7 @@ def test_properties_at_their_limits() -> None:
     for value in (
         nested(PROPERTIES_DEPTH),
         {"x": "a" * (PROPERTIES_BYTES - len('{"x":""}'))},
-        {"x": [GREATEST_INTEGER, -GREATEST_INTEGER, 1e308, "a\tb"]},
+        {"x": [GREATEST_INTEGER, -GREATEST_INTEGER, 1e18, "a\tb"]},
         {"k" * 200: None},
     ):
         assert accept({**VIEW, "properties": value}).properties == value
@@ -428,9 +430,7 @@ scalars = (
     | st.text()
     | st.sampled_from(["1e999999999", "NaN", "2026-01-01T00:00:00Z", "\ud800", "PRODUCT", 10**4000])
 )
-anything = st.recursive(
-    scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
-)
+anything = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
 names = st.sampled_from([camel(name) for name in Event.__dataclass_fields__])
 
 
@@ -483,7 +483,7 @@ plain_json = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-GREATEST_INTEGER, GREATEST_INTEGER)
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(-(2.0**62), 2.0**62)
     | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20),
     lambda inner: (
         st.lists(inner, max_size=5)
@@ -495,9 +495,7 @@ plain_json = st.recursive(
 )
 
 
-@given(
-    st.dictionaries(st.text(st.characters(codec="ascii", exclude_characters="\x00"), max_size=9), plain_json)
-)
+@given(st.dictionaries(st.text(st.characters(codec="ascii", exclude_characters="\x00"), max_size=9), plain_json))
 def test_properties_come_through_equal_and_settle(value: dict[str, Any]) -> None:
     event = accept({**VIEW, "properties": value})
     assert event.properties == value
