@@ -1,8 +1,9 @@
 """Events: taking them in, reading them back, watching them come."""
 
+import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,6 +26,7 @@ from resolvers.store.writer import First
 LARGEST_BATCH = 10_000
 LARGEST_PAGE = 500
 _STREAMED = 500
+_CHECKED = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -57,7 +59,11 @@ async def ingest(context: Context, items: Sequence[Mapping[str, Any]], *, limit:
     if not 1 <= len(items) <= limit:
         raise BadInput(f"A batch holds 1 to {limit:,} events; this one has {len(items):,}.", field="events")
     now = context.services.now()
-    checked = [validate(item, now=now, new_id=new_id) for item in items]
+    checked: list[Event | Refusal] = []
+    for start in range(0, len(items), _CHECKED):
+        checked += [validate(item, now=now, new_id=new_id) for item in items[start : start + _CHECKED]]
+        # Whoever else waits for this process is not to wait for a large batch.
+        await asyncio.sleep(0)
     rejected = tuple(
         Rejection(index, result.field, result.message)
         for index, result in enumerate(checked)
@@ -170,7 +176,7 @@ async def event(context: Context, event_id: str) -> StoredEvent | None:
     return (await events_by_id(context, [event_id])).get(event_id)
 
 
-async def events_stream(context: Context, *, where: Filter) -> AsyncIterator[tuple[StoredEvent, ...]]:
+async def events_stream(context: Context, *, where: Filter) -> AsyncGenerator[tuple[StoredEvent, ...]]:
     """The events committed from now on, in the order of their commits, none left out and none twice."""
     principal = context.require(Role.VIEWER)
     services, tenant_id = context.services, principal.tenant_id

@@ -1,6 +1,7 @@
 """Funnels: asked ad hoc, or kept under a name."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -143,12 +144,12 @@ async def delete_funnel(context: Context, funnel_id: int) -> SavedFunnel:
         return _saved(row)
 
 
-async def saved_funnel(context: Context, funnel_id: int) -> SavedFunnel | None:
-    """A kept funnel of the caller's tenant."""
+async def funnels_by_id(context: Context, ids: Sequence[int]) -> dict[int, SavedFunnel]:
+    """Those of the ids that the caller's tenant has."""
     principal = context.require(Role.VIEWER)
     async with context.services.database.tenant(principal.tenant_id) as session:
-        row = await FunnelRepository(session).get(principal.tenant_id, funnel_id)
-        return None if row is None else _saved(row)
+        rows = await FunnelRepository(session).by_ids(principal.tenant_id, ids)
+    return {saved.id: saved for saved in map(_saved, rows)}
 
 
 async def funnels(context: Context, *, first: int = 50, after: str | None = None) -> FunnelPage:

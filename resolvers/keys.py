@@ -1,5 +1,6 @@
 """API keys: making, listing, revoking them, and telling who sends one."""
 
+import asyncio
 import hmac
 import secrets
 import time
@@ -112,6 +113,8 @@ class Authenticator:
         self._database = database
         self._pepper = pepper
         self._known: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
+        self._forgotten = 0
+        self._asking: dict[bytes, asyncio.Task[Principal]] = {}
         self._used: dict[tuple[int, int], datetime] = {}
 
     async def authenticate(self, token: str | None) -> Principal | None:
@@ -123,25 +126,37 @@ class Authenticator:
         if known is not None and known[1] > time.monotonic():
             principal = known[0]
         else:
-            principal = await self._find(hashed)
-            self._known[hashed] = (principal, time.monotonic() + _TRUSTED_SECONDS)
-            self._known.move_to_end(hashed)
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
+            principal = await self._asked(hashed)
         self._used[principal.tenant_id, principal.key_id] = utc_now()
         return principal
 
+    async def _asked(self, hashed: bytes) -> Principal:
+        """Ask the database, once however many requests come with the key at the same time."""
+        asking = self._asking.get(hashed)
+        if asking is None:
+            asking = self._asking[hashed] = asyncio.ensure_future(self._find(hashed))
+            asking.add_done_callback(lambda _: self._asking.pop(hashed, None))
+        return await asyncio.shield(asking)
+
     async def _find(self, hashed: bytes) -> Principal:
+        self._known.pop(hashed, None)
+        forgotten = self._forgotten
         async with self._database.shared() as session:
             holder = await KeyRepository(session).find(hashed)
         if holder is None or not hmac.compare_digest(holder.digest, hashed):
             raise Unauthenticated("The API key is unknown or revoked.")
-        return Principal(
+        principal = Principal(
             holder.tenant_id, holder.slug, holder.currency, holder.timezone, holder.key_id, Role(holder.role)
         )
+        if forgotten == self._forgotten:
+            self._known[hashed] = (principal, time.monotonic() + _TRUSTED_SECONDS)
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return principal
 
     def forget(self, key_id: int | None = None) -> None:
         """Ask the database again for this key, or for every key: it was revoked, or may have been."""
+        self._forgotten += 1
         for hashed, (principal, _) in list(self._known.items()):
             if key_id in (None, principal.key_id):
                 del self._known[hashed]

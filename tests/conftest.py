@@ -6,12 +6,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
+import httpx2
 import pytest
 
+from gateway.app import Gateway
 from gateway.embedded import EmbeddedPostgres
-from resolvers.context import Context, Principal, Services
+from resolvers.context import Context, Principal, Role, Services
+from resolvers.keys import create_key, pepper
 from resolvers.store.database import Database
 from resolvers.store.schema_version import migrate
+from tests.client import Client, running_gateway
 from tests.factories import new_principal, running_services
 
 
@@ -69,3 +73,36 @@ async def principal(owner: Database) -> Principal:
 def context(services: Services, principal: Principal) -> Context:
     """An operation of that admin."""
     return Context(services, principal)
+
+
+@pytest.fixture(scope="session")
+async def gateway(database_url: str) -> AsyncIterator[tuple[str, Gateway]]:
+    """A gateway that serves the tests' database on loopback: its ``host:port`` and itself."""
+    async with running_gateway(database_url) as running:
+        yield running
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx2.AsyncClient]:
+    """Connections to the gateway, as many as a test wants."""
+    async with httpx2.AsyncClient(timeout=20, limits=httpx2.Limits(max_connections=None)) as client:
+        yield client
+
+
+@pytest.fixture
+async def client(gateway: tuple[str, Gateway], owner: Database, http: httpx2.AsyncClient) -> Client:
+    """The admin of a tenant that nobody else has."""
+    return await new_client(gateway[0], owner, http)
+
+
+@pytest.fixture
+async def stranger(gateway: tuple[str, Gateway], owner: Database, http: httpx2.AsyncClient) -> Client:
+    """The admin of another tenant."""
+    return await new_client(gateway[0], owner, http)
+
+
+async def new_client(address: str, owner: Database, http: httpx2.AsyncClient, role: Role = Role.ADMIN) -> Client:
+    """A key of a tenant made for it."""
+    principal = await new_principal(owner)
+    made = await create_key(owner, principal.tenant_id, role, "test", pepper=await pepper(owner))
+    return Client(address, made.secret, http)

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from resolvers.analysis.events import DIMENSIONS, Event, Kind
+from resolvers.analysis.intake_properties import properties
 from resolvers.analysis.intake_values import (
     GREATEST_DURATION,
     Invalid,
@@ -22,7 +23,6 @@ from resolvers.analysis.intake_values import (
     instant,
     money,
     number,
-    properties,
     shown,
     text,
 )

@@ -1,5 +1,6 @@
 """Funnel definitions that a tenant keeps."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -51,11 +52,13 @@ class FunnelRepository:
         query = select(func.count()).where(FunnelRow.tenant_id == tenant_id)
         return (await self.session.exec(query)).one()
 
-    async def get(self, tenant_id: int, funnel_id: int) -> FunnelRow | None:
-        return await self.session.get(FunnelRow, (tenant_id, funnel_id))
+    async def by_ids(self, tenant_id: int, ids: Sequence[int]) -> list[FunnelRow]:
+        """Those of the ids that the tenant has."""
+        query = select(FunnelRow).where(FunnelRow.tenant_id == tenant_id, col(FunnelRow.funnel_id).in_(ids))
+        return list(await self.session.exec(query))
 
     async def remove(self, tenant_id: int, funnel_id: int) -> FunnelRow | None:
-        row = await self.get(tenant_id, funnel_id)
+        row = await self.session.get(FunnelRow, (tenant_id, funnel_id))
         if row is not None:
             await self.session.delete(row)
         return row

@@ -11,7 +11,7 @@ from resolvers.analysis.periods import Compare, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, Forbidden, NotFound
-from resolvers.funnels import delete_funnel, funnel, funnels, save_funnel, saved_funnel
+from resolvers.funnels import delete_funnel, funnel, funnels, funnels_by_id, save_funnel
 from resolvers.store.database import Database
 from tests.factories import event, new_principal, store
 
@@ -123,7 +123,7 @@ async def test_funnels_are_kept_replaced_listed_and_deleted(context: Context, ow
         Entry.ANY,
     )
     kept = await save_funnel(context, "mine", asked)
-    assert await saved_funnel(context, kept.id) == kept
+    assert await funnels_by_id(context, [kept.id, 0]) == {kept.id: kept}
     assert kept.definition == asked
     replaced = await save_funnel(context, "mine", definition("view", "buy"))
     assert replaced.id == kept.id
@@ -135,7 +135,7 @@ async def test_funnels_are_kept_replaced_listed_and_deleted(context: Context, ow
     assert [one.id for one in (*first.funnels, *rest.funnels)] == [replaced.id, *(one.id for one in others)]
     assert not rest.has_next
     stranger = Context(context.services, await new_principal(owner))
-    assert await saved_funnel(stranger, kept.id) is None
+    assert await funnels_by_id(stranger, [kept.id]) == {}
     assert (await funnels(stranger)).funnels == ()
     with pytest.raises(NotFound):
         await delete_funnel(stranger, kept.id)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from resolvers.analysis.events import DIMENSIONS, Event, Kind
 from resolvers.analysis.intake import Refusal, camel, validate
-from resolvers.analysis.intake_values import GREATEST_INTEGER, PROPERTIES_BYTES, PROPERTIES_DEPTH
+from resolvers.analysis.intake_properties import GREATEST_INTEGER, PROPERTIES_BYTES, PROPERTIES_DEPTH
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 VIEW: dict[str, Any] = {"kind": "PRODUCT", "name": "page_view", "subject": "ada"}

@@ -1,0 +1,217 @@
+"""The gateway put together: the one place that knows every part."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from gateway.endpoint import Endpoint
+from gateway.routes import graphql_routes
+from gateway.health import health_routes
+from gateway.ingest import ingest_route
+from gateway.limits import Limits
+from gateway.pages import page_routes
+from gateway.sessions import Kind, Sessions
+from gateway.settings import Settings
+from gateway.telemetry import Metrics, TelemetryMiddleware
+from resolvers.analysis.events import Receipt
+from resolvers.context import Context, Principal, Services
+from resolvers.errors import GatewayError, Unavailable
+from resolvers.events import ingest
+from resolvers.keys import Authenticator, pepper
+from resolvers.live.bus import Bus
+from resolvers.live.cache import Cache
+from resolvers.store.database import Database, connect
+from resolvers.store.schema_version import revision_gap
+from resolvers.store.terms import TermMemory
+from resolvers.store.writer import Writer
+from schema import schema
+
+_UPKEEP_SECONDS = 20.0
+_HEAVY = 2
+"""Questions over journeys that a process answers at a time."""
+
+log = structlog.get_logger(__name__)
+
+
+class Gateway:
+    """One process of the service: its parts, from start to stop."""
+
+    def __init__(self, settings: Settings, database_url: str) -> None:
+        self.settings = settings
+        self.database_url = database_url
+        self.metrics = Metrics()
+        self.limits = _limits(settings)
+        self.sessions = Sessions(self.limits)
+        self.stopping = False
+        self._services: Services | None = None
+        self._authenticator: Authenticator | None = None
+        self._upkeep: asyncio.Task[None] | None = None
+        self._recheck = asyncio.Event()
+
+    @property
+    def services(self) -> Services:
+        if self._services is None:
+            raise Unavailable("The gateway is starting; try again.", retry_after=1)
+        return self._services
+
+    async def start(self) -> None:
+        """Open the database and begin to write and listen; raises GatewayError where the database is away."""
+        owner = await Database.open(self.database_url, pool_size=1, owner=True)
+        try:
+            configured = self.settings.secret
+            secret = await pepper(owner, configured.get_secret_value() if configured else None)
+        finally:
+            await owner.close()
+        database = await Database.open(
+            self.database_url,
+            pool_size=self.settings.pool_size,
+            statement_seconds=self.settings.statement_seconds,
+            lock_seconds=self.settings.lock_seconds,
+            wait_seconds=self.settings.pool_wait_seconds,
+        )
+        memory = TermMemory()
+        writer = Writer(database, memory)
+        bus = Bus(lambda: connect(self.database_url), revoked=self._revoked, resumed=self._resumed)
+        self._authenticator = Authenticator(database, secret)
+        self._services = Services(
+            database, memory, writer, bus, Cache(), asyncio.Semaphore(_HEAVY), counted=self._counted
+        )
+        self.metrics.pool_size.set(self.settings.pool_size)
+        self.metrics.pool_in_use.set_function(database.in_use)
+        self.metrics.sockets.set_function(lambda: self.sessions.count(Kind.WEBSOCKET))
+        writer.start()
+        bus.start()
+        self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
+
+    def begin_stop(self) -> None:
+        """Become unready and end what stays open by itself, so that the server can come to its end."""
+        self.stopping = True
+        self.sessions.keep(self.sessions.shutdown(self.settings.shutdown_seconds))
+
+    async def stop(self) -> None:
+        """Finish what was taken, then close everything."""
+        self.stopping = True
+        await self.sessions.shutdown(self.settings.shutdown_seconds)
+        services = self.services
+        await services.writer.stop()
+        await services.bus.stop()
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._upkeep
+        with contextlib.suppress(GatewayError):
+            await self._authenticated().note_use()
+        await services.database.close()
+
+    async def authenticate(self, token: str | None) -> Principal | None:
+        return await self._authenticated().authenticate(token)
+
+    def context(self, principal: Principal | None) -> Context:
+        return Context(self.services, principal)
+
+    async def ingest(self, principal: Principal, items: Sequence[Mapping[str, Any]]) -> Receipt:
+        return await ingest(self.context(principal), items, limit=self.settings.max_batch)
+
+    async def ping(self) -> bool:
+        return await self.services.database.ping()
+
+    async def revision_gap(self) -> str | None:
+        return await revision_gap(self.database_url)
+
+    def _authenticated(self) -> Authenticator:
+        if self._authenticator is None:
+            raise Unavailable("The gateway is starting; try again.", retry_after=1)
+        return self._authenticator
+
+    def _revoked(self, key_id: int) -> None:
+        self._authenticated().forget(key_id)
+        self.sessions.revoke(key_id)
+
+    def _resumed(self) -> None:
+        self._authenticated().forget()
+        self._recheck.set()
+
+    def _counted(self, kind: str, outcome: str, count: int) -> None:
+        self.metrics.events.labels(kind, outcome).inc(count)
+
+    async def _keep_up(self) -> None:
+        """Write down which keys were used, and close what a revocation that went unheard should have closed."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_UPKEEP_SECONDS):
+                    await self._recheck.wait()
+            self._recheck.clear()
+            try:
+                await self.sessions.recheck(self.authenticate)
+                await self._authenticated().note_use()
+            except GatewayError as error:
+                log.warning("upkeep.delayed", reason=error.message)
+            except Exception:
+                log.exception("upkeep.failed")
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        tokens=settings.max_tokens,
+        depth=settings.max_depth,
+        aliases=settings.max_aliases,
+        directives=settings.max_directives,
+        cost=settings.max_cost,
+        body=settings.max_body_bytes,
+        body_seconds=settings.body_seconds,
+        operation_seconds=settings.operation_seconds,
+        message=settings.max_message_bytes,
+        init_seconds=settings.init_seconds,
+        subscriptions=settings.max_subscriptions,
+        connections=settings.max_connections,
+    )
+
+
+async def _printed_schema(request: Request) -> Response:
+    return PlainTextResponse(schema.as_str() + "\n", headers={"cache-control": "no-cache"})
+
+
+def create_app(settings: Settings, database_url: str) -> Starlette:
+    """The ASGI application over a database whose schema is this version's; ``state.gateway`` is its Gateway."""
+    gateway = Gateway(settings, database_url)
+    endpoint = Endpoint(
+        schema=schema,
+        authenticate=gateway.authenticate,
+        context=gateway.context,
+        sessions=gateway.sessions,
+        limits=gateway.limits,
+        observer=gateway.metrics,
+        allowed_origins=frozenset(settings.allowed_origins),
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await gateway.start()
+        try:
+            yield
+        finally:
+            await gateway.stop()
+
+    app = Starlette(
+        routes=[
+            *graphql_routes(endpoint),
+            ingest_route(gateway.authenticate, gateway.ingest),
+            *health_routes(gateway.ping, gateway.revision_gap, lambda: gateway.stopping),
+            Route("/metrics", gateway.metrics.endpoint),
+            Route("/schema.graphql", _printed_schema),
+            *page_routes(),
+        ],
+        middleware=[Middleware(TelemetryMiddleware, metrics=gateway.metrics)],
+        lifespan=lifespan,
+    )
+    app.state.gateway = gateway
+    return app

@@ -1,0 +1,54 @@
+"""What the GraphQL endpoint is made of: given by the composition root, shared by all its transports."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import strawberry
+
+from gateway.limits import Limits
+from gateway.sessions import Sessions
+from resolvers.context import Principal
+
+
+class Observer(Protocol):
+    """Is told what happens at the endpoint; its methods must be quick and must not raise."""
+
+    def operation(self, name: str | None, kind: str, seconds: float, code: str | None) -> None:
+        """A query or mutation was answered, or any operation refused (``kind`` is then ``unknown``)."""
+
+    def subscription_opened(self, name: str | None) -> None:
+        """A subscription began to run."""
+
+    def subscription_closed(self, name: str | None, seconds: float, code: str | None) -> None:
+        """A subscription ended, for whatever reason; ``code`` is its last result's error."""
+
+
+class NullObserver:
+    """An observer that looks away."""
+
+    def operation(self, name: str | None, kind: str, seconds: float, code: str | None) -> None:
+        """Do nothing."""
+
+    def subscription_opened(self, name: str | None) -> None:
+        """Do nothing."""
+
+    def subscription_closed(self, name: str | None, seconds: float, code: str | None) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One GraphQL endpoint."""
+
+    schema: strawberry.Schema
+    authenticate: Callable[[str | None], Awaitable[Principal | None]]
+    """Whose token this is; None without a token. Raises ``Unauthenticated`` for one that is not good. It is asked
+    at every operation, so it must be cheap."""
+    context: Callable[[Principal | None], object]
+    """A fresh context for one operation."""
+    sessions: Sessions
+    limits: Limits = field(default_factory=Limits)
+    observer: Observer = field(default_factory=NullObserver)
+    allowed_origins: frozenset[str] = frozenset()
+    """Origins, besides the gateway's own, whose pages may open WebSockets (``https://host[:port]``); ``*`` is any."""

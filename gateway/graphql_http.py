@@ -1,0 +1,155 @@
+"""GraphQL over HTTP: POST, GET for queries, and event streams for subscriptions."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+from graphql import OperationType
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gateway.answers import Answer, ErrorPayload, refuse
+from gateway.endpoint import Endpoint
+from gateway.event_stream import EventStream
+from gateway.handshakes import bearer_token
+from gateway.http_requests import (
+    EVENT_STREAM,
+    JSON,
+    RESPONSE_JSON,
+    Accepted,
+    BadRequest,
+    Buffer,
+    Disconnected,
+    accepted,
+    disconnected,
+    parameters_of,
+)
+from gateway.operations import Malformed, Operation, Operations, Parameters, Refused
+from gateway.sessions import Kind
+from resolvers.context import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """A request and the means to answer it."""
+
+    scope: Scope
+    receive: Receive
+    send: Send
+    headers: Headers
+    accept: Accepted
+
+
+class GraphQLOverHTTP:
+    """The ASGI application behind the endpoint's HTTP route."""
+
+    def __init__(self, endpoint: Endpoint, operations: Operations) -> None:
+        self._endpoint = endpoint
+        self._operations = operations
+        self._buffer = Buffer(endpoint.limits.bodies)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        headers = Headers(scope=scope)
+        accept = accepted(headers)
+        try:
+            response = await self._respond(_Exchange(scope, receive, send, headers, accept))
+        except Disconnected:
+            return
+        except BadRequest as error:
+            response = _bad_request(error, accept)
+        except Exception as error:
+            response = _response(refuse(error), accept)
+        if response is not None:
+            await response(scope, receive, send)
+
+    async def _respond(self, exchange: _Exchange) -> Response | None:
+        """The response to send, or None where an event stream was the response."""
+        if exchange.scope["method"] not in ("GET", "POST"):
+            raise BadRequest(405, "Use POST, or GET for queries.", allow="GET, POST")
+        if exchange.accept.json is None and not exchange.accept.stream:
+            raise BadRequest(406, f"Accept {RESPONSE_JSON}, {JSON} or {EVENT_STREAM}.")
+        token = bearer_token(exchange.headers.get("authorization"))
+        principal = await self._endpoint.authenticate(token)
+        limits = self._endpoint.limits
+        most = limits.body_anonymous if principal is None else limits.body
+        with self._buffer.reservation(most) as reservation:
+            parameters = await parameters_of(exchange.scope, exchange.receive, exchange.headers, limits, reservation)
+            return await self._operate(exchange, parameters, principal, token)
+
+    async def _operate(
+        self, exchange: _Exchange, parameters: Parameters, principal: Principal | None, token: str | None
+    ) -> Response | None:
+        accept = exchange.accept
+        stream = EventStream(self._endpoint, exchange.receive, exchange.send)
+        try:
+            operation = self._operations.match(parameters, principal)
+            _check_method(operation, exchange.scope["method"], accept)
+            if operation.kind is OperationType.SUBSCRIPTION:
+                session = self._endpoint.sessions.open(Kind.EVENT_STREAM, principal, token)
+                await stream.run(session, self._operations.stream(operation))
+                return None
+            answer = await self._execute(operation, exchange.receive)
+        except Refused as refused:
+            answer = refused.answer
+        if accept.json is not None:
+            return _response(answer, accept)
+        await stream.single(answer)
+        return None
+
+    async def _execute(self, operation: Operation, receive: Receive) -> Answer:
+        work = self._endpoint.sessions.keep(self._operations.execute(operation))
+        gone = asyncio.create_task(disconnected(receive))
+        try:
+            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise Disconnected
+            return work.result()
+        finally:
+            gone.cancel()
+            work.cancel()
+
+
+def _check_method(operation: Operation, method: str, accept: Accepted) -> None:
+    if operation.kind is OperationType.MUTATION and method == "GET":
+        raise BadRequest(405, "Mutations must be sent by POST.", allow="POST")
+    if operation.kind is OperationType.SUBSCRIPTION and not accept.stream:
+        raise BadRequest(
+            406, "Subscriptions are answered as text/event-stream, which must be accepted, or over WebSocket."
+        )
+
+
+def _response(answer: Answer, accept: Accepted) -> Response:
+    headers: dict[str, str] = {}
+    if answer.overload is not None:
+        headers["retry-after"] = str(max(1, round(answer.retry_after or 1)))
+    elif answer.code == "UNAUTHENTICATED" and not answer.executed:
+        headers["www-authenticate"] = "Bearer"
+    return _encoded(answer.body, _status(answer, accept), accept, headers)
+
+
+def _status(answer: Answer, accept: Accepted) -> int:
+    # application/json says 200 for whatever a GraphQL request led to; its body tells the rest.
+    if answer.overload is not None or answer.code == Malformed.code or accept.json == RESPONSE_JSON:
+        return answer.status
+    return 200
+
+
+def _bad_request(error: BadRequest, accept: Accepted) -> Response:
+    payload = ErrorPayload(message=error.message, extensions={"code": Malformed.code})
+    return _encoded(orjson.dumps({"errors": [payload]}), error.status, accept, error.headers)
+
+
+def _encoded(body: bytes, status: int, accept: Accepted, headers: Mapping[str, str]) -> Response:
+    return Response(
+        body,
+        status,
+        {
+            "content-type": f"{accept.json or JSON}; charset=utf-8",
+            "vary": "Accept",
+            "cache-control": "no-store",
+            **headers,
+        },
+    )

@@ -1,0 +1,191 @@
+"""HTTP requests of GraphQL over HTTP: what the client accepts, who it is, and the parameters it sent, in bounds."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope
+
+from gateway.limits import Limits
+from gateway.operations import Malformed, Parameters, read_parameters
+from resolvers.errors import Overloaded
+
+RESPONSE_JSON = "application/graphql-response+json"
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
+
+
+class BadRequest(Exception):
+    """A request refused by HTTP itself, with its status."""
+
+    def __init__(self, status: int, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class Disconnected(Exception):
+    """The client left before its request was complete."""
+
+
+class Buffer:
+    """The memory that the bodies of all requests share."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+
+    @contextmanager
+    def reservation(self, most: int) -> Iterator["Reservation"]:
+        """Room for one body of at most so many bytes, taken as it arrives and given back on leaving."""
+        reservation = Reservation(self, most)
+        try:
+            yield reservation
+        finally:
+            self._free += reservation.size
+
+    def take(self, size: int) -> None:
+        """Take ``size`` bytes; ``Overloaded`` if they are not free."""
+        if size > self._free:
+            raise Overloaded("Too many large requests are under way.", retry_after=1)
+        self._free -= size
+
+
+class Reservation:
+    """One request's part of a buffer."""
+
+    def __init__(self, buffer: Buffer, most: int) -> None:
+        self._buffer = buffer
+        self.most = most
+        self.size = 0
+
+    def extend(self, size: int) -> None:
+        """Take ``size`` more bytes; ``Overloaded`` if they are not free."""
+        self._buffer.take(size)
+        self.size += size
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The media types a client would take."""
+
+    json: str | None
+    """The JSON type to answer in, or None if it takes neither."""
+    stream: bool
+    """Whether it named ``text/event-stream``."""
+
+
+def accepted(headers: Headers) -> Accepted:
+    """What the Accept header allows: the best JSON type by weight, then by order; any is ``application/json``."""
+    header = ",".join(headers.getlist("accept")) or "*/*"
+    ranges = [_media_range(part) for part in header.split(",")[:64]]
+    weights = dict(reversed(ranges))
+    ranked = sorted((name for name, weight in ranges if weight > 0), key=lambda name: weights[name], reverse=True)
+    stream = weights.get(EVENT_STREAM, 0) > 0
+    for name in ranked:
+        if name in (RESPONSE_JSON, JSON):
+            return Accepted(name, stream)
+        if name in ("*/*", "application/*"):
+            plain = RESPONSE_JSON if weights.get(JSON) == 0 else JSON
+            return Accepted(plain if weights.get(plain) != 0 else None, stream)
+    return Accepted(None, stream)
+
+
+def _media_range(text: str) -> tuple[str, float]:
+    name, *parameters = (part.strip().lower() for part in text.split(";"))
+    weight = 1.0
+    for parameter in parameters:
+        key, _, value = parameter.partition("=")
+        if key.strip() == "q":
+            try:
+                weight = float(value)
+            except ValueError:
+                weight = 0.0
+        elif key.strip() == "charset" and value.strip(' "') not in ("utf-8", "utf8"):
+            weight = 0.0
+    return name, weight
+
+
+async def parameters_of(
+    scope: Scope, receive: Receive, headers: Headers, limits: Limits, reservation: Reservation
+) -> Parameters:
+    """The GraphQL parameters of a GET or POST; ``BadRequest`` or ``Malformed`` if there are none to be read."""
+    if scope["method"] == "GET":
+        return read_parameters(_query_parameters(scope["query_string"], limits))
+    _require_json(headers)
+    return read_parameters(_decode(await _body(receive, headers, limits.body_seconds, reservation), limits))
+
+
+async def disconnected(receive: Receive) -> None:
+    """Return once the client has left; for after its request was read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _query_parameters(query_string: bytes, limits: Limits) -> dict[str, object]:
+    if len(query_string) > limits.url:
+        raise BadRequest(414, "The query string is too long: send the request by POST.")
+    try:
+        pairs = parse_qsl(query_string.decode("ascii"), errors="strict", max_num_fields=16)
+    except ValueError:
+        raise Malformed("The query string cannot be read.") from None
+    parameters: dict[str, object] = dict(pairs)
+    for name in ("variables", "extensions"):
+        if isinstance(text := parameters.get(name), str):
+            parameters[name] = _decode(text.encode(), limits)
+    return parameters
+
+
+def _require_json(headers: Headers) -> None:
+    # Any other type could be sent by a form of a foreign page, without asking the gateway first.
+    media_type, *parameters = (part.strip().lower() for part in headers.get("content-type", "").split(";"))
+    charsets = [part.partition("=")[2].strip(' "') for part in parameters if part.startswith("charset")]
+    if media_type != JSON or any(charset not in ("utf-8", "utf8") for charset in charsets):
+        raise BadRequest(415, "The body must be application/json in UTF-8.", accept=JSON)
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise BadRequest(415, "Compressed bodies are not supported.", accept_encoding="identity")
+
+
+async def _body(receive: Receive, headers: Headers, seconds: float, reservation: Reservation) -> bytes:
+    length = headers.get("content-length", "")
+    body = None if length.isdecimal() and int(length[:20]) > reservation.most else bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Disconnected
+                more = message.get("more_body", False)
+                body = _extended(body, message.get("body", b""), reservation)
+    except TimeoutError:
+        if body is not None:
+            raise BadRequest(408, "The body took too long to arrive.", connection="close") from None
+    if body is None:
+        raise BadRequest(413, f"The body is larger than {reservation.most} bytes.", connection="close")
+    return bytes(body)
+
+
+def _extended(body: bytearray | None, chunk: bytes, reservation: Reservation) -> bytearray | None:
+    """``body`` with ``chunk``, or None once it is too large.
+
+    The rest of a body that is too large is read and dropped: a client that is still sending reads no answer.
+    """
+    if body is None or len(body) + len(chunk) > reservation.most:
+        return None
+    reservation.extend(len(chunk))
+    body += chunk
+    return body
+
+
+def _decode(body: bytes, limits: Limits) -> object:
+    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > limits.values:
+        raise BadRequest(413, f"The request holds more than {limits.values} values.")
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Malformed("The request is not valid JSON in UTF-8.") from None

@@ -1,0 +1,200 @@
+"""Operations: parameters checked, matched with a document and executed, the same for every transport."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import OperationDefinitionNode, OperationType
+
+from gateway.answers import Answer, ErrorPayload, refusal, refuse, result, without_suggestions
+from gateway.documents import PREPARED, Documents, Prepared, PreparedDocument
+from gateway.endpoint import Endpoint
+from resolvers.context import Principal, Role
+from resolvers.errors import GatewayError, Overloaded
+
+
+class Malformed(GatewayError):
+    """A request that is no GraphQL request."""
+
+    code = "BAD_REQUEST"
+
+
+class Refused(Exception):
+    """An operation that is not executed; ``answer`` says why."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.code)
+        self.answer = answer
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """A GraphQL request as it was sent."""
+
+    query: str
+    operation_name: str | None
+    variables: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation that may be executed for ``principal``."""
+
+    prepared: Prepared
+    node: OperationDefinitionNode
+    parameters: Parameters
+    principal: Principal | None
+    reads: bool
+    """Whether the caller may read the schema."""
+
+    @property
+    def kind(self) -> OperationType:
+        """Query, mutation or subscription."""
+        return self.node.operation
+
+    @property
+    def name(self) -> str | None:
+        """The name the document gives it."""
+        return self.node.name.value if self.node.name else None
+
+
+def read_parameters(payload: object) -> Parameters:
+    """The parameters in a decoded JSON ``payload``; ``Malformed`` if any is missing or of another type."""
+    if isinstance(payload, list):
+        raise Malformed("Batches are not supported: send one operation in a JSON object.")
+    if not isinstance(payload, dict):
+        raise Malformed("The request must be a JSON object.")
+    query, name = payload.get("query"), payload.get("operationName")
+    variables, extensions = payload.get("variables"), payload.get("extensions")
+    if extensions is not None and not isinstance(extensions, dict):
+        raise Malformed("'extensions' must be an object.", field="extensions")
+    if query is None and extensions and "persistedQuery" in extensions:
+        raise Malformed("PersistedQueryNotSupported", field="extensions")
+    if not isinstance(query, str) or not query:
+        raise Malformed("'query' must be a string that holds a GraphQL document.", field="query")
+    if name is not None and not isinstance(name, str):
+        raise Malformed("'operationName' must be a string.", field="operationName")
+    if variables is not None and not isinstance(variables, dict):
+        raise Malformed("'variables' must be an object.", field="variables")
+    return Parameters(query, name or None, variables or {})
+
+
+class Operations:
+    """Matches requests with operations and executes them."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        schema = endpoint.schema
+        self.documents = Documents(schema._schema, endpoint.limits)
+        self._executing = 0
+        if PreparedDocument not in schema.extensions:
+            schema.extensions = (*schema.extensions, PreparedDocument)
+        # The library logs every error, refusals included; the gateway logs those it masks, once.
+        logging.getLogger("strawberry.execution").disabled = True
+
+    def match(self, parameters: Parameters, principal: Principal | None) -> Operation:
+        """The operation asked for; ``Refused`` if it is not valid, not allowed or too costly."""
+        try:
+            return self._match(parameters, principal)
+        except Refused as refused:
+            self._endpoint.observer.operation(None, "unknown", 0.0, refused.answer.code)
+            raise
+
+    def _match(self, parameters: Parameters, principal: Principal | None) -> Operation:
+        prepared = self.documents.get(parameters.query)
+        reads = principal is not None and principal.role >= Role.VIEWER
+        if prepared.errors:
+            raise Refused(refusal(prepared.errors if reads else without_suggestions(prepared.errors)))
+        if prepared.introspects and not reads:
+            code = "UNAUTHENTICATED" if principal is None else "FORBIDDEN"
+            raise _refused(code, "The schema may be read with a key of the role viewer or above.")
+        node = _select(prepared, parameters.operation_name)
+        if prepared.costs is not None:
+            cost, limit = prepared.costs.of(node, parameters.variables), self._endpoint.limits.cost
+            if cost > limit:
+                raise _refused(
+                    "GRAPHQL_VALIDATION_FAILED",
+                    f"The operation costs more than {limit}: ask for shorter lists or fewer fields.",
+                )
+        return Operation(prepared, node, parameters, principal, reads)
+
+    async def execute(self, operation: Operation) -> Answer:
+        """The answer of a query or mutation, within the deadline.
+
+        When the caller is cancelled a query is too, but a mutation runs on.
+        """
+        if operation.kind is OperationType.MUTATION:
+            return await asyncio.shield(self._endpoint.sessions.keep(self._execute(operation)))
+        return await self._execute(operation)
+
+    async def _execute(self, operation: Operation) -> Answer:
+        endpoint, started = self._endpoint, time.perf_counter()
+        answer = None
+        self._executing += 1
+        try:
+            if self._executing > endpoint.limits.executing:
+                raise Overloaded("Too many operations are under way.", retry_after=1)
+            async with asyncio.timeout(endpoint.limits.operation_seconds):
+                outcome = await endpoint.schema.execute(**self._arguments(operation))
+            answer = result(outcome.data, outcome.errors, suggestions=operation.reads)
+        except Exception as error:
+            answer = refuse(error)
+        finally:
+            self._executing -= 1
+            seconds = time.perf_counter() - started
+            code = answer.code if answer else "CANCELLED"
+            endpoint.observer.operation(operation.name, operation.kind.value, seconds, code)
+        return answer
+
+    async def stream(self, operation: Operation) -> AsyncGenerator[Answer, None]:
+        """The answers of a subscription, each sought once the one before is taken; the last may not be ``executed``."""
+        endpoint, started, code = self._endpoint, time.perf_counter(), None
+        endpoint.observer.subscription_opened(operation.name)
+        try:
+            results = await endpoint.schema.subscribe(**self._arguments(operation))
+            async with aclosing(results):
+                async for outcome in results:
+                    answer = result(outcome.data, outcome.errors, suggestions=operation.reads)
+                    code = answer.code
+                    yield answer
+                    if not answer.executed:
+                        return
+        except Exception as error:
+            answer = refuse(error)
+            code = answer.code
+            yield answer
+        finally:
+            endpoint.observer.subscription_closed(operation.name, time.perf_counter() - started, code)
+
+    def _arguments(self, operation: Operation) -> dict[str, Any]:
+        return {
+            "query": operation.parameters.query,
+            "variable_values": operation.parameters.variables,
+            "operation_name": operation.name,
+            "context_value": self._endpoint.context(operation.principal),
+            "operation_extensions": {PREPARED: operation.prepared},
+        }
+
+
+def _select(prepared: Prepared, name: str | None) -> OperationDefinitionNode:
+    operations = prepared.operations
+    if name is not None and name in operations:
+        return operations[name]
+    if name is None and len(operations) == 1:
+        return next(iter(operations.values()))
+    message = (
+        "The document has no operation of the name in 'operationName'."
+        if name is not None
+        else "The document has no operation."
+        if not operations
+        else "The document has several operations: 'operationName' must say which to execute."
+    )
+    raise _refused("OPERATION_RESOLUTION_FAILURE", message)
+
+
+def _refused(code: str, message: str) -> Refused:
+    return Refused(refusal([ErrorPayload(message=message, extensions={"code": code})]))

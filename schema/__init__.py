@@ -1,0 +1,22 @@
+"""What may be asked of the gateway: the GraphQL schema."""
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+
+from schema.errors import HANDLERS
+from schema.roots import Mutation, Query, Subscription
+from schema.scalars import SCALARS
+
+
+def build() -> strawberry.Schema:
+    """A schema without extensions: whoever serves it adds its own limits and caches."""
+    return strawberry.Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        config=StrawberryConfig(scalar_map=SCALARS),
+        exception_handlers=HANDLERS,
+    )
+
+
+schema = build()

@@ -1,0 +1,76 @@
+"""An analysis as two fields of one name, arguments and type: asked once on Query, kept current on Subscription."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.field import StrawberryField
+from strawberry.types.fields.resolver import StrawberryResolver
+
+from resolvers import answers
+from resolvers.answers import Kinds
+from resolvers.context import Context, Role
+from schema.access import Info, field
+from schema.arguments import EveryArgument, read_interval
+
+T = TypeVar("T")
+
+_LIVE = (
+    "Sends the present answer at once, and then each that differs from the one before: after a commit that "
+    "changes it, or when time moves its period on."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[T]):
+    """A question that has been read: how to answer it, and the kinds of events that can change the answer."""
+
+    answer: Callable[[], Awaitable[T]]
+    kinds: Kinds
+
+
+def _every(every: EveryArgument = "1s") -> None:
+    """Carries the argument that the live twin has more."""
+
+
+def _arguments(of: Callable[..., Any]) -> list[StrawberryArgument]:
+    arguments = StrawberryResolver(of).arguments
+    return [argument for argument in arguments if argument.python_name != "context"]
+
+
+@dataclass(frozen=True)
+class Analysis(Generic[T]):
+    """``read`` takes the context and the field's arguments, with their defaults and descriptions."""
+
+    read: Callable[..., Asked[T]]
+    graphql_type: object
+    description: str
+
+    def query(self) -> StrawberryField:
+        """The field that answers once."""
+
+        async def resolver(info: Info, **arguments: Any) -> T:
+            return await self._asked(info.context, arguments).answer()
+
+        once = field(Role.VIEWER, self.graphql_type, self.description)(resolver)
+        once.arguments = _arguments(self.read)
+        return once
+
+    def subscription(self) -> StrawberryField:
+        """The field that answers again whenever the answer changes."""
+
+        async def resolver(info: Info, every: object, **arguments: Any) -> AsyncIterator[T]:
+            interval = read_interval(every)
+            asked = self._asked(info.context, arguments)
+            # Refused while the client still waits for the subscription to begin; the answer is kept for the stream.
+            await asked.answer()
+            return answers.live(info.context, asked.kinds, asked.answer, interval)
+
+        description = f"{self.description}\n\n{_LIVE}"
+        again = field(Role.VIEWER, self.graphql_type, description, is_subscription=True)(resolver)
+        again.arguments = [*_arguments(self.read), *_arguments(_every)]
+        return again
+
+    def _asked(self, context: Context, arguments: dict[str, Any]) -> Asked[T]:
+        return self.read(context, **arguments)

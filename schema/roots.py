@@ -1,0 +1,34 @@
+"""What may be asked, sent and watched: the subjects brought together."""
+
+import strawberry
+
+from schema.events import EventQuery, EventSubscription
+from schema.funnels import FunnelQuery, FunnelSubscription
+from schema.metrics import MetricQuery, MetricSubscription
+from schema.nodes import NodeQuery
+from schema.revenue import RevenueQuery, RevenueSubscription
+from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
+from schema.tenants import TenantQuery
+from schema.tracking import EventMutation
+
+
+@strawberry.type(description="What can be asked. Every answer covers the tenant of the key that asks, and no other.")
+class Query(MetricQuery, RevenueQuery, FunnelQuery, SavedFunnelQuery, EventQuery, NodeQuery, TenantQuery):
+    pass
+
+
+@strawberry.type(
+    description=(
+        "What can be sent and changed. Each answers with a union: what became of it, or a typed error that says "
+        "why nothing was done."
+    )
+)
+class Mutation(EventMutation, SavedFunnelMutation):
+    pass
+
+
+@strawberry.type(
+    description="What can be watched: the analyses of `Query`, answered again whenever the answer changes, and events."
+)
+class Subscription(MetricSubscription, RevenueSubscription, FunnelSubscription, EventSubscription):
+    pass

@@ -1,0 +1,165 @@
+"""Funnels that a tenant keeps under a name, to ask them again."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import strawberry
+
+from resolvers import funnels
+from resolvers.analysis import funnels as values
+from resolvers.context import Context, Role
+from schema.access import Info, field
+from schema.arguments import (
+    LAST_30_DAYS,
+    ByArgument,
+    CompareArgument,
+    PeriodArgument,
+    TimezoneArgument,
+    TopArgument,
+    WhereArgument,
+)
+from schema.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated
+from schema.funnels import FunnelAnswer, FunnelDefinition, FunnelStepInput, ask, read_definition
+from schema.nodes import Node, encode, key_of
+from schema.pages import After, Connection, First, open_cursor, page
+from schema.shapes import shapes
+
+_GREATEST_ID = 2**31 - 1
+
+
+@shapes(funnels.SavedFunnel)
+@strawberry.type(description="A funnel that is kept under a name.")
+class SavedFunnel(Node):
+    name: str = strawberry.field(description="Its name, unique within the tenant.")
+    definition: FunnelDefinition = strawberry.field(description="What is asked.")
+    created_at: datetime = strawberry.field(description="When the name was first saved.")
+    updated_at: datetime = strawberry.field(description="When its definition was last saved.")
+    asked: strawberry.Private[values.FunnelDefinition]
+
+    @classmethod
+    def of(cls, saved: funnels.SavedFunnel) -> "SavedFunnel":
+        """The kept funnel as GraphQL shows it."""
+        shown: dict[str, Any] = {
+            name: getattr(saved, name) for name in ("name", "definition", "created_at", "updated_at")
+        }
+        return cls(id=strawberry.ID(encode("SavedFunnel", str(saved.id))), asked=saved.definition, **shown)
+
+    @classmethod
+    async def load(cls, context: Context, keys: Sequence[str]) -> dict[str, Node]:
+        numbers = {key: _number(key) for key in keys}
+        saved = await funnels.funnels_by_id(context, [number for number in numbers.values() if number is not None])
+        return {key: cls.of(saved[number]) for key, number in numbers.items() if number in saved}
+
+    @field(
+        Role.VIEWER,
+        FunnelAnswer,
+        "How many subjects go through the funnel: the same as `funnel` with this definition.",
+    )
+    async def answer(
+        self,
+        info: Info,
+        period: PeriodArgument = LAST_30_DAYS,
+        timezone: TimezoneArgument = None,
+        by: ByArgument = (),
+        where: WhereArgument = None,
+        compare: CompareArgument = None,
+        top: TopArgument = 20,
+    ) -> values.FunnelAnswer:
+        asked = ask(info.context, self.asked, period, timezone, by, where, compare, top)
+        return await asked.answer()
+
+
+def _number(key: str) -> int | None:
+    digits = key if key.isascii() and key.isdigit() and len(key) <= 10 else "0"
+    return int(digits) if 0 < int(digits) <= _GREATEST_ID else None
+
+
+@strawberry.type
+class SavedFunnelQuery:
+    @field(
+        Role.VIEWER,
+        Connection[SavedFunnel],
+        "The funnels that the tenant keeps, in the order in which they were first saved.",
+    )
+    async def funnels(self, info: Info, first: First = 50, after: After = None) -> Connection[SavedFunnel]:
+        found = await funnels.funnels(info.context, first=first, after=open_cursor("SavedFunnel", after))
+        return page(
+            "SavedFunnel",
+            [SavedFunnel.of(saved) for saved in found.funnels],
+            found.cursors,
+            has_next=found.has_next,
+            after=after,
+        )
+
+
+@strawberry.input(description="A funnel to keep.")
+class SaveFunnelInput:
+    name: str = strawberry.field(
+        description="1 to 200 characters; a funnel kept under the same name is replaced and keeps its id."
+    )
+    steps: list[FunnelStepInput] = strawberry.field(description="2 to 20 steps in the order in which they must happen.")
+    window: object = strawberry.field(
+        graphql_type=timedelta,
+        default="7d",
+        description="How long after the first step the last one may happen, at most 366 days.",
+    )
+    entry: values.Entry = strawberry.field(
+        default=values.Entry.FIRST, description="Which of a subject's first-step events starts its clock."
+    )
+
+
+@strawberry.type(description="The funnel is kept.")
+class SaveFunnelPayload:
+    funnel: SavedFunnel = strawberry.field(description="The funnel as it is kept now.")
+
+
+@strawberry.input(description="A funnel to delete.")
+class DeleteFunnelInput:
+    id: strawberry.ID = strawberry.field(description="The funnel's global id.")
+
+
+@strawberry.type(description="The funnel is deleted.")
+class DeleteFunnelPayload:
+    deleted_id: strawberry.ID = strawberry.field(description="The global id that the funnel had.")
+    funnel: SavedFunnel = strawberry.field(description="The funnel as it was; `node` finds it no more.")
+
+
+SaveFunnelResult = Annotated[
+    SaveFunnelPayload | InvalidInput | Unauthenticated | Forbidden | Overloaded,
+    strawberry.union("SaveFunnelResult", description="The funnel that is kept, or why it is not."),
+]
+DeleteFunnelResult = Annotated[
+    DeleteFunnelPayload | NotFound | InvalidInput | Unauthenticated | Forbidden | Overloaded,
+    strawberry.union("DeleteFunnelResult", description="The funnel that is deleted, or why none is."),
+]
+
+
+@strawberry.type
+class SavedFunnelMutation:
+    @field(
+        Role.ANALYST,
+        SaveFunnelResult,
+        "Keep a funnel under a name, in place of the one that had the name.",
+    )
+    async def save_funnel(
+        self, info: Info, input: Annotated[SaveFunnelInput, strawberry.argument(description="The funnel.")]
+    ) -> SaveFunnelPayload:
+        definition = read_definition(input.steps, input.window, input.entry)
+        saved = await funnels.save_funnel(info.context, input.name, definition)
+        return SaveFunnelPayload(funnel=SavedFunnel.of(saved))
+
+    @field(
+        Role.ANALYST,
+        DeleteFunnelResult,
+        "Delete a kept funnel; no event is lost by it.",
+    )
+    async def delete_funnel(
+        self,
+        info: Info,
+        input: Annotated[DeleteFunnelInput, strawberry.argument(description="Which funnel to delete.")],
+    ) -> DeleteFunnelPayload:
+        # No funnel has the id 0, so that what is no number is not found either.
+        funnel_id = _number(key_of(SavedFunnel, input.id, "id")) or 0
+        saved = await funnels.delete_funnel(info.context, funnel_id)
+        return DeleteFunnelPayload(deleted_id=input.id, funnel=SavedFunnel.of(saved))

@@ -1,0 +1,182 @@
+"""The commands, as somebody at a shell meets them."""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from typer.testing import CliRunner, Result
+
+from gateway import cli
+from gateway.commands import common
+from gateway.embedded import EmbeddedPostgres
+from gateway.settings import Settings, variable
+from resolvers.context import Role
+from resolvers.keys import Authenticator, pepper
+from resolvers.store.database import Database
+from resolvers.store.schema_version import migrate
+from schema import schema
+from tests.conftest import fresh_database
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No setting, ``.env`` or logging from outside, none left behind."""
+    monkeypatch.chdir(tmp_path)
+    for field in Settings.model_fields:
+        monkeypatch.delenv(variable(field), raising=False)
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger("uvicorn.access").disabled = False
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+async def url(postgres_url: str) -> str:
+    """A database that nobody has touched."""
+    return await fresh_database(postgres_url, "gateway_commands")
+
+
+@pytest.fixture
+def gateway(url: str, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs a command on that database."""
+    monkeypatch.setenv("DATABASE_URL", url)
+    return lambda *words: CliRunner().invoke(cli.app, list(words))
+
+
+@pytest.fixture
+async def ready(url: str, gateway: Command) -> Command:
+    """The same at this version's schema."""
+    await migrate(url)
+    return gateway
+
+
+def _fail(command: Command, *words: str) -> str:
+    result = command(*words)
+    assert result.exit_code == 1, result.output
+    assert result.exception is not None
+    return str(result.exception)
+
+
+def test_a_database_that_was_not_migrated_is_refused_until_it_is(gateway: Command) -> None:
+    assert "gateway migrate" in _fail(gateway, "tenants", "list")
+    assert "is at revision" in gateway("migrate").stdout
+    assert gateway("tenants", "list").exit_code == 0
+
+
+def test_tenants_are_made_and_listed(ready: Command) -> None:
+    assert ready("tenants", "create", "acme", "--currency", "EUR", "--timezone", "Europe/Berlin").exit_code == 0
+    line = next(line for line in ready("tenants", "list").stdout.splitlines() if "acme" in line)
+    assert "EUR" in line
+    assert "Europe/Berlin" in line
+    assert "There is a tenant acme already." in _fail(ready, "tenants", "create", "acme")
+
+
+def test_a_key_is_shown_once_and_works_until_it_is_revoked(ready: Command) -> None:
+    ready("tenants", "create", "acme")
+    made = ready("keys", "create", "--tenant", "acme", "--role", "analyst", "--label", "for [me]")
+    secret = made.stdout.strip()
+    assert len(secret) > 30
+    assert secret not in made.stderr
+    listed = ready("keys", "list", "--tenant", "acme").stdout
+    assert "analyst" in listed
+    assert "for [me]" in listed
+    assert secret not in listed
+    assert ready("keys", "revoke", "1", "--tenant", "acme").exit_code == 0
+    assert "The tenant has no key 9." in _fail(ready, "keys", "revoke", "9", "--tenant", "acme")
+
+
+async def test_a_key_made_authenticates_with_its_role(url: str, ready: Command) -> None:
+    await asyncio.to_thread(ready, "tenants", "create", "acme")
+    made = await asyncio.to_thread(ready, "keys", "create", "--tenant", "acme", "--role", "ingest")
+    database = await Database.open(url, owner=True)
+    try:
+        principal = await Authenticator(database, await pepper(database)).authenticate(made.stdout.strip())
+    finally:
+        await database.close()
+    assert principal is not None
+    assert (principal.tenant, principal.role) == ("acme", Role.INGEST)
+
+
+def test_an_unknown_tenant_is_named(ready: Command) -> None:
+    assert "no tenant nobody" in _fail(ready, "keys", "create", "--tenant", "nobody")
+
+
+def test_the_schema_is_printed_and_written(gateway: Command, tmp_path: Path) -> None:
+    assert gateway("schema").stdout == f"{schema.as_str()}\n"
+    gateway("schema", "--out", str(tmp_path / "s.graphql"))
+    assert (tmp_path / "s.graphql").read_text() == f"{schema.as_str()}\n"
+
+
+def test_an_import_can_be_repeated_and_keeps_what_it_refuses(ready: Command, tmp_path: Path) -> None:
+    ready("tenants", "create", "acme")
+    file = tmp_path / "orders.csv"
+    file.write_text("who,when,paid\nann,2026-05-01T10:00:00Z,10.5\nben,2026-05-01T11:00:00Z,7\nben,never,1\n")
+    words = ["import", str(file), "--tenant", "acme", "--set", "kind=CONVERSION", "--set", "name=purchase"]
+    words += ["--map", "subject=who", "--map", "occurred_at=when", "--map", "amount=paid"]
+    first = ready(*words)
+    assert "3 rows: 2 new, 0 known already, 0 left out, 1 refused." in first.stdout
+    assert first.exit_code == 1
+    assert "0 new, 2 known already" in ready(*words).stdout
+    (refused,) = (tmp_path / "orders.csv.rejects.ndjson").read_text().splitlines()
+    assert json.loads(refused)["line"] == 4
+
+
+def test_a_database_that_does_not_come_up_is_said(gateway: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(common, "DATABASE_SECONDS", 0)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:secret@/x?host=/nowhere")
+    message = _fail(gateway, "migrate")
+    assert "/nowhere" in message
+    assert "did not come up" in message
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize("wrong", ["postgresql://nobody@/postgres", "postgresql://postgres@/no_such_database"])
+def test_a_refusal_of_the_database_is_not_waited_out(
+    gateway: Command, postgres_url: str, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"{wrong}?{postgres_url.partition('?')[2]}")
+    assert "refuses the connection" in _fail(gateway, "migrate")
+
+
+def test_a_malformed_address_is_said(gateway: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://db:port/x")
+    assert "DATABASE_URL is no address" in _fail(gateway, "migrate")
+
+
+def test_without_a_database_url_the_embedded_one_serves_even_beside_a_gateway(
+    gateway: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    assert gateway("tenants", "create", "acme", "--data-dir", str(tmp_path)).exit_code == 0
+    with EmbeddedPostgres(tmp_path):
+        assert "acme" in gateway("tenants", "list", "--data-dir", str(tmp_path)).stdout
+
+
+def test_a_failure_is_one_sentence(
+    gateway: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gateway", "tenants", "list"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith("gateway: The database has no schema yet.")
+
+
+def test_wrong_settings_are_one_sentence_each(
+    gateway: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GATEWAY_SECRET", "short")
+    monkeypatch.setattr(sys, "argv", ["gateway", "serve"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err.startswith("gateway: GATEWAY_SECRET: ")

@@ -1,0 +1,90 @@
+"""The endpoint against what others wrote: the GraphQL-over-HTTP audits and the clients people use."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gql import Client, gql
+from gql.transport.exceptions import TransportQueryError
+from gql.transport.websockets import WebsocketsTransport
+
+from tests.gateway.graphql_world import World, make_endpoint, serving
+
+CLIENTS = Path(__file__).parent.parent / "clients"
+
+needs_node = pytest.mark.skipif(
+    shutil.which("node") is None or not (CLIENTS / "node_modules").exists(),
+    reason="needs Node.js and 'npm install --no-package-lock' in tests/clients",
+)
+
+QUERY = "query { hello whoami }"
+MUTATION = "mutation { write }"
+SUBSCRIPTION = "subscription { count(to: 3) }"
+INVALID = "query { nope }"
+BREAKING = 'subscription { breaks(how: "input", after: 1) }'
+
+HELLO = {"data": {"hello": "hello world", "whoami": "VIEWER"}}
+COUNTED = [{"data": {"count": number}} for number in (1, 2, 3)]
+
+
+@pytest.fixture
+async def host() -> AsyncIterator[str]:
+    world = World()
+    world.gate.set()
+    async with serving(make_endpoint(world)) as address:
+        yield address
+
+
+async def run(script: str, host: str, *queries: str) -> Any:
+    """What a client's script prints, decoded."""
+    process = await asyncio.create_subprocess_exec(
+        "node", CLIENTS / script, host, "viewer", *queries, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0
+    return json.loads(output)
+
+
+def codes(answer: dict[str, Any]) -> list[str]:
+    return [error["extensions"]["code"] for error in answer["errors"]]
+
+
+@needs_node
+async def test_every_audit_of_graphql_over_http_is_passed(host: str) -> None:
+    result = await run("audit.mjs", host)
+    assert result["failed"] == []
+    assert result["audits"] > 50
+
+
+@needs_node
+@pytest.mark.parametrize("script", ["graphql_ws.mjs", "graphql_sse.mjs", "apollo.mjs", "urql.mjs"])
+async def test_javascript_clients_get_their_answers(script: str, host: str) -> None:
+    query, mutation, subscription, invalid = await run(script, host, QUERY, MUTATION, SUBSCRIPTION, INVALID)
+    assert query == [HELLO]
+    assert mutation == [{"data": {"write": "write"}}]
+    assert subscription == COUNTED
+    assert codes(invalid[-1]) == ["GRAPHQL_VALIDATION_FAILED"]
+
+
+@needs_node
+@pytest.mark.parametrize("script", ["graphql_ws.mjs", "graphql_sse.mjs"])
+async def test_javascript_clients_are_told_why_a_subscription_broke(script: str, host: str) -> None:
+    (answer,) = await run(script, host, BREAKING)
+    assert answer[0] == {"data": {"breaks": 0}}
+    assert codes(answer[1]) == ["BAD_USER_INPUT"]
+
+
+async def test_the_python_client_gets_its_answers(host: str) -> None:
+    transport = WebsocketsTransport(f"ws://{host}/graphql", init_payload={"Authorization": "Bearer viewer"})
+    async with Client(transport=transport, fetch_schema_from_transport=True) as session:
+        assert session.client.schema is not None
+        assert await session.execute(gql(QUERY)) == HELLO["data"]
+        assert await session.execute(gql(MUTATION)) == {"write": "write"}
+        assert [result async for result in session.subscribe(gql(SUBSCRIPTION))] == [each["data"] for each in COUNTED]
+    async with Client(transport=transport) as session:
+        with pytest.raises(TransportQueryError, match="Cannot query field 'nope'"):
+            await session.execute(gql(INVALID))

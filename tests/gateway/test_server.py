@@ -1,0 +1,207 @@
+"""The server keeps its deadlines and bounds against clients that do not behave, and ends in order."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from gateway import server
+from gateway.settings import load_settings
+
+GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@asynccontextmanager
+async def _serving(app: Starlette, **given: float) -> AsyncIterator[int]:
+    settings = load_settings(**given)
+    ready, stopped = asyncio.Event(), asyncio.Event()
+    running = server.Server(server.ServerConfig(app, settings), ready.set, stopped.set)
+    with server.bind("127.0.0.1", 0) as listener:
+        task = asyncio.create_task(running.serve([listener]))
+        await ready.wait()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            running.should_exit = True
+            await task
+    assert stopped.is_set()
+
+
+def _app(endpoint: Callable[[Request], Awaitable[Response]] | None = None) -> Starlette:
+    async def answer(request: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    return Starlette(routes=[Route("/", endpoint or answer)])
+
+
+async def _open(port: int, sent: bytes = b"") -> Streams:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    return reader, writer
+
+
+async def _read(streams: Streams) -> bytes:
+    """Everything up to the end of the connection."""
+    reader, writer = streams
+    try:
+        return await asyncio.wait_for(reader.read(), 30)
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: test\r\nX-Slow: ", b"\r\n\r\n"])
+async def test_a_head_that_does_not_come_is_not_waited_for(sent: bytes) -> None:
+    async with _serving(_app(), head_seconds=0.05) as port:
+        assert await _read(await _open(port, sent)) == b""
+
+
+async def test_the_second_head_of_a_connection_has_the_same_deadline() -> None:
+    async with _serving(_app(), head_seconds=0.05) as port:
+        reader, writer = await _open(port, GET)
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        writer.write(GET[:-2])
+        assert await _read((reader, writer)) == b""
+
+
+async def test_an_answer_may_take_longer_than_a_head() -> None:
+    may_answer = asyncio.Event()
+
+    async def slow(request: Request) -> Response:
+        await may_answer.wait()
+        return PlainTextResponse("late", headers={"connection": "close"})
+
+    async with _serving(_app(slow), head_seconds=0.05) as port:
+        patient = await _open(port, GET)
+        await _read(await _open(port))
+        may_answer.set()
+        assert (await _read(patient)).endswith(b"late")
+
+
+async def test_a_peer_that_does_not_read_is_dropped() -> None:
+    dropped = asyncio.Event()
+
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        async def flood() -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            while True:
+                await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+
+        await receive()
+        flooding = asyncio.create_task(flood())
+        await receive()
+        flooding.cancel()
+        dropped.set()
+
+    async with _serving(Starlette(routes=[Mount("/", endless)]), stall_seconds=0.05) as port:
+        _, writer = await _open(port, GET)
+        await asyncio.wait_for(dropped.wait(), 30)
+        writer.close()
+
+
+async def test_a_socket_that_does_not_read_is_dropped() -> None:
+    dropped = asyncio.Event()
+
+    async def endless(websocket: WebSocket) -> None:
+        await websocket.accept()
+        try:
+            while True:
+                await websocket.send_text("x" * 65536)
+        except WebSocketDisconnect:
+            dropped.set()
+
+    app = Starlette(routes=[WebSocketRoute("/", endless)])
+    async with _serving(app, stall_seconds=0.05) as port:
+        _, writer = await _open(
+            port,
+            b"GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        )
+        await asyncio.wait_for(dropped.wait(), 30)
+        writer.close()
+
+
+async def test_connections_beyond_the_limit_are_told_to_come_back() -> None:
+    async with _serving(_app(), max_connections=1) as port:
+        first = await _open(port)
+        refused = await _read(await _open(port, GET))
+        assert refused.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 1" in refused
+        assert b'"code":"OVERLOADED"' in refused
+        first[1].write(GET)
+        assert (await first[0].readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        first[1].close()
+
+
+async def test_the_server_does_not_name_its_software() -> None:
+    async with _serving(_app()) as port:
+        answer = await _read(await _open(port, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
+        assert b"\r\nserver:" not in answer.lower()
+
+
+async def test_an_oversized_message_closes_its_socket() -> None:
+    async def echo(websocket: WebSocket) -> None:
+        await websocket.accept()
+        while True:
+            await websocket.send_text(str(len(await websocket.receive_text())))
+
+    app = Starlette(routes=[WebSocketRoute("/", echo)])
+    async with _serving(app) as port, connect(f"ws://127.0.0.1:{port}/") as client:
+        await client.send("x" * 65536)
+        assert await client.recv() == "65536"
+        await client.send("x" * 65537)
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1009
+
+
+async def test_shutdown_finishes_requests_and_closes_sockets() -> None:
+    begun, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: Request) -> Response:
+        begun.set()
+        await may_answer.wait()
+        return PlainTextResponse("done")
+
+    async def idle(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.receive()
+
+    app = Starlette(routes=[Route("/", slow), WebSocketRoute("/socket", idle)])
+    settings = load_settings()
+    ready = asyncio.Event()
+    running = server.Server(server.ServerConfig(app, settings), ready.set, may_answer.set)
+    with server.bind("127.0.0.1", 0) as listener:
+        task = asyncio.create_task(running.serve([listener]))
+        await ready.wait()
+        port = listener.getsockname()[1]
+        async with connect(f"ws://127.0.0.1:{port}/socket") as client:
+            request = await _open(port, GET)
+            await begun.wait()
+            running.should_exit = True
+            with pytest.raises(ConnectionClosed) as closed:
+                await client.recv()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1012
+            assert (await _read(request)).endswith(b"done")
+        await task
+
+
+def test_a_taken_port_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(server.ServerError, match=rf"127\.0\.0\.1 port {port}: .*--port"):
+            server.bind("127.0.0.1", port)

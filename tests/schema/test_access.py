@@ -1,0 +1,73 @@
+"""Each field refuses whom its role does not reach, and says in its description whom it answers."""
+
+import re
+
+import pytest
+from graphql import GraphQLObjectType
+
+from resolvers.context import Role
+from resolvers.errors import Forbidden, Unauthenticated
+from schema import schema
+from schema.access import Needs
+from tests.schema.conftest import answer, failure
+
+SENDING = {"ingestEvents", "trackAiInteraction", "trackConversion", "trackEvent"}
+SENDING |= {"trackExposure", "trackSpend", "trackTouchpoint"}
+KEEPING = {"saveFunnel", "deleteFunnel"}
+
+
+def root_fields() -> list[tuple[str, str]]:
+    roots = (schema._schema.type_map[name] for name in ("Query", "Mutation", "Subscription"))
+    return [(root.name, name) for root in roots if isinstance(root, GraphQLObjectType) for name in root.fields]
+
+
+def needed(root: str, name: str) -> Role:
+    if root != "Mutation":
+        return Role.VIEWER
+    return Role.INGEST if name in SENDING else Role.ANALYST
+
+
+@pytest.mark.parametrize(("root", "name"), root_fields())
+def test_every_root_field_declares_its_role(root: str, name: str) -> None:
+    field = schema.get_type_by_name(root).get_field(  # type: ignore[union-attr]
+        re.sub("([A-Z])", lambda match: "_" + match[1].lower(), name)
+    )
+    assert field is not None
+    (extension,) = field.extensions
+    assert isinstance(extension, Needs)
+    assert extension.role is needed(root, name)
+    (line,) = re.findall(r"Needs a key with the role (.*)\.$", field.description or "", re.MULTILINE)
+    reached = {role.name for role in Role if role.reaches(extension.role)}
+    assert set(re.findall(r"`(\w+)`", line)) == reached
+
+
+def test_the_lists_above_are_whole() -> None:
+    assert {name for root, name in root_fields() if root == "Mutation"} == SENDING | KEEPING
+
+
+@pytest.mark.parametrize(("role", "error"), [(None, Unauthenticated), (Role.INGEST, Forbidden)])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{metricCatalogue {slug}}",
+        "{tenant {slug}}",
+        '{node(id: "x") {id}}',
+        "{funnels {pageInfo {hasNextPage}}}",
+        "{events {pageInfo {hasNextPage}}}",
+        "{revenue {orders}}",
+    ],
+)
+async def test_a_query_is_refused(query: str, role: Role | None, error: type[Exception]) -> None:
+    refused = await failure(query, role=role)
+    assert isinstance(refused.original_error, error)
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.ANALYST, Role.ADMIN])
+async def test_the_tenant_shows_who_asks(role: Role) -> None:
+    data = await answer("{tenant {slug currency timezone role}}", role=role)
+    assert data["tenant"] == {
+        "slug": "acme",
+        "currency": "EUR",
+        "timezone": "Europe/Berlin",
+        "role": role.name,
+    }
