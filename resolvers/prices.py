@@ -1,8 +1,8 @@
 """A tenant's own prices of AI models: they go before the public list, from their date on."""
 
-from collections.abc import Mapping
-from dataclasses import fields
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC
 from typing import Any
 
 from resolvers.analysis.intake import camel
@@ -14,6 +14,8 @@ from resolvers.store.database import Database
 from resolvers.store.prices import ModelPriceRow, PriceRepository
 
 MOST_PRICES = 1_000
+LARGEST_PAGE = 500
+_BETWEEN = "\x1f"
 _FIELDS = tuple(field.name for field in fields(ModelPrice))
 _READERS = {
     "provider": text(200),
@@ -53,11 +55,36 @@ async def tenant_prices(database: Database, tenant_id: int) -> list[ModelPrice]:
         return [_price(row) for row in await PriceRepository(session).all(tenant_id)]
 
 
-async def model_prices(context: Context) -> list[ModelPrice]:
-    """The caller's own prices, by provider, model and date."""
+@dataclass(frozen=True, slots=True)
+class PricePage:
+    """A page of prices by provider, model and date; ``cursors[i]`` leads to what follows ``prices[i]``."""
+
+    prices: tuple[ModelPrice, ...]
+    cursors: tuple[str, ...]
+    has_next: bool
+
+
+def key_of(price: ModelPrice) -> str:
+    """The key of a price among a tenant's; no name can hold what stands between its parts."""
+    return _BETWEEN.join((price.provider, price.model, price.valid_from.astimezone(UTC).isoformat()))
+
+
+async def prices_by_key(context: Context, keys: Sequence[str]) -> dict[str, ModelPrice]:
+    """Those of the keys that the caller's tenant has."""
     principal = context.require(Role.VIEWER)
-    prices = await tenant_prices(context.services.database, principal.tenant_id)
-    return sorted(prices, key=lambda price: (price.provider, price.model, price.valid_from))
+    held = {key_of(price): price for price in await tenant_prices(context.services.database, principal.tenant_id)}
+    return {key: held[key] for key in keys if key in held}
+
+
+async def model_prices(context: Context, *, first: int = 50, after: str | None = None) -> PricePage:
+    """A page of the caller's own prices."""
+    principal = context.require(Role.VIEWER)
+    if not 1 <= first <= LARGEST_PAGE:
+        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
+    held = {key_of(price): price for price in await tenant_prices(context.services.database, principal.tenant_id)}
+    following = [key for key in sorted(held) if after is None or key > after]
+    shown = following[:first]
+    return PricePage(tuple(held[key] for key in shown), tuple(shown), len(following) > first)
 
 
 async def set_model_price(context: Context, raw: Mapping[str, Any]) -> ModelPrice:
@@ -74,9 +101,12 @@ async def set_model_price(context: Context, raw: Mapping[str, Any]) -> ModelPric
     return price
 
 
-async def delete_model_price(context: Context, provider: str, model: str, valid_from: datetime) -> None:
-    """Delete the price of exactly that date; raises NotFound."""
+async def delete_model_price(context: Context, key: str) -> ModelPrice:
+    """Delete a price and return it as it was; raises NotFound."""
     principal = context.require(Role.ADMIN)
+    price = (await prices_by_key(context, [key])).get(key)
+    if price is None:
+        raise NotFound("There is no such price.", field="id")
     async with context.services.database.tenant(principal.tenant_id) as session:
-        if not await PriceRepository(session).remove(principal.tenant_id, provider, model, valid_from):
-            raise NotFound("There is no such price.", field="validFrom")
+        await PriceRepository(session).remove(principal.tenant_id, price.provider, price.model, price.valid_from)
+    return price

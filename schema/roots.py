@@ -6,6 +6,7 @@ from schema.events import EventQuery, EventSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
+from schema.prices import PriceMutation, PriceQuery
 from schema.revenue import RevenueQuery, RevenueSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
 from schema.tenants import TenantQuery
@@ -13,7 +14,7 @@ from schema.tracking import EventMutation
 
 
 @strawberry.type(description="What can be asked. Every answer covers the tenant of the key that asks, and no other.")
-class Query(MetricQuery, RevenueQuery, FunnelQuery, SavedFunnelQuery, EventQuery, NodeQuery, TenantQuery):
+class Query(MetricQuery, RevenueQuery, FunnelQuery, SavedFunnelQuery, EventQuery, PriceQuery, NodeQuery, TenantQuery):
     pass
 
 
@@ -23,7 +24,7 @@ class Query(MetricQuery, RevenueQuery, FunnelQuery, SavedFunnelQuery, EventQuery
         "why nothing was done."
     )
 )
-class Mutation(EventMutation, SavedFunnelMutation):
+class Mutation(EventMutation, SavedFunnelMutation, PriceMutation):
     pass
 
 

@@ -55,9 +55,13 @@ MADE_BY_THE_SCHEMA = {
     "Unauthenticated",
     "Forbidden",
     "Overloaded",
+    "DeleteModelPricePayload",
+    "ModelPriceConnection",
+    "ModelPriceEdge",
+    "SetModelPricePayload",
 }
 """Types whose values the schema itself makes; every other one shapes a value of the resolvers."""
-FIELDS_MADE_BY_THE_SCHEMA = {"Event.id", "Event.event_id", "SavedFunnel.id"}
+FIELDS_MADE_BY_THE_SCHEMA = {"Event.id", "Event.event_id", "SavedFunnel.id", "ModelPrice.id"}
 NOT_SHOWN = {
     "Event.content": "only tells repeats from conflicts",
     "StoredEvent.event": "shown as one object with its place in the log",

@@ -37,9 +37,8 @@ class PriceRepository:
         """Set the price from its date on, replacing one of the same date."""
         await self.session.merge(row)
 
-    async def remove(self, tenant_id: int, provider: str, model: str, valid_from: datetime) -> bool:
-        """Whether there was such a price."""
-        removed = await rows(
+    async def remove(self, tenant_id: int, provider: str, model: str, valid_from: datetime) -> None:
+        await rows(
             self.session,
             delete(ModelPriceRow)
             .where(
@@ -50,4 +49,3 @@ class PriceRepository:
             )
             .returning(col(ModelPriceRow.model)),
         )
-        return bool(removed)

@@ -14,6 +14,7 @@ from tests.schema.conftest import answer, failure
 SENDING = {"ingestEvents", "trackAiInteraction", "trackConversion", "trackEvent"}
 SENDING |= {"trackExposure", "trackSpend", "trackTouchpoint"}
 KEEPING = {"saveFunnel", "deleteFunnel"}
+PRICING = {"setModelPrice", "deleteModelPrice"}
 
 
 def root_fields() -> list[tuple[str, str]]:
@@ -24,7 +25,7 @@ def root_fields() -> list[tuple[str, str]]:
 def needed(root: str, name: str) -> Role:
     if root != "Mutation":
         return Role.VIEWER
-    return Role.INGEST if name in SENDING else Role.ANALYST
+    return Role.INGEST if name in SENDING else Role.ADMIN if name in PRICING else Role.ANALYST
 
 
 @pytest.mark.parametrize(("root", "name"), root_fields())
@@ -42,7 +43,7 @@ def test_every_root_field_declares_its_role(root: str, name: str) -> None:
 
 
 def test_the_lists_above_are_whole() -> None:
-    assert {name for root, name in root_fields() if root == "Mutation"} == SENDING | KEEPING
+    assert {name for root, name in root_fields() if root == "Mutation"} == SENDING | KEEPING | PRICING
 
 
 @pytest.mark.parametrize(("role", "error"), [(None, Unauthenticated), (Role.INGEST, Forbidden)])

@@ -1,0 +1,138 @@
+"""A tenant's own prices of AI models, by which its AI interactions are priced before any public list."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+import strawberry
+
+from resolvers import prices
+from resolvers.context import Context, Role
+from resolvers.pricing import ModelPrice as Price
+from schema.access import Info, field
+from schema.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated
+from schema.nodes import Node, encode, key_of
+from schema.pages import After, Connection, First, open_cursor, page
+from schema.shapes import shapes
+
+_PROVIDER = "The provider, as events name it in `provider`."
+_MODEL = "The model, as events name it in `model`."
+_FROM = "The first instant at which it holds; it ends where the model's next price begins."
+_CURRENCY = "ISO 4217 code of the prices."
+_INPUT = "Price of a million tokens that the model reads, in units of `currency`."
+_OUTPUT = "Price of a million tokens that the model writes, in units of `currency`."
+_READ = "Price of a million input tokens read from the provider's cache; null where it is that of other input."
+_WRITE = "Price of a million input tokens written to the provider's cache; null where it is that of other input."
+
+
+@shapes(Price)
+@strawberry.type(description="What a million tokens of a model cost the tenant from a date on.")
+class ModelPrice(Node):
+    provider: str = strawberry.field(description=_PROVIDER)
+    model: str = strawberry.field(description=_MODEL)
+    valid_from: datetime = strawberry.field(description=_FROM)
+    currency: str = strawberry.field(description=_CURRENCY)
+    input_per_million: Decimal = strawberry.field(description=_INPUT)
+    output_per_million: Decimal = strawberry.field(description=_OUTPUT)
+    cache_read_per_million: Decimal | None = strawberry.field(description=_READ)
+    cache_write_per_million: Decimal | None = strawberry.field(description=_WRITE)
+
+    @classmethod
+    def of(cls, price: Price) -> "ModelPrice":
+        """The price as GraphQL shows it."""
+        shown = {name: getattr(price, name) for name in Price.__dataclass_fields__}
+        return cls(id=strawberry.ID(encode("ModelPrice", prices.key_of(price))), **shown)
+
+    @classmethod
+    async def load(cls, context: Context, keys: Sequence[str]) -> dict[str, Node]:
+        found = await prices.prices_by_key(context, keys)
+        return {key: cls.of(price) for key, price in found.items()}
+
+
+@strawberry.type
+class PriceQuery:
+    @field(
+        Role.VIEWER,
+        Connection[ModelPrice],
+        "The tenant's own model prices, by provider, model and date. Models without one are priced by a public list.",
+    )
+    async def model_prices(self, info: Info, first: First = 50, after: After = None) -> Connection[ModelPrice]:
+        found = await prices.model_prices(info.context, first=first, after=open_cursor("ModelPrice", after))
+        return page(
+            "ModelPrice",
+            [ModelPrice.of(price) for price in found.prices],
+            found.cursors,
+            has_next=found.has_next,
+            after=after,
+        )
+
+
+@strawberry.input(description="A price to set.")
+class SetModelPriceInput:
+    provider: str = strawberry.field(description=_PROVIDER)
+    model: str = strawberry.field(description=_MODEL)
+    valid_from: object = strawberry.field(graphql_type=datetime, description=_FROM)
+    currency: str = strawberry.field(description=_CURRENCY)
+    input_per_million: object = strawberry.field(graphql_type=Decimal, description=_INPUT)
+    output_per_million: object = strawberry.field(graphql_type=Decimal, description=_OUTPUT)
+    cache_read_per_million: object | None = strawberry.field(
+        graphql_type=Decimal | None, default=None, description=_READ
+    )
+    cache_write_per_million: object | None = strawberry.field(
+        graphql_type=Decimal | None, default=None, description=_WRITE
+    )
+
+
+@strawberry.type(description="The price is set.")
+class SetModelPricePayload:
+    price: ModelPrice = strawberry.field(description="The price as it is kept.")
+
+
+@strawberry.input(description="A price to delete.")
+class DeleteModelPriceInput:
+    id: strawberry.ID = strawberry.field(description="The price's global id.")
+
+
+@strawberry.type(description="The price is deleted.")
+class DeleteModelPricePayload:
+    deleted_id: strawberry.ID = strawberry.field(description="The global id that the price had.")
+    price: ModelPrice = strawberry.field(description="The price as it was; `node` finds it no more.")
+
+
+SetModelPriceResult = Annotated[
+    SetModelPricePayload | InvalidInput | Unauthenticated | Forbidden | Overloaded,
+    strawberry.union("SetModelPriceResult", description="The price that is set, or why it is not."),
+]
+DeleteModelPriceResult = Annotated[
+    DeleteModelPricePayload | NotFound | InvalidInput | Unauthenticated | Forbidden | Overloaded,
+    strawberry.union("DeleteModelPriceResult", description="The price that is deleted, or why none is."),
+]
+
+
+@strawberry.type
+class PriceMutation:
+    @field(
+        Role.ADMIN,
+        SetModelPriceResult,
+        "Set what a model costs from a date on, in place of a price of the same date. Events sent before keep the cost "
+        "they were stored with.",
+    )
+    async def set_model_price(
+        self, info: Info, input: Annotated[SetModelPriceInput, strawberry.argument(description="The price.")]
+    ) -> SetModelPricePayload:
+        price = await prices.set_model_price(info.context, vars(input))
+        return SetModelPricePayload(price=ModelPrice.of(price))
+
+    @field(
+        Role.ADMIN,
+        DeleteModelPriceResult,
+        "Delete a price; events sent before keep the cost they were stored with.",
+    )
+    async def delete_model_price(
+        self,
+        info: Info,
+        input: Annotated[DeleteModelPriceInput, strawberry.argument(description="Which price to delete.")],
+    ) -> DeleteModelPricePayload:
+        price = await prices.delete_model_price(info.context, key_of(ModelPrice, input.id, "id"))
+        return DeleteModelPricePayload(deleted_id=input.id, price=ModelPrice.of(price))

@@ -1,0 +1,81 @@
+"""A tenant's own model prices, over the wire."""
+
+from typing import Any
+
+import pytest
+
+from tests.client import Client
+
+SET = """
+mutation ($input: SetModelPriceInput!) {
+  setModelPrice(input: $input) {
+    __typename
+    ... on SetModelPricePayload { price { id provider validFrom inputPerMillion cacheReadPerMillion } }
+    ... on InvalidInput { field }
+  }
+}
+"""
+DELETE = """
+mutation ($id: ID!) { deleteModelPrice(input: {id: $id}) { __typename ... on DeleteModelPricePayload { deletedId } } }
+"""
+TRACK = """
+mutation ($input: TrackAiInteractionInput!) { trackAiInteraction(input: $input) { __typename } }
+"""
+COSTS = "{ events { edges { node { cost currency costSource } } } }"
+
+
+def price(**fields: Any) -> dict[str, Any]:
+    made = {
+        "provider": "acme",
+        "model": "house",
+        "validFrom": "2026-01-01T00:00:00Z",
+        "currency": "EUR",
+        "inputPerMillion": "2",
+        "outputPerMillion": "4.5",
+    }
+    return made | fields
+
+
+async def test_a_price_is_set_used_listed_and_deleted(client: Client, stranger: Client) -> None:
+    made = (await client.ask(SET, input=price()))["setModelPrice"]["price"]
+    assert (made["provider"], made["inputPerMillion"], made["cacheReadPerMillion"]) == ("acme", "2", None)
+    call = {"subject": "ann", "provider": "acme", "model": "house", "inputTokens": 1_000_000, "outputTokens": 2_000_000}
+    await client.ask(TRACK, input=call | {"occurredAt": "2026-02-01T00:00:00Z"})
+    (edge,) = (await client.ask(COSTS))["events"]["edges"]
+    assert (edge["node"]["cost"], edge["node"]["currency"]) == ("11", "EUR")
+    assert edge["node"]["costSource"] == "tenant price from 2026-01-01"
+
+    for one in ("anthropic", "zeta"):
+        await client.ask(SET, input=price(provider=one))
+    page = "query ($after: String) { modelPrices(first: 2, after: $after) {"
+    page += " edges { node { provider } } pageInfo { endCursor hasNextPage } } }"
+    first = (await client.ask(page))["modelPrices"]
+    rest = (await client.ask(page, after=first["pageInfo"]["endCursor"]))["modelPrices"]
+    listed = [edge["node"]["provider"] for edge in (*first["edges"], *rest["edges"])]
+    assert listed == ["acme", "anthropic", "zeta"]
+    assert (first["pageInfo"]["hasNextPage"], rest["pageInfo"]["hasNextPage"]) == (True, False)
+
+    node = "query ($id: ID!) { node(id: $id) { ... on ModelPrice { model } } }"
+    assert (await client.ask(node, id=made["id"]))["node"] == {"model": "house"}
+    assert (await stranger.ask(node, id=made["id"]))["node"] is None
+    assert (await stranger.ask(page))["modelPrices"]["edges"] == []
+    assert (await stranger.ask(DELETE, id=made["id"]))["deleteModelPrice"] == {"__typename": "NotFound"}
+    assert (await client.ask(DELETE, id=made["id"]))["deleteModelPrice"]["deletedId"] == made["id"]
+    assert (await client.ask(node, id=made["id"]))["node"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"provider": ""}, "provider"),
+        ({"model": "a\0"}, "model"),
+        ({"validFrom": "yesterday"}, "validFrom"),
+        ({"currency": "XXY"}, "currency"),
+        ({"inputPerMillion": "-1"}, "inputPerMillion"),
+        ({"outputPerMillion": "NaN"}, "outputPerMillion"),
+        ({"cacheReadPerMillion": "1e400"}, "cacheReadPerMillion"),
+    ],
+)
+async def test_a_bad_price_is_refused_by_field(client: Client, change: dict[str, Any], field: str) -> None:
+    answer = (await client.ask(SET, input=price(**change)))["setModelPrice"]
+    assert answer == {"__typename": "InvalidInput", "field": field}
