@@ -14,8 +14,8 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-
 from gateway.commands.serving import first_key
+
 from gateway.settings import Settings, load_settings, variable
 from resolvers import keys, tenants
 from resolvers.store.database import Database

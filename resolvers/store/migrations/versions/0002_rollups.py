@@ -59,3 +59,4 @@ def upgrade() -> None:
     op.execute(f"CREATE POLICY tenant_only ON rollup TO gateway_app USING ({mine}) WITH CHECK ({mine})")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON rollup TO gateway_app")
     op.execute(MERGE)
+    op.execute("CREATE AGGREGATE strung_histograms (bigint[]) (SFUNC = array_cat, STYPE = bigint[], PARALLEL = SAFE)")
