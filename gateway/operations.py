@@ -13,6 +13,7 @@ from graphql import OperationDefinitionNode, OperationType
 from gateway.answers import Answer, ErrorPayload, refusal, refuse, result, without_suggestions
 from gateway.documents import PREPARED, Documents, Prepared, PreparedDocument
 from gateway.endpoint import Endpoint
+from gateway.variables import are_modest
 from resolvers.context import Principal, Role
 from resolvers.errors import GatewayError, Overloaded
 
@@ -113,6 +114,8 @@ class Operations:
             code = "UNAUTHENTICATED" if principal is None else "FORBIDDEN"
             raise _refused(code, "The schema may be read with a key of the role viewer or above.")
         node = _select(prepared, parameters.operation_name)
+        if not are_modest(node, parameters.variables):
+            raise _refused("BAD_USER_INPUT", "The variables hold too many lists and objects, or too long a list.")
         if prepared.costs is not None:
             cost, limit = prepared.costs.of(node, parameters.variables), self._endpoint.limits.cost
             if cost > limit:

@@ -14,8 +14,8 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from gateway.commands.serving import first_key
 
+from gateway.commands.serving import first_key
 from gateway.settings import Settings, load_settings, variable
 from resolvers import keys, tenants
 from resolvers.store.database import Database
@@ -41,8 +41,9 @@ def _running(command: str, folder: Path, **environment: str) -> Iterator[list[st
         yield lines
     finally:
         process.send_signal(signal.SIGTERM)
-        rest = process.communicate(timeout=60)[0]
-    lines += rest.splitlines()
+        lines += process.stdout
+        process.stdout.close()
+        process.wait()
     assert process.returncode == 0
     assert not (folder / "postgres" / "postmaster.pid").exists()
 
