@@ -11,6 +11,8 @@ from resolvers.context import Context, Role
 from resolvers.events import ingest
 from resolvers.store.database import Database
 from resolvers.store.rollups import RollupRepository
+from resolvers.store.schema_version import migrate
+from tests.conftest import fresh_database
 from tests.factories import event, new_principal, running_services
 from tests.resolvers.test_metrics import random_events
 
@@ -78,3 +80,28 @@ async def test_tenants_add_up_apart(context: Context, owner: Database) -> None:
     other = Context(context.services, await new_principal(owner))
     await asyncio.gather(ingest(context, random_events(1, 200)), ingest(other, random_events(2, 200)))
     assert await wrong(context) == await wrong(other) == 0
+
+
+async def test_a_log_that_was_there_before_is_added_up(postgres_url: str) -> None:
+    """The migration that brings rollups makes those of the events it finds, of every tenant."""
+    url = await fresh_database(postgres_url, "gateway_before_rollups")
+    await migrate(url)
+    owner = await Database.open(url, owner=True, pool_size=1)
+    principals = [await new_principal(owner) for _ in range(2)]
+    async with running_services(url) as services:
+        for seed, principal in enumerate(principals):
+            await ingest(Context(services, principal), random_events(seed, 300))
+    async with owner.shared() as session:
+        connection = await session.connection()
+        for statement in (
+            "DROP TABLE rollup",
+            "DROP AGGREGATE strung_histograms (bigint[])",
+            "DROP FUNCTION merged_histogram",
+            "UPDATE alembic_version SET version_num = '0001'",
+        ):
+            await connection.execute(text(statement))
+    await owner.close()
+    await migrate(url, "0002")
+    async with running_services(url) as services:
+        for principal in principals:
+            assert await wrong(Context(services, principal)) == 0
