@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import structlog
-from gateway.commands import common
 from typer.testing import CliRunner, Result
 
 from gateway import cli
+from gateway.commands import common
 from gateway.embedded import EmbeddedPostgres
 from gateway.settings import Settings, variable
 from resolvers.context import Role

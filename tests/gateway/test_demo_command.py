@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from gateway.commands import demonstration
-from gateway.commands.demonstration import Live, Progressed, ensure_tenant, load
-from gateway.commands.importing import writer_of
 
 from gateway import demo
 from gateway.app import Gateway
+from gateway.commands import demonstration
+from gateway.commands.demonstration import Live, Progressed, ensure_tenant, load
+from gateway.commands.importing import writer_of
 from gateway.settings import Settings, load_settings
 from resolvers.analysis.events import Receipt
 from resolvers.analysis.filters import EVERYTHING
