@@ -13,13 +13,14 @@ from resolvers.analysis.filter_json import from_json, to_json
 from resolvers.analysis.funnel_answers import Breakdown, answer
 from resolvers.analysis.funnel_kernel import FunnelWalk, walk
 from resolvers.analysis.funnels import Entry, FunnelAnswer, FunnelDefinition, Step
+from resolvers.analysis.journeys import Journeys
 from resolvers.analysis.periods import Period, epoch_us
 from resolvers.analysis.questions import Question
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound
 from resolvers.store.funnels import FunnelRepository, FunnelRow
-from resolvers.store.journeys import JourneyRepository, Journeys
+from resolvers.store.journeys import JourneyRepository
 
 FEWEST_STEPS, MOST_STEPS = 2, 20
 LONGEST_WINDOW = timedelta(days=366)
@@ -95,7 +96,7 @@ async def _walk(
     reach = Period(period.start, period.end + definition.window)
     steps = [step.where for step in definition.steps]
     async with context.services.database.tenant(principal.tenant_id) as session:
-        repository = JourneyRepository(session, context.services.memory)
+        repository = JourneyRepository(session, context.services.memory, context.services.segments)
         journeys = await repository.read(principal.tenant_id, reach, asked.where, steps, by)
         columns = [
             await _breakdown(repository, principal.tenant_id, journeys, place, name) for place, name in enumerate(by)
@@ -104,11 +105,12 @@ async def _walk(
         walk,
         journeys.subject,
         journeys.at,
-        journeys.steps.astype(np.uint32),
+        journeys.steps,
         steps=len(steps),
         window_us=definition.window // _MICROSECOND,
         entry=definition.entry,
         entry_end_us=epoch_us(period.end),
+        ordered=journeys.ordered,
     )
     return walked, columns
 

@@ -2,7 +2,7 @@
 
 from sqlmodel import SQLModel
 
-from resolvers.store import events, funnels, keys, prices, tenants, terms, versions
+from resolvers.store import events, funnels, keys, prices, segments, tenants, terms, versions
 
 metadata = SQLModel.metadata
 TABLES = (
@@ -11,6 +11,8 @@ TABLES = (
     funnels.FunnelRow,
     keys.ApiKeyRow,
     prices.ModelPriceRow,
+    segments.JourneySegmentRow,
+    segments.JourneyStateRow,
     tenants.TenantRow,
     terms.TermRow,
     versions.DataVersionRow,

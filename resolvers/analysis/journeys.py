@@ -1,0 +1,135 @@
+"""The events of a question as arrays: which steps each subject took when, for the kernels that walk journeys."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resolvers.analysis.blocks import BLOCK, blocks, each
+from resolvers.analysis.columns import Coding, EventColumns, both, passing
+from resolvers.analysis.filters import Filter
+
+_KEY_BITS = 63
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Journeys:
+    """Events as columns of one length.
+
+    ``subject`` holds codes, ``at`` microseconds since 1970 (UTC), ``steps`` a bit for each step an event qualifies
+    for, ``dimensions`` a row of codes for each dimension asked for (0 where the event carries none).
+    """
+
+    subject: NDArray[np.int32]
+    at: NDArray[np.int64]
+    steps: NDArray[np.unsignedinteger]
+    dimensions: NDArray[np.int32]
+    ordered: bool
+    """Whether rows are in the order of subject, time and arrival; else they are in the order of arrival."""
+
+    @property
+    def nbytes(self) -> int:
+        return self.subject.nbytes + self.at.nbytes + self.steps.nbytes + self.dimensions.nbytes
+
+    def part(self, start: int, end: int) -> "Journeys":
+        """The rows from ``start`` to before ``end``, without copying."""
+        rows = slice(start, end)
+        return Journeys(self.subject[rows], self.at[rows], self.steps[rows], self.dimensions[:, rows], self.ordered)
+
+    def in_order(self) -> "Journeys":
+        """The same events by subject, time and arrival."""
+        if self.ordered:
+            return self
+        order = chronological(self.subject, self.at)
+        return Journeys(self.subject[order], self.at[order], self.steps[order], self.dimensions[:, order], True)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which events a question is about: those from ``start_us`` to before ``end_us`` that pass ``where`` and a step."""
+
+    start_us: int
+    end_us: int
+    where: Filter
+    steps: Sequence[Filter]
+    by: Sequence[str]
+
+
+def step_bits(steps: int) -> np.dtype[np.unsignedinteger]:
+    """The smallest type with a bit for each of at most 31 steps."""
+    return np.min_scalar_type((1 << steps) - 1) if steps else np.dtype(np.uint8)
+
+
+def select(columns: EventColumns, asked: Selection, coding: Coding) -> Journeys:
+    """The events of the selection, in the order of ``columns``, which is that of subject, time and arrival."""
+    parts = each(lambda rows: _select(columns.part(*rows), asked, coding), blocks(columns.subject.size) or [(0, 0)])
+    return joined(parts, ordered=True)
+
+
+def _select(columns: EventColumns, asked: Selection, coding: Coding) -> Journeys:
+    steps = np.zeros(columns.subject.size, step_bits(len(asked.steps)))
+    found = both(columns.moments.within(asked.start_us, asked.end_us), passing(asked.where, columns, coding))
+    if found is not False:
+        for place, step in enumerate(asked.steps):
+            qualifying = passing(step, columns, coding)
+            if qualifying is not False:
+                steps |= np.asarray(qualifying, steps.dtype) << steps.dtype.type(place)
+    rows = np.flatnonzero(np.asarray(both(found, steps != 0)))
+    dimensions = np.zeros((len(asked.by), rows.size), np.int32)
+    for place, name in enumerate(asked.by):
+        column = columns.coded[name]
+        if column is not None:
+            dimensions[place] = column.values(rows)
+    return Journeys(columns.subject[rows], columns.moments.microseconds(rows), steps[rows], dimensions, True)
+
+
+def joined(parts: Sequence[Journeys], *, ordered: bool) -> Journeys:
+    """The rows of all parts, one part after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return Journeys(
+        np.concatenate([part.subject for part in parts]),
+        np.concatenate([part.at for part in parts]),
+        np.concatenate([part.steps for part in parts]),
+        np.concatenate([part.dimensions for part in parts], axis=1),
+        ordered,
+    )
+
+
+def merged(parts: Sequence[Journeys]) -> Journeys:
+    """The events of all parts by subject, time and arrival; of simultaneous events those of earlier parts came first.
+
+    Every part is in that order, so that merging what is sorted is all there is to do, a range of subjects at a time.
+    """
+    parts = [part.in_order() for part in parts if part.subject.size] or [parts[0].in_order()]
+    if len(parts) == 1:
+        return parts[0]
+    longest = max(parts, key=lambda part: part.subject.size).subject
+    share = max(1, BLOCK * longest.size // sum(part.subject.size for part in parts))
+    bounds = np.unique(longest[share::share])
+    cuts = [[0, *np.searchsorted(part.subject, bounds).tolist(), part.subject.size] for part in parts]
+    ranges = [
+        [part.part(cut[place], cut[place + 1]) for part, cut in zip(parts, cuts, strict=True)]
+        for place in range(bounds.size + 1)
+    ]
+    return joined(each(_merged, ranges), ordered=True)
+
+
+def _merged(parts: Sequence[Journeys]) -> Journeys:
+    filled = [part for part in parts if part.subject.size]
+    if len(filled) < 2:
+        return filled[0] if filled else parts[0]
+    return joined(filled, ordered=False).in_order()
+
+
+def chronological(subject: NDArray[np.int32], at: NDArray[np.int64]) -> NDArray[np.intp]:
+    """The order of rows by subject, time and place; quick where they are sorted in long runs already."""
+    if not subject.size:
+        return np.empty(0, np.intp)
+    low, first = np.int64(subject.min()), at.min()
+    bits = int(at.max() - first).bit_length()
+    if bits + int(subject.max() - low).bit_length() > _KEY_BITS:
+        return np.lexsort((at, subject))
+    # A stable sort of plain numbers, which finds sorted runs and merges them.
+    return np.argsort((subject - low << bits) | (at - first), kind="stable")
