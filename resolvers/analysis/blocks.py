@@ -16,8 +16,3 @@ _WORKERS = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1), thread_na
 def each(work: Callable[[T], U], parts: Iterable[T]) -> list[U]:
     """The work done on every part, side by side; not to be called from within such work."""
     return list(_WORKERS.map(work, parts))
-
-
-def blocks(rows: int) -> list[tuple[int, int]]:
-    """Consecutive ranges of at most BLOCK rows."""
-    return [(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK)]

@@ -14,6 +14,8 @@ Ints = NDArray[np.int64]
 # So late that nothing follows it, yet the distance to it from any time fits.
 _NEVER = np.iinfo(np.int64).max // 2
 _SORTABLE_BITS = 63
+_DENSE = 16
+"""With fewer walks than one in so many events, searching for each is quicker than counting through all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,16 +169,19 @@ class _Columns:
     codes: NDArray[np.integer]
     time_us: Ints
     mask: NDArray[np.unsignedinteger]
-    instant: Ints
-    """For each event, the first one of the same subject and time."""
+    instant: Ints | None
+    """For each event, the first one of the same subject and time; None where no two events share both."""
     overlapping: bool
     """Whether any event qualifies for several steps."""
 
     @classmethod
     def of(cls, codes: NDArray[np.integer], time_us: Ints, mask: NDArray[np.unsignedinteger]) -> "_Columns":
-        fresh = np.ones(codes.size, np.bool_)
-        fresh[1:] = (codes[1:] != codes[:-1]) | (time_us[1:] != time_us[:-1])
-        instant = np.maximum.accumulate(np.where(fresh, np.arange(codes.size), 0))
+        repeats = np.flatnonzero((time_us[1:] == time_us[:-1]) & (codes[1:] == codes[:-1])) + 1
+        instant = None
+        if repeats.size:
+            instant = np.arange(codes.size)
+            begins = np.flatnonzero(np.diff(repeats, prepend=-1) != 1)
+            instant[repeats] = np.repeat(repeats[begins] - 1, np.diff(begins, append=repeats.size))
         overlapping = bool((mask & (mask - 1)).any())
         return cls(np.append(codes, -1), np.append(time_us, 0), mask, instant, overlapping)
 
@@ -185,16 +190,18 @@ def _advance(columns: _Columns, starts: Ints, steps: int, window_us: int) -> tup
     """Depth and seconds to convert of the walks that start at the rows ``starts``."""
     depth = np.ones(starts.size, np.int64)
     walking = np.arange(starts.size)
+    codes, latest = columns.codes[starts], columns.time_us[starts] + window_us
     trail = [starts]
     for step in range(1, steps):
         row = _next(columns, step, trail)
-        on = columns.codes[row] == columns.codes[trail[0]]
-        on &= columns.time_us[row] - columns.time_us[trail[0]] <= window_us
-        walking = walking[on]
-        trail = [taken[on] for taken in trail] + [row[on]]
+        on = np.flatnonzero((columns.codes[row] == codes) & (columns.time_us[row] <= latest))
+        walking, codes, latest = walking[on], codes[on], latest[on]
+        # The whole trail matters only where an event could serve twice.
+        trail = [taken[on] for taken in trail] if columns.overlapping else []
+        trail.append(row[on])
         depth[walking] = step + 1
     seconds = np.full(starts.size, np.nan)
-    seconds[walking] = (columns.time_us[trail[-1]] - columns.time_us[trail[0]]) / 1e6
+    seconds[walking] = (columns.time_us[trail[-1]] - latest + window_us) / 1e6
     return depth, seconds
 
 
@@ -202,7 +209,12 @@ def _next(columns: _Columns, step: int, trail: list[Ints]) -> Ints:
     """For each walk, the row that the step takes, if it is still the same subject's."""
     qualifies = (columns.mask >> step & 1).astype(np.bool_)
     candidates = np.append(np.flatnonzero(qualifies), columns.mask.size)
-    rank: Ints = (np.cumsum(qualifies) - qualifies)[columns.instant[trail[-1]]]
+    since = trail[-1] if columns.instant is None else columns.instant[trail[-1]]
+    rank: Ints
+    if since.size < columns.mask.size // _DENSE:
+        rank = np.searchsorted(candidates, since)
+    else:
+        rank = (np.cumsum(qualifies, dtype=np.int32) - qualifies)[since]
     row = candidates[rank]
     while columns.overlapping:
         used = np.logical_or.reduce([row == taken for taken in trail])

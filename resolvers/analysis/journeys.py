@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resolvers.analysis.blocks import BLOCK, blocks, each
+from resolvers.analysis.blocks import BLOCK, each
 from resolvers.analysis.columns import Coding, EventColumns, both, passing
 from resolvers.analysis.filters import Filter
 
@@ -61,10 +61,35 @@ def step_bits(steps: int) -> np.dtype[np.unsignedinteger]:
     return np.min_scalar_type((1 << steps) - 1) if steps else np.dtype(np.uint8)
 
 
-def select(columns: EventColumns, asked: Selection, coding: Coding) -> Journeys:
-    """The events of the selection, in the order of ``columns``, which is that of subject, time and arrival."""
-    parts = each(lambda rows: _select(columns.part(*rows), asked, coding), blocks(columns.subject.size) or [(0, 0)])
-    return joined(parts, ordered=True)
+def gathered(runs: Sequence[EventColumns], tail: Journeys | None, asked: Selection, coding: Coding) -> Journeys:
+    """The events of the selection in the order of subject, time and arrival.
+
+    Runs are in that order each; of simultaneous events those of an earlier run came first, those of ``tail`` last,
+    which was selected already. Works on one range of subjects after the other, each small enough to be quick.
+    """
+    parts = [run.subject for run in runs]
+    if tail is not None:
+        tail = tail.in_order()
+        parts.append(tail.subject)
+    cuts = _cuts(parts)
+
+    def range_of_subjects(place: int) -> Journeys:
+        found = [
+            _select(run.part(cut[place], cut[place + 1]), asked, coding) for run, cut in zip(runs, cuts, strict=False)
+        ]
+        if tail is not None:
+            found.append(tail.part(cuts[-1][place], cuts[-1][place + 1]))
+        return _merged(found)
+
+    return joined(each(range_of_subjects, range(len(cuts[0]) - 1)), ordered=True)
+
+
+def _cuts(parts: Sequence[NDArray[np.int32]]) -> list[list[int]]:
+    """Where to cut ascending columns, so that what lies between the same cuts is of the same few subjects."""
+    longest = max(parts, key=len)
+    share = max(1, BLOCK * longest.size // max(1, sum(part.size for part in parts)))
+    bounds = np.unique(longest[share::share])
+    return [[0, *np.searchsorted(part, bounds).tolist(), part.size] for part in parts]
 
 
 def _select(columns: EventColumns, asked: Selection, coding: Coding) -> Journeys:
@@ -95,25 +120,6 @@ def joined(parts: Sequence[Journeys], *, ordered: bool) -> Journeys:
         np.concatenate([part.dimensions for part in parts], axis=1),
         ordered,
     )
-
-
-def merged(parts: Sequence[Journeys]) -> Journeys:
-    """The events of all parts by subject, time and arrival; of simultaneous events those of earlier parts came first.
-
-    Every part is in that order, so that merging what is sorted is all there is to do, a range of subjects at a time.
-    """
-    parts = [part.in_order() for part in parts if part.subject.size] or [parts[0].in_order()]
-    if len(parts) == 1:
-        return parts[0]
-    longest = max(parts, key=lambda part: part.subject.size).subject
-    share = max(1, BLOCK * longest.size // sum(part.subject.size for part in parts))
-    bounds = np.unique(longest[share::share])
-    cuts = [[0, *np.searchsorted(part.subject, bounds).tolist(), part.subject.size] for part in parts]
-    ranges = [
-        [part.part(cut[place], cut[place + 1]) for part, cut in zip(parts, cuts, strict=True)]
-        for place in range(bounds.size + 1)
-    ]
-    return joined(each(_merged, ranges), ordered=True)
 
 
 def _merged(parts: Sequence[Journeys]) -> Journeys:

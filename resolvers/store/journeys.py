@@ -12,8 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from resolvers.analysis.columns import Coding, EventColumns, columns_of
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.filters import Filter
-from resolvers.analysis.journeys import Journeys, Selection, merged, step_bits
-from resolvers.analysis.journeys import select as selected
+from resolvers.analysis.journeys import Journeys, Selection, gathered, step_bits
 from resolvers.analysis.periods import Period, epoch_us
 from resolvers.store.conditions import Codes, condition
 from resolvers.store.copying import EPOCH_US, copied, too_many
@@ -80,15 +79,13 @@ class JourneyRepository:
         start_us, end_us = epoch_us(asked.period.start), epoch_us(asked.period.end)
         selection = Selection(start_us, end_us, asked.where, asked.steps, asked.by)
         coding = Coding(asked.codes.terms, asked.codes.subjects)
-        parts: list[Journeys] = []
-        for columns in loaded:
-            parts.append(await asyncio.to_thread(selected, columns, selection, coding))
-            if sum(part.nbytes for part in parts) > _LARGEST:
-                raise too_many()
-        folded_to = state.manifest.folded_to
+        folded_to, tail = state.manifest.folded_to, None
         if state.version > folded_to or behind:
-            parts.append(await self._logged(asked, _uncovered(folded_to, state.version, behind)))
-        return await asyncio.to_thread(merged, parts)
+            tail = await self._logged(asked, _uncovered(folded_to, state.version, behind))
+        found = await asyncio.to_thread(gathered, loaded, tail, selection, coding)
+        if found.nbytes > _LARGEST:
+            raise too_many()
+        return found
 
     async def _loaded(
         self, asked: _Question, names: Sequence[str], state: State
