@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 U = TypeVar("U")
 
-BLOCK = 1 << 17
+BLOCK = 1 << 18
 """Rows that are worked on at a time: few enough that their columns stay in the cache."""
 _WORKERS = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1), thread_name_prefix="blocks")
 

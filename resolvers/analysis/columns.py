@@ -4,8 +4,9 @@ What repeats (names, dimension values, flags) is held as a small index into the 
 a condition is decided once per distinct code and then spread over the rows.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,20 +42,23 @@ class Coded:
     index: NDArray[np.unsignedinteger]
 
     @classmethod
-    def of(cls, values: NDArray[np.int32]) -> "Coded | None":
-        """The column of these codes (none negative); None where no row carries any."""
+    def of(cls, values: NDArray[np.int32]) -> "Coded":
+        """The column of these codes, none of them negative."""
         present = np.zeros(int(values.max(initial=0)) + 1, np.bool_)
         present[values] = True
         codes = np.flatnonzero(present).astype(np.int32)
-        if not codes.any():
-            return None
-        places = np.zeros(present.size, np.min_scalar_type(codes.size - 1))
+        places = np.zeros(present.size, np.min_scalar_type(max(0, codes.size - 1)))
         places[codes] = np.arange(codes.size)
         return cls(codes, places[values])
 
     @property
     def nbytes(self) -> int:
         return self.codes.nbytes + self.index.nbytes
+
+    @property
+    def blank(self) -> bool:
+        """Whether no row carries anything."""
+        return not self.codes.any()
 
     def values(self, rows: "NDArray[np.intp] | slice" = slice(None)) -> NDArray[np.int32]:
         """The codes of rows."""
@@ -63,19 +67,6 @@ class Coded:
 
     def part(self, start: int, end: int) -> "Coded":
         return replace(self, index=self.index[start:end])
-
-    def where(self, passing: NDArray[np.bool_]) -> Truth:
-        """The rows whose code passes; ``passing`` says it of each of ``codes``."""
-        chosen = np.flatnonzero(passing)
-        if chosen.size in (0, passing.size):
-            return bool(chosen.size)
-        if chosen.size <= _FEW:
-            # Comparing small numbers is tens of times faster than looking each one up.
-            found: NDArray[np.bool_] = self.index == chosen[0]
-            for place in chosen[1:]:
-                found |= self.index == place
-            return found
-        return passing.take(self.index)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +115,7 @@ class Moments:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventColumns:
-    """Events as columns of one length; a coded column that no event carries is None."""
+    """Events as columns of one length; a coded column that no event carries is None or left out."""
 
     subject: NDArray[np.int32]
     moments: Moments
@@ -134,6 +125,10 @@ class EventColumns:
         """The rows from ``start`` to before ``end``, without copying."""
         coded = {name: column and column.part(start, end) for name, column in self.coded.items()}
         return EventColumns(self.subject[start:end], self.moments.part(start, end), coded)
+
+
+Test = Callable[[EventColumns], Truth]
+"""Which rows pass, asked of a part of the columns that it was made for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,33 +169,27 @@ def columns_of(*roots: Filter) -> frozenset[str] | None:
     return frozenset(found)
 
 
-def passing(root: Filter, columns: EventColumns, coding: Coding) -> Truth:
-    """Which events pass a filter whose ``columns_of`` are among the columns."""
+def bound(root: Filter, columns: EventColumns, coding: Coding) -> Test:
+    """A filter whose ``columns_of`` are among the columns, made ready to be asked of any part of them."""
     match root:
         case All(of):
-            found: Truth = True
-            for part in of:
-                found = both(found, passing(part, columns, coding))
-            return found
+            return _joined([bound(part, columns, coding) for part in of], True, both)
         case Any(of):
-            found = False
-            for part in of:
-                found = either(found, passing(part, columns, coding))
-            return found
+            return _joined([bound(part, columns, coding) for part in of], False, either)
         case Not(of):
-            inner = passing(of, columns, coding)
-            return not inner if isinstance(inner, bool) else ~inner
+            inner = bound(of, columns, coding)
+            return lambda part: opposite(inner(part))
         case SubjectIs(subjects):
-            wanted = [coding.subjects[who] for who in subjects if who in coding.subjects]
-            return np.isin(columns.subject, wanted) if wanted else False
+            people = [coding.subjects[who] for who in subjects if who in coding.subjects]
+            return lambda part: np.isin(part.subject, people) if people else False
         case KindIs(kinds):
-            return _among(columns.coded["kind"], [int(kind) for kind in kinds])
+            return _coded("kind", columns, Op.IN, [int(kind) for kind in kinds])
         case NameIs(names):
-            return _among(columns.coded["name"], _codes(names, coding))
+            return _coded("name", columns, Op.IN, _codes(names, coding))
         case FlagIs(flag, value):
-            return _among(columns.coded[flag], [1 + value])
+            return _coded(flag, columns, Op.IN, [1 + value])
         case DimensionIs(name, op, values):
-            return _dimension(columns.coded[name], op, _codes(values, coding))
+            return _coded(name, columns, op, _codes(values, coding))
         case _:
             raise ValueError(f"columns do not hold what {root} asks for")
 
@@ -223,26 +212,45 @@ def either(one: Truth, other: Truth) -> Truth:
     return one | other
 
 
+def opposite(one: Truth) -> Truth:
+    """Rows that do not pass."""
+    return not one if isinstance(one, bool) else ~one
+
+
+def _joined(tests: Sequence[Test], start: Truth, join: Callable[[Truth, Truth], Truth]) -> Test:
+    return lambda part: reduce(join, (test(part) for test in tests), start)
+
+
 def _codes(values: tuple[str, ...], coding: Coding) -> list[int]:
     return [coding.terms[value] for value in values if value in coding.terms]
 
 
-def _among(column: Coded | None, wanted: list[int]) -> Truth:
-    return False if column is None else column.where(np.isin(column.codes, wanted))
-
-
-def _dimension(column: Coded | None, op: Op, wanted: list[int]) -> Truth:
-    if column is None:
-        return op is Op.MISSING
-    carried = column.codes != 0
+def _coded(name: str, columns: EventColumns, op: Op, wanted: list[int]) -> Test:
+    """A condition on a column of codes, decided here for each of its codes."""
+    column = columns.coded.get(name)
+    codes = np.zeros(1, np.int32) if column is None else column.codes
     match op:
         case Op.IN:
-            return column.where(np.isin(column.codes, wanted))
+            passing = np.isin(codes, wanted)
         case Op.NOT_IN:
-            return column.where(carried & ~np.isin(column.codes, wanted))
+            passing = (codes != 0) & ~np.isin(codes, wanted)
         case Op.EXISTS:
-            return column.where(carried)
+            passing = codes != 0
         case Op.MISSING:
-            return column.where(~carried)
+            passing = codes == 0
         case _:
             raise ValueError(f"a dimension has no {op}")
+    chosen = np.flatnonzero(passing)
+    if chosen.size in (0, passing.size):
+        every = bool(chosen.size)
+        return lambda part: every
+    if chosen.size <= _FEW:
+        # Comparing small numbers is tens of times faster than looking each one up.
+        return lambda part: reduce(np.logical_or, [_index(part, name) == place for place in chosen])
+    return lambda part: passing.take(_index(part, name))
+
+
+def _index(part: EventColumns, name: str) -> NDArray[np.unsignedinteger]:
+    column = part.coded[name]
+    assert column is not None
+    return column.index

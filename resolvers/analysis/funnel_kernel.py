@@ -210,7 +210,7 @@ def _next(columns: _Columns, step: int, trail: list[Ints]) -> Ints:
     qualifies = (columns.mask >> step & 1).astype(np.bool_)
     candidates = np.append(np.flatnonzero(qualifies), columns.mask.size)
     since = trail[-1] if columns.instant is None else columns.instant[trail[-1]]
-    rank: Ints
+    rank: NDArray[np.integer]
     if since.size < columns.mask.size // _DENSE:
         rank = np.searchsorted(candidates, since)
     else:
@@ -220,7 +220,7 @@ def _next(columns: _Columns, step: int, trail: list[Ints]) -> Ints:
         used = np.logical_or.reduce([row == taken for taken in trail])
         if not used.any():
             break
-        rank += used
+        rank = rank + used
         row = candidates[rank]
     return row
 

@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.blocks import BLOCK, each
-from resolvers.analysis.columns import Coding, EventColumns, both, passing
+from resolvers.analysis.columns import Coding, EventColumns, both, bound
 from resolvers.analysis.filters import Filter
 
 _KEY_BITS = 63
+_SMALL = BLOCK // 4
+"""Rows up to which a run is selected from at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,18 +69,20 @@ def gathered(runs: Sequence[EventColumns], tail: Journeys | None, asked: Selecti
     Runs are in that order each; of simultaneous events those of an earlier run came first, those of ``tail`` last,
     which was selected already. Works on one range of subjects after the other, each small enough to be quick.
     """
-    parts = [run.subject for run in runs]
+    large = max((place for place, run in enumerate(runs) if run.subject.size > _SMALL), default=-1) + 1
+    selectors = [_Selector(run, asked, coding) for run in runs]
+    late = [select(0, select.run.subject.size) for select in selectors[large:]]
     if tail is not None:
-        tail = tail.in_order()
-        parts.append(tail.subject)
+        late.append(tail.in_order())
+    rest = _merged(late) if late else None
+    parts = [run.subject for run in runs[:large]] + ([rest.subject] if rest else [])
     cuts = _cuts(parts)
 
     def range_of_subjects(place: int) -> Journeys:
-        found = [
-            _select(run.part(cut[place], cut[place + 1]), asked, coding) for run, cut in zip(runs, cuts, strict=False)
-        ]
-        if tail is not None:
-            found.append(tail.part(cuts[-1][place], cuts[-1][place + 1]))
+        extents = [(cut[place], cut[place + 1]) for cut in cuts]
+        found = [select(*rows) for select, rows in zip(selectors[:large], extents, strict=False)]
+        if rest is not None:
+            found.append(rest.part(*extents[-1]))
         return _merged(found)
 
     return joined(each(range_of_subjects, range(len(cuts[0]) - 1)), ordered=True)
@@ -92,21 +96,29 @@ def _cuts(parts: Sequence[NDArray[np.int32]]) -> list[list[int]]:
     return [[0, *np.searchsorted(part, bounds).tolist(), part.size] for part in parts]
 
 
-def _select(columns: EventColumns, asked: Selection, coding: Coding) -> Journeys:
-    steps = np.zeros(columns.subject.size, step_bits(len(asked.steps)))
-    found = both(columns.moments.within(asked.start_us, asked.end_us), passing(asked.where, columns, coding))
-    if found is not False:
-        for place, step in enumerate(asked.steps):
-            qualifying = passing(step, columns, coding)
-            if qualifying is not False:
-                steps |= np.asarray(qualifying, steps.dtype) << steps.dtype.type(place)
-    rows = np.flatnonzero(np.asarray(both(found, steps != 0)))
-    dimensions = np.zeros((len(asked.by), rows.size), np.int32)
-    for place, name in enumerate(asked.by):
-        column = columns.coded[name]
-        if column is not None:
-            dimensions[place] = column.values(rows)
-    return Journeys(columns.subject[rows], columns.moments.microseconds(rows), steps[rows], dimensions, True)
+class _Selector:
+    """A selection made ready for one run."""
+
+    def __init__(self, run: EventColumns, asked: Selection, coding: Coding) -> None:
+        self.run = run
+        self.asked = asked
+        self.where = bound(asked.where, run, coding)
+        self.steps = [bound(step, run, coding) for step in asked.steps]
+
+    def __call__(self, start: int, end: int) -> Journeys:
+        """The events selected from some rows of the run."""
+        run = self.run.part(start, end)
+        found = both(run.moments.within(self.asked.start_us, self.asked.end_us), self.where(run))
+        steps = np.zeros(run.subject.size, step_bits(len(self.steps)))
+        for place, step in enumerate(self.steps):
+            steps |= np.multiply(step(run), steps.dtype.type(1 << place), dtype=steps.dtype)
+        rows = np.flatnonzero(both(found, steps != 0))
+        dimensions = np.zeros((len(self.asked.by), rows.size), np.int32)
+        for place, name in enumerate(self.asked.by):
+            column = run.coded.get(name)
+            if column is not None:
+                dimensions[place] = column.values(rows)
+        return Journeys(run.subject[rows], run.moments.microseconds(rows), steps[rows], dimensions, True)
 
 
 def joined(parts: Sequence[Journeys], *, ordered: bool) -> Journeys:

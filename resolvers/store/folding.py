@@ -242,5 +242,5 @@ def _combined(tenant_id: int, run: Run, parts: Sequence[tuple[Run, Sealed]], eve
         columns = zip(parts, old(name), strict=True)
         values = [np.zeros(one.rows, np.int32) if column is None else column.values() for (one, _), column in columns]
         column = Coded.of(np.concatenate([*values, events[name].astype(np.int32)])[order])
-        packed[name] = None if column is None else pack_coded(column)
+        packed[name] = None if column.blank else pack_coded(column)
     return {name: None if body is None else seal(body, run.place(tenant_id, name)) for name, body in packed.items()}

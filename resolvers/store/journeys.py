@@ -82,18 +82,18 @@ class JourneyRepository:
         folded_to, tail = state.manifest.folded_to, None
         if state.version > folded_to or behind:
             tail = await self._logged(asked, _uncovered(folded_to, state.version, behind))
-        found = await asyncio.to_thread(gathered, loaded, tail, selection, coding)
+        found = await asyncio.to_thread(gathered, _large_first(loaded), tail, selection, coding)
         if found.nbytes > _LARGEST:
             raise too_many()
         return found
 
     async def _loaded(
         self, asked: _Question, names: Sequence[str], state: State
-    ) -> tuple[list[EventColumns], Mapping[date, int]]:
+    ) -> tuple[list[tuple[Run, EventColumns]], Mapping[date, int]]:
         """The runs that overlap the period, unless they are too many to hold, and the months that are behind."""
         runs = _overlapping(state.manifest, asked.period)
         behind = dict(state.manifest.behind)
-        loaded: list[EventColumns] = []
+        loaded: list[tuple[Run, EventColumns]] = []
         broken = set[date]()
         if sum(run.rows for run in runs) * (_ROW_BYTES + len(names)) > 2 * self.cache.budget:
             return [], behind
@@ -105,7 +105,7 @@ class JourneyRepository:
                 broken.add(run.month)
                 behind[run.month] = run.after
             else:
-                loaded.append(columns)
+                loaded.append((run, columns))
         return loaded, behind
 
     async def _logged(self, asked: _Question, uncovered: ColumnElement[bool] | None) -> Journeys:
@@ -155,6 +155,17 @@ def _overlapping(manifest: Manifest, period: Period) -> list[Run]:
         if start < period.end and period.start < end:
             found.append(run)
     return found
+
+
+def _large_first(loaded: Sequence[tuple[Run, EventColumns]]) -> list[EventColumns]:
+    """The runs without small ones among large ones, those of a month in their order."""
+    weights: list[int] = []
+    heaviest: dict[date, int] = {}
+    for run, _ in reversed(loaded):
+        heaviest[run.month] = max(run.rows, heaviest.get(run.month, 0))
+        weights.insert(0, heaviest[run.month])
+    order = sorted(range(len(loaded)), key=lambda place: -weights[place])
+    return [loaded[place][1] for place in order]
 
 
 def _uncovered(folded_to: int, version: int, behind: Mapping[date, int]) -> ColumnElement[bool]:

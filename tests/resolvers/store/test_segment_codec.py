@@ -35,14 +35,12 @@ def test_times_come_back(since: list[int], unit: int, start_us: int) -> None:
 @given(st.lists(st.integers(0, 200_000), min_size=1))
 def test_codes_come_back(values: list[int]) -> None:
     column = Coded.of(np.array([*values, 1], np.int32))
-    assert column is not None
     assert unpack_coded(memoryview(pack_coded(column))).values().tolist() == [*values, 1]
 
 
 def test_what_repeats_is_small_and_what_does_not_is_not_larger() -> None:
     generator = np.random.default_rng(1)
     same = Coded.of(np.repeat(np.arange(1, 5, dtype=np.int32), 50_000))
-    assert same is not None
     assert len(pack_coded(same)) < 2_000
     times = Moments.of(generator.integers(0, 2**32, 100_000) * 1000, 0)
     assert len(pack_moments(times)) < 401_000
