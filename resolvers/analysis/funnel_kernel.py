@@ -164,7 +164,7 @@ def _settle(order: Ints, coarse: Ints, time_us: Ints) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Columns:
-    """Events by subject, time and arrival, closed by a row of nobody's so that every search ends in one."""
+    """Events by subject, time and arrival, closed by a row too late for any walk so that every search ends in one."""
 
     codes: NDArray[np.integer]
     time_us: Ints
@@ -183,7 +183,7 @@ class _Columns:
             begins = np.flatnonzero(np.diff(repeats, prepend=-1) != 1)
             instant[repeats] = np.repeat(repeats[begins] - 1, np.diff(begins, append=repeats.size))
         overlapping = bool((mask & (mask - 1)).any())
-        return cls(np.append(codes, -1), np.append(time_us, 0), mask, instant, overlapping)
+        return cls(np.append(codes, codes[-1]), np.append(time_us, _NEVER), mask, instant, overlapping)
 
 
 def _advance(columns: _Columns, starts: Ints, steps: int, window_us: int) -> tuple[Ints, NDArray[np.float64]]:

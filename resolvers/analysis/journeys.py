@@ -29,6 +29,10 @@ class Journeys:
     dimensions: NDArray[np.int32]
     ordered: bool
     """Whether rows are in the order of subject, time and arrival; else they are in the order of arrival."""
+    segments: int = 0
+    """How many segments they were read from."""
+    scanned: int = 0
+    """How many events were looked at to find them."""
 
     @property
     def nbytes(self) -> int:

@@ -25,7 +25,7 @@ from resolvers.store.segments import COLUMNS, Manifest, Run, SegmentRepository, 
 
 BATCH = 200_000
 """Events of the log that one transaction folds."""
-LARGEST_RUN = 1 << 22
+LARGEST_RUN = 1 << 21
 _GROWTH = 4
 """A run is merged with one before it that has at most this many times its rows: so a month has few runs, and an
 event is written few times over."""

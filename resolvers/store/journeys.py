@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -85,7 +85,8 @@ class JourneyRepository:
         found = await asyncio.to_thread(gathered, _large_first(loaded), tail, selection, coding)
         if found.nbytes > _LARGEST:
             raise too_many()
-        return found
+        scanned = sum(run.rows for run, _ in loaded) + (0 if tail is None else tail.scanned)
+        return replace(found, segments=len(loaded), scanned=scanned)
 
     async def _loaded(
         self, asked: _Question, names: Sequence[str], state: State
@@ -144,6 +145,7 @@ class JourneyRepository:
             steps=rows["steps"].astype(step_bits(len(asked.steps))),
             dimensions=np.stack(codes) if codes else np.empty((0, len(rows)), np.int32),
             ordered=False,
+            scanned=len(rows),
         )
 
 

@@ -1,175 +1,34 @@
-"""Segments and what the log has since are the log, whatever happens to either."""
+"""Folding: segments follow the log, and whatever befalls them is mended."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from random import Random
 from typing import Any
 
 import asyncpg
-import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from resolvers.analysis import filters
-from resolvers.analysis.events import Kind
-from resolvers.analysis.filters import (
-    EVERYTHING,
-    All,
-    DimensionIs,
-    Filter,
-    FlagIs,
-    KindIs,
-    MeasureIs,
-    NameIs,
-    Not,
-    Op,
-    SubjectIs,
-)
-from resolvers.analysis.journeys import Journeys
-from resolvers.analysis.periods import Period
+from resolvers.analysis.filters import EVERYTHING, DimensionIs, Not, Op
 from resolvers.context import Context, Principal
-from resolvers.errors import GatewayError
+from resolvers.errors import GatewayError, Unavailable
 from resolvers.events import ingest
 from resolvers.store import folding
 from resolvers.store.database import Database, driver
-from resolvers.store.folding import fold, fold_due
-from resolvers.store.journeys import JourneyRepository
+from resolvers.store.folding import fold, fold_due, keep_folded
 from resolvers.store.segment_cache import SegmentCache
-from resolvers.store.segments import Manifest, SegmentRepository
-from tests.factories import event, new_principal
-
-START = datetime(2026, 1, 30, 23, 59, 59, tzinfo=UTC)
-ALL_TIME = Period(datetime(2025, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
-STEPS = (NameIs(("view",)), NameIs(("cart", "view")), EVERYTHING)
-
-
-def made(random: Random, number: int) -> dict[str, Any]:
-    """An event of few people at few moments around two turns of the month, so that many are simultaneous."""
-    steps = random.choice([1, 1000, 1_000_000, 40 * 3_600_000_000])
-    at = START + timedelta(microseconds=steps * random.randrange(20))
-    kind = random.choice([Kind.PRODUCT, Kind.CONVERSION, Kind.SPEND])
-    fields: dict[str, Any] = {"kind": kind.name, "occurredAt": at, "id": f"e{number}"}
-    fields["name"] = random.choice(["view", "cart", "buy"])
-    fields["subject"] = random.choice(["ann", "bob", "cleo", "dan"])
-    if kind is Kind.SPEND:
-        fields |= {"cost": "1", "currency": "USD", "subject": random.choice(["", "ann"])}
-    if random.random() < 0.6:
-        fields["dimensions"] = {
-            name: random.choice("abc") for name in random.sample(["channel", "persona", "plan"], random.randrange(1, 4))
-        }
-    if kind is Kind.CONVERSION and random.random() < 0.5:
-        fields[random.choice(["assisted", "recurring"])] = random.random() < 0.5
-    return event(**fields)
-
-
-def condition(random: Random, depth: int = 3) -> Filter:
-    some = tuple(random.sample(["view", "cart", "buy", "never"], random.randrange(3)))
-    parts = tuple(condition(random, depth - 1) for _ in range(random.randrange(3))) if depth else ()
-    leaves: list[Filter] = [
-        KindIs(tuple(random.sample(list(Kind), 2))),
-        NameIs(some),
-        SubjectIs(tuple(random.sample(["ann", "bob", "never"], 2))),
-        FlagIs(random.choice(["assisted", "recurring", "success"]), random.random() < 0.5),
-        DimensionIs(
-            random.choice(["channel", "persona", "agent"]),
-            random.choice([Op.IN, Op.NOT_IN, Op.EXISTS, Op.MISSING]),
-            tuple(random.sample("abcz", 2)),
-        ),
-        All(parts),
-        filters.Any(parts),
-        Not(parts[0] if parts else NameIs(some)),
-    ]
-    return random.choice(leaves)
-
-
-@asynccontextmanager
-async def reader(context: Context, tenant_id: int, cache: SegmentCache) -> AsyncIterator[JourneyRepository]:
-    async with context.services.database.tenant(tenant_id) as session:
-        yield JourneyRepository(session, context.services.memory, cache)
-
-
-async def read(context: Context, tenant_id: int, cache: SegmentCache, *question: Any) -> Journeys:
-    async with reader(context, tenant_id, cache) as repository:
-        return await repository.read(tenant_id, *question)
-
-
-def same(one: Journeys, other: Journeys) -> bool:
-    one, other = one.in_order(), other.in_order()
-    return all(
-        np.array_equal(getattr(one, name), getattr(other, name)) for name in ("subject", "at", "steps", "dimensions")
-    )
-
-
-async def manifest(context: Context, tenant_id: int) -> Manifest:
-    async with context.services.database.tenant(tenant_id) as session:
-        return (await SegmentRepository(session).state(tenant_id)).manifest
-
-
-async def execute(context: Context, tenant_id: int, statement: str, *arguments: Any) -> None:
-    async with context.services.database.tenant(tenant_id) as session:
-        await (await driver(session)).execute(statement, *arguments)
-
-
-@pytest.fixture
-async def plain(owner: Database) -> Principal:
-    """The admin of a tenant whose log is never folded, to compare with."""
-    return await new_principal(owner)
-
-
-async def take(context: Context, plain: Principal, events: list[dict[str, Any]]) -> None:
-    for one in (context, Context(context.services, plain)):
-        assert not (await ingest(one, events)).rejected
-
-
-@pytest.mark.parametrize("seed", range(6))
-async def test_answers_are_those_of_the_log(
-    context: Context, principal: Principal, plain: Principal, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(folding, "LARGEST_RUN", 60)
-    random = Random(seed)
-    cache = SegmentCache(random.choice([2_000, 1 << 20]))
-    sent: list[dict[str, Any]] = []
-    for _ in range(6):
-        new = [made(random, len(sent) + place) for place in range(random.randrange(1, 40))]
-        again = random.sample(sent, min(len(sent), 5))
-        sent += new
-        await take(context, plain, [*new, *again])
-        if random.random() < 0.7:
-            await fold(context.services.database, principal.tenant_id, batch=random.choice([7, 1000]))
-        for _ in range(6):
-            ends = sorted(START + timedelta(microseconds=random.randrange(40 * 86_400_000_000)) for _ in range(2))
-            period = random.choice([ALL_TIME, Period(*ends)])
-            steps = [condition(random) for _ in range(random.choice([1, 3, 9]))]
-            by = random.sample(["channel", "persona", "agent"], random.randrange(3))
-            question = (period, random.choice([EVERYTHING, condition(random)]), steps, by)
-            found = await read(context, principal.tenant_id, cache, *question)
-            expected = await read(context, plain.tenant_id, cache, *question)
-            assert not expected.ordered
-            assert same(found, expected), question
-    await fold(context.services.database, principal.tenant_id)
-    found = await read(context, principal.tenant_id, cache, ALL_TIME, EVERYTHING, STEPS)
-    assert found.ordered
-    assert found.subject.size == sum(one["subject"] != "" for one in sent)
-    assert (await manifest(context, principal.tenant_id)).folded_to == len(sent)
-
-
-async def test_what_segments_do_not_hold_is_asked_of_the_log(context: Context, principal: Principal) -> None:
-    await ingest(context, [event(kind="CONVERSION", name="buy", amount=str(n), currency="USD") for n in range(4)])
-    await fold(context.services.database, principal.tenant_id)
-    cache = SegmentCache()
-    dear = MeasureIs("amount", Op.GT, 1)  # type: ignore[arg-type]
-    found = await read(context, principal.tenant_id, cache, ALL_TIME, dear, STEPS)
-    assert (found.subject.size, found.ordered, cache.size) == (2, False, 0)
-
-
-async def test_a_question_too_large_for_the_budget_goes_to_the_log(context: Context, principal: Principal) -> None:
-    await ingest(context, [event() for _ in range(20)])
-    await fold(context.services.database, principal.tenant_id)
-    cache = SegmentCache(budget=50)
-    found = await read(context, principal.tenant_id, cache, ALL_TIME, EVERYTHING, STEPS)
-    assert (found.subject.size, found.ordered, cache.size) == (20, False, 0)
+from resolvers.store.segments import SegmentRepository
+from tests.factories import event
+from tests.resolvers.store.journey_logs import (
+    ALL_TIME,
+    STEPS,
+    execute,
+    made,
+    manifest,
+    read,
+    same,
+    take,
+)
 
 
 async def test_runs_of_a_month_stay_few(context: Context, principal: Principal) -> None:
@@ -305,52 +164,32 @@ async def test_a_fold_killed_at_any_statement_leaves_what_was(
     assert (await manifest(context, principal.tenant_id)).folded_to == 60
 
 
-async def test_runs_merged_under_a_reader_are_read_anew(
+async def test_upkeep_goes_on_after_a_failure_and_does_not_let_others_wait(
     context: Context, principal: Principal, plain: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    random = Random(5)
-    await take(context, plain, [made(random, number) for number in range(30)])
-    await fold(context.services.database, principal.tenant_id)
-    await take(context, plain, [made(random, 30 + number) for number in range(30)])
-    original = SegmentRepository.state
-    folds = [True]
+    await take(context, plain, [event()])
+    folded = asyncio.Event()
+    failures = [Unavailable("away"), ValueError("a defect")]
 
-    async def overtaken(self: SegmentRepository, tenant_id: int) -> Any:
-        state = await original(self, tenant_id)
-        if folds and folds.pop():
-            await fold(context.services.database, tenant_id)
-        return state
+    async def failing(database: Database, tenant_id: int) -> int:
+        if tenant_id == principal.tenant_id and failures:
+            raise failures.pop()
+        count = await fold(database, tenant_id)
+        if tenant_id == principal.tenant_id:
+            folded.set()
+        return count
 
-    monkeypatch.setattr(SegmentRepository, "state", overtaken)
-    cache = SegmentCache()
-    question = (ALL_TIME, EVERYTHING, STEPS, ("channel",))
-    found = await read(context, principal.tenant_id, cache, *question)
-    assert same(found, await read(context, plain.tenant_id, cache, *question))
-    assert cache.size
-
-
-async def test_writing_and_reading_go_on_while_folding(
-    context: Context, principal: Principal, plain: Principal
-) -> None:
-    random = Random(6)
-    done = asyncio.Event()
-
-    async def folding_all_the_time() -> None:
-        while not done.is_set():
-            await fold(context.services.database, principal.tenant_id, batch=random.choice([11, 50]))
-
-    cache = SegmentCache()
-    counts = []
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(2):
-            tasks.create_task(folding_all_the_time())
-        for _ in range(25):
-            days = [timedelta(days=random.randrange(60)) for _ in range(20)]
-            assert (await ingest(context, [event(occurredAt=START + day) for day in days])).accepted == 20
-            found = await read(context, principal.tenant_id, cache, ALL_TIME, EVERYTHING, STEPS)
-            counts.append(found.subject.size)
-        done.set()
-    assert counts == [20 * (batch + 1) for batch in range(25)]
+    monkeypatch.setattr(folding, "fold", failing)
+    with capture_logs() as logs:
+        upkeep = asyncio.create_task(keep_folded(context.services.database, SegmentCache(), every=0))
+        async with asyncio.timeout(20):
+            await folded.wait()
+        upkeep.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await upkeep
+    assert [entry["event"] for entry in logs] == ["journeys.upkeep_failed", "journeys.upkeep_delayed"]
+    for tenant in (principal, plain):
+        assert (await manifest(context, tenant.tenant_id)).folded_to == 1
 
 
 async def test_only_one_of_several_folds_at_a_time(context: Context, principal: Principal) -> None:
@@ -376,20 +215,3 @@ async def test_tenants_are_folded_when_they_are_due(context: Context, principal:
     assert await fold_due(context.services.database, cache, events=4, age=long) == 4
     await ingest(context, [event()])
     assert await fold_due(context.services.database, cache, events=4, age=timedelta(0)) == 1
-
-
-async def test_a_tenant_reads_its_own_segments_only(context: Context, principal: Principal, plain: Principal) -> None:
-    await ingest(context, [event()])
-    await fold(context.services.database, principal.tenant_id)
-    async with context.services.database.tenant(plain.tenant_id) as session:
-        segments = SegmentRepository(session)
-        assert await segments.present(principal.tenant_id) == set()
-        assert (await segments.state(principal.tenant_id)).manifest == Manifest()
-        assert await segments.hold(principal.tenant_id) is None
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await execute(
-            context,
-            plain.tenant_id,
-            "INSERT INTO journey_state (tenant_id, folded_to, folded_at, manifest) VALUES ($1, 0, now(), '{}')",
-            principal.tenant_id + 10**6,
-        )
