@@ -30,6 +30,7 @@ from resolvers.keys import Authenticator, pepper
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
 from resolvers.store.database import Database, connect
+from resolvers.store.folding import keep_folded
 from resolvers.store.schema_version import revision_gap
 from resolvers.store.terms import TermMemory
 from resolvers.store.writer import Writer
@@ -58,7 +59,7 @@ class Gateway:
         self.stopping = False
         self._services: Services | None = None
         self._authenticator: Authenticator | None = None
-        self._upkeep: asyncio.Task[None] | None = None
+        self._upkeep: list[asyncio.Task[None]] = []
         self._recheck = asyncio.Event()
 
     @property
@@ -90,7 +91,17 @@ class Gateway:
         self.metrics.sockets.set_function(lambda: self.sessions.count(Kind.WEBSOCKET))
         writer.start()
         bus.start()
-        self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
+        self._upkeep = [
+            asyncio.create_task(self._keep_up(), name="upkeep"),
+            asyncio.create_task(self._keep_folded(), name="folding"),
+        ]
+
+    async def _keep_folded(self) -> None:
+        own = await self._pool(1)
+        try:
+            await keep_folded(own, self.services.segments)
+        finally:
+            await own.close()
 
     def begin_stop(self) -> None:
         """Become unready and end what stays open by itself, so that the server can come to its end."""
@@ -101,8 +112,9 @@ class Gateway:
         """Finish what was taken, then close everything."""
         self.stopping = True
         await self.sessions.shutdown(self.settings.shutdown_seconds)
-        if self._upkeep is not None:
-            self._upkeep.cancel()
+        for task in self._upkeep:
+            task.cancel()
+        await asyncio.gather(*self._upkeep, return_exceptions=True)
         await self.services.bus.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_SECONDS):

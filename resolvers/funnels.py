@@ -3,25 +3,28 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from resolvers.analysis.columns import Coded
 from resolvers.analysis.filter_json import from_json, to_json
 from resolvers.analysis.filters import weight
 from resolvers.analysis.funnel_answers import Breakdown, answer
 from resolvers.analysis.funnel_kernel import FunnelWalk, walk
 from resolvers.analysis.funnels import Entry, FunnelAnswer, FunnelDefinition, Step
+from resolvers.analysis.journeys import Journeys
 from resolvers.analysis.periods import Period, epoch_us
 from resolvers.analysis.questions import Question
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound, Overloaded
 from resolvers.store.funnels import FunnelRepository, FunnelRow
-from resolvers.store.journeys import JourneyRepository, Journeys
+from resolvers.store.journeys import JourneyRepository
 
 FEWEST_STEPS, MOST_STEPS = 2, 20
 LONGEST_WINDOW = timedelta(days=366)
@@ -92,7 +95,9 @@ async def _answer(context: Context, definition: FunnelDefinition, asked: Resolve
         earlier = None
         if asked.previous is not None:
             earlier = (asked.previous, (await _walk(context, definition, asked, asked.previous, ()))[0])
-    return answer(definition, asked.period, walked, as_of=as_of, by=columns, top=asked.top, previous=earlier)
+        return await asyncio.to_thread(
+            answer, definition, asked.period, walked, as_of=as_of, by=columns, top=asked.top, previous=earlier
+        )
 
 
 @asynccontextmanager
@@ -112,34 +117,43 @@ async def _turn(heavy: asyncio.Semaphore) -> AsyncIterator[None]:
 async def _walk(
     context: Context, definition: FunnelDefinition, asked: Resolved, period: Period, by: tuple[str, ...]
 ) -> tuple[FunnelWalk, list[Breakdown]]:
+    """The walks through a period, and the dimensions of their entries."""
     principal = context.require(Role.VIEWER)
     reach = Period(period.start, period.end + definition.window)
     steps = [step.where for step in definition.steps]
     async with context.services.database.tenant(principal.tenant_id) as session:
-        repository = JourneyRepository(session, context.services.memory)
+        repository = JourneyRepository(session, context.services.memory, context.services.segments)
         journeys = await repository.read(principal.tenant_id, reach, asked.where, steps, by)
-        columns = [
-            await _breakdown(repository, principal.tenant_id, journeys, place, name) for place, name in enumerate(by)
-        ]
-    walked = await asyncio.to_thread(
-        walk,
+        walked, entries = await asyncio.to_thread(_walked, journeys, definition, period)
+        texts = await repository.texts(principal.tenant_id, [code for codes, _ in entries for code in codes if code])
+    return walked, [
+        Breakdown(name, index, [texts.get(code) for code in codes])
+        for name, (codes, index) in zip(by, entries, strict=True)
+    ]
+
+
+def _walked(
+    journeys: Journeys, definition: FunnelDefinition, period: Period
+) -> tuple[FunnelWalk, list[tuple[list[int], NDArray[np.integer]]]]:
+    """The walks, and for each dimension the codes of their entries: which there are, and which one each walk has.
+
+    The entries of the walks are numbered as the walks are: all other events have done their part.
+    """
+    found = walk(
         journeys.subject,
         journeys.at,
-        journeys.steps.astype(np.uint32),
-        steps=len(steps),
+        journeys.steps,
+        steps=len(definition.steps),
         window_us=definition.window // _MICROSECOND,
         entry=definition.entry,
         entry_end_us=epoch_us(period.end),
+        ordered=journeys.ordered,
     )
-    return walked, columns
-
-
-async def _breakdown(
-    repository: JourneyRepository, tenant_id: int, journeys: Journeys, place: int, name: str
-) -> Breakdown:
-    codes, index = np.unique(journeys.dimensions[place], return_inverse=True)
-    texts = await repository.texts(tenant_id, [code for code in codes.tolist() if code])
-    return Breakdown(name, index, [texts.get(code) for code in codes.tolist()])
+    entries: list[tuple[list[int], NDArray[np.integer]]] = []
+    for codes in journeys.dimensions:
+        column = Coded.of(codes[found.entry])
+        entries.append((column.codes.tolist(), column.index))
+    return replace(found, entry=np.arange(found.entry.size)), entries
 
 
 async def save_funnel(context: Context, name: str, definition: FunnelDefinition) -> SavedFunnel:

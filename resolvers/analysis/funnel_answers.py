@@ -170,8 +170,10 @@ def _grouped(walk: FunnelWalk, by: Sequence[Breakdown], top: int) -> _Groups:
     for column in by:
         combined = group * len(column.values) + column.codes[walk.entry]
         # Numbered anew after each dimension, so that the product of many cannot overflow.
-        group = np.unique(combined, return_inverse=True)[1]
-    _, example, size = np.unique(group, return_index=True, return_counts=True)
+        group = _numbered(combined)
+    size = np.bincount(group)
+    example = np.empty(size.size, np.int64)
+    example[group] = np.arange(group.size)
     shown = min(top, size.size)
     candidates = np.flatnonzero(size >= np.partition(size, -shown)[-shown])
     keys = {
@@ -188,12 +190,25 @@ def _grouped(walk: FunnelWalk, by: Sequence[Breakdown], top: int) -> _Groups:
     return _Groups(tuple(keys[code] for code in ranked), slots[group], size.size)
 
 
+def _numbered(values: Ints) -> Ints:
+    """The values as numbers from 0 in the same order, without gaps."""
+    highest = int(values.max())
+    if highest > 4 * values.size:
+        return np.unique(values, return_inverse=True)[1]
+    present = np.zeros(highest + 1, np.bool_)
+    present[values] = True
+    return (np.cumsum(present) - 1)[values]
+
+
 def _group_answers(
     definition: FunnelDefinition, walk: FunnelWalk, groups: _Groups, as_of: datetime
 ) -> Iterator[FunnelGroup]:
     shown = len(groups.keys)
+    # Slots are few: sorted as small numbers they take one pass.
+    order = np.argsort(groups.slot.astype(np.min_scalar_type(shown)), kind="stable")
+    ends = np.cumsum(np.bincount(groups.slot, minlength=shown))
     for slot in range(shown + (groups.count > shown)):
-        members = groups.slot == slot
+        members = order[0 if slot == 0 else ends[slot - 1] : ends[slot]]
         counts = _Counts(_reached(walk.depth[members], len(definition.steps)), None, as_of)
         yield FunnelGroup(
             keys=groups.keys[slot] if slot < shown else (),

@@ -1,10 +1,12 @@
 """Walks every subject of a tenant through a funnel at once, over columns of events."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from resolvers.analysis.blocks import BLOCK, each
 from resolvers.analysis.funnels import Entry
 
 Ints = NDArray[np.int64]
@@ -12,6 +14,8 @@ Ints = NDArray[np.int64]
 # So late that nothing follows it, yet the distance to it from any time fits.
 _NEVER = np.iinfo(np.int64).max // 2
 _SORTABLE_BITS = 63
+_DENSE = 16
+"""With fewer walks than one in so many events, searching for each is quicker than counting through all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,19 +39,24 @@ def walk(
     window_us: int,
     entry: Entry,
     entry_end_us: int,
+    ordered: bool = False,
 ) -> FunnelWalk:
     """How far each subject comes through ``steps`` ordered steps.
 
-    The columns hold one event a row, in order of arrival: whose it is (any integer code), when (microseconds
-    since 1970), and which steps it qualifies for (bit 0 is the first step). They begin with the period and
-    should reach to ``window_us`` after its end ``entry_end_us``: an entry is a first-step event before that
-    end, and each later step counts up to and including ``window_us`` after the entry.
+    The columns hold one event a row, in order of arrival or, where they are ``ordered``, by subject, time and
+    arrival: whose it is (any integer code), when (microseconds since 1970), and which steps it qualifies for (bit 0
+    is the first step). They begin with the period and should reach to ``window_us`` after its end ``entry_end_us``:
+    an entry is a first-step event before that end, and each later step counts up to and including ``window_us``
+    after the entry.
 
     Each step takes the earliest qualifying event at or after the one the step before took, of simultaneous
     ones the first to arrive; an event serves one step only. Simultaneous events may so serve their steps in
     any order. FIRST walks from a subject's first entry. ANY walks from every entry and keeps the farthest
     walk, the earliest of these.
     """
+    question = _Question(steps, window_us, entry, entry_end_us)
+    if ordered:
+        return _walk_ordered(subject, time_us, mask, question)
     codes = _compact(subject)
     entering = (mask & 1).astype(np.bool_) & (time_us < entry_end_us)
     if not entering.any():
@@ -56,13 +65,50 @@ def walk(
     np.minimum.at(first, codes[entering], time_us[entering])
     kept = _within_reach(codes, time_us, mask, first, window_us if entry is Entry.FIRST else None)
     kept = kept[_chronological(codes[kept], time_us[kept])]
-    columns = _Columns.of(codes[kept], time_us[kept], mask[kept])
-    starts = np.flatnonzero(entering[kept])
-    if entry is Entry.FIRST:
-        starts = starts[_first_of_each(columns.codes[starts])]
-    depth, seconds = _advance(columns, starts, steps, window_us)
+    found = _walk_ordered(codes[kept], time_us[kept], mask[kept], question)
+    return FunnelWalk(found.depth, kept[found.entry], found.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    steps: int
+    window_us: int
+    entry: Entry
+    entry_end_us: int
+
+
+def _walk_ordered(
+    subject: NDArray[np.integer], time_us: Ints, mask: NDArray[np.unsignedinteger], question: _Question
+) -> FunnelWalk:
+    """The walk over columns by subject, time and arrival, side by side over ranges of subjects."""
+    cuts = np.searchsorted(subject, subject[BLOCK::BLOCK])
+    bounds = np.unique([0, *cuts, subject.size]).tolist()
+    walks = each(
+        lambda rows: _walk_block(subject[slice(*rows)], time_us[slice(*rows)], mask[slice(*rows)], question),
+        pairwise(bounds),
+    )
+    starts = zip(walks, bounds[:-1], strict=True)
+    return FunnelWalk(
+        np.concatenate([np.empty(0, np.int64), *(found.depth for found in walks)]),
+        np.concatenate([np.empty(0, np.int64), *(found.entry + start for found, start in starts)]),
+        np.concatenate([np.empty(0), *(found.seconds for found in walks)]),
+    )
+
+
+def _walk_block(
+    subject: NDArray[np.integer], time_us: Ints, mask: NDArray[np.unsignedinteger], question: _Question
+) -> FunnelWalk:
+    starts = np.flatnonzero((mask & 1).astype(np.bool_) & (time_us < question.entry_end_us))
+    if question.entry is Entry.FIRST:
+        starts = starts[_first_of_each(subject[starts])]
+    if not starts.size:
+        return FunnelWalk(np.empty(0, np.int64), starts, np.empty(0))
+    columns = _Columns.of(subject, time_us, mask)
+    depth, seconds = _advance(columns, starts, question.steps, question.window_us)
+    if question.entry is Entry.FIRST:
+        return FunnelWalk(depth, starts, seconds)
     best = _farthest(columns.codes[starts], depth)
-    return FunnelWalk(depth[best], kept[starts[best]], seconds[best])
+    return FunnelWalk(depth[best], starts[best], seconds[best])
 
 
 def _compact(subject: NDArray[np.integer]) -> Ints:
@@ -118,39 +164,44 @@ def _settle(order: Ints, coarse: Ints, time_us: Ints) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Columns:
-    """Events by subject, time and arrival, closed by a row of nobody's so that every search ends in one."""
+    """Events by subject, time and arrival, closed by a row too late for any walk so that every search ends in one."""
 
-    codes: Ints
+    codes: NDArray[np.integer]
     time_us: Ints
     mask: NDArray[np.unsignedinteger]
-    instant: Ints
-    """For each event, the first one of the same subject and time."""
+    instant: Ints | None
+    """For each event, the first one of the same subject and time; None where no two events share both."""
     overlapping: bool
     """Whether any event qualifies for several steps."""
 
     @classmethod
-    def of(cls, codes: Ints, time_us: Ints, mask: NDArray[np.unsignedinteger]) -> "_Columns":
-        fresh = np.ones(codes.size, np.bool_)
-        fresh[1:] = (codes[1:] != codes[:-1]) | (time_us[1:] != time_us[:-1])
-        instant = np.maximum.accumulate(np.where(fresh, np.arange(codes.size), 0))
+    def of(cls, codes: NDArray[np.integer], time_us: Ints, mask: NDArray[np.unsignedinteger]) -> "_Columns":
+        repeats = np.flatnonzero((time_us[1:] == time_us[:-1]) & (codes[1:] == codes[:-1])) + 1
+        instant = None
+        if repeats.size:
+            instant = np.arange(codes.size)
+            begins = np.flatnonzero(np.diff(repeats, prepend=-1) != 1)
+            instant[repeats] = np.repeat(repeats[begins] - 1, np.diff(begins, append=repeats.size))
         overlapping = bool((mask & (mask - 1)).any())
-        return cls(np.append(codes, -1), np.append(time_us, 0), mask, instant, overlapping)
+        return cls(np.append(codes, codes[-1]), np.append(time_us, _NEVER), mask, instant, overlapping)
 
 
 def _advance(columns: _Columns, starts: Ints, steps: int, window_us: int) -> tuple[Ints, NDArray[np.float64]]:
     """Depth and seconds to convert of the walks that start at the rows ``starts``."""
     depth = np.ones(starts.size, np.int64)
     walking = np.arange(starts.size)
+    codes, latest = columns.codes[starts], columns.time_us[starts] + window_us
     trail = [starts]
     for step in range(1, steps):
         row = _next(columns, step, trail)
-        on = columns.codes[row] == columns.codes[trail[0]]
-        on &= columns.time_us[row] - columns.time_us[trail[0]] <= window_us
-        walking = walking[on]
-        trail = [taken[on] for taken in trail] + [row[on]]
+        on = np.flatnonzero((columns.codes[row] == codes) & (columns.time_us[row] <= latest))
+        walking, codes, latest = walking[on], codes[on], latest[on]
+        # The whole trail matters only where an event could serve twice.
+        trail = [taken[on] for taken in trail] if columns.overlapping else []
+        trail.append(row[on])
         depth[walking] = step + 1
     seconds = np.full(starts.size, np.nan)
-    seconds[walking] = (columns.time_us[trail[-1]] - columns.time_us[trail[0]]) / 1e6
+    seconds[walking] = (columns.time_us[trail[-1]] - latest + window_us) / 1e6
     return depth, seconds
 
 
@@ -158,25 +209,30 @@ def _next(columns: _Columns, step: int, trail: list[Ints]) -> Ints:
     """For each walk, the row that the step takes, if it is still the same subject's."""
     qualifies = (columns.mask >> step & 1).astype(np.bool_)
     candidates = np.append(np.flatnonzero(qualifies), columns.mask.size)
-    rank: Ints = (np.cumsum(qualifies) - qualifies)[columns.instant[trail[-1]]]
+    since = trail[-1] if columns.instant is None else columns.instant[trail[-1]]
+    rank: NDArray[np.integer]
+    if since.size < columns.mask.size // _DENSE:
+        rank = np.searchsorted(candidates, since)
+    else:
+        rank = (np.cumsum(qualifies, dtype=np.int32) - qualifies)[since]
     row = candidates[rank]
     while columns.overlapping:
         used = np.logical_or.reduce([row == taken for taken in trail])
         if not used.any():
             break
-        rank += used
+        rank = rank + used
         row = candidates[rank]
     return row
 
 
-def _first_of_each(codes: Ints) -> NDArray[np.bool_]:
+def _first_of_each(codes: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Where a run of equal codes begins."""
     begins = np.ones(codes.size, np.bool_)
     begins[1:] = codes[1:] != codes[:-1]
     return begins
 
 
-def _farthest(codes: Ints, depth: Ints) -> Ints:
+def _farthest(codes: NDArray[np.integer], depth: Ints) -> Ints:
     """For each code, the first of its walks that came farthest; ``codes`` are in runs."""
     runs = _first_of_each(codes)
     farthest = np.maximum.reduceat(depth, np.flatnonzero(runs))

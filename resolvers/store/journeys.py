@@ -1,122 +1,179 @@
-"""The log as arrays: which steps each subject took when, for the kernels that walk journeys."""
+"""Reading a tenant's journeys: from segments and what the log has since, or from the log alone."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Dialect, Integer, case, func, literal, select
-from sqlalchemy.dialects.postgresql.asyncpg import dialect
+from sqlalchemy import ColumnElement, Integer, and_, case, func, literal, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from resolvers.analysis.columns import Coding, EventColumns, columns_of
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.filters import Filter
-from resolvers.analysis.periods import Period
-from resolvers.errors import BadInput
+from resolvers.analysis.journeys import Journeys, Selection, gathered, step_bits
+from resolvers.analysis.periods import Period, epoch_us
 from resolvers.store.conditions import Codes, condition
-from resolvers.store.database import driver
+from resolvers.store.copying import EPOCH_US, copied, too_many
 from resolvers.store.events import EVENT
+from resolvers.store.segment_cache import SegmentCache
+from resolvers.store.segments import Manifest, Run, SegmentRepository, State, month_bounds
 from resolvers.store.terms import TERMS, TermMemory, TermRepository
 
-_EPOCH_US = 946_684_800_000_000
-"""Binary timestamps count from 2000-01-01; this is that instant in microseconds of 1970."""
-_HEADER = 19
-"""Bytes before the first row of a binary COPY: signature, flags, length of the extension area."""
-_TRAILER = 2
 _LARGEST = 256 << 20
-"""Bytes of journeys in memory at once: some six million events."""
-_DIALECT: Dialect = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+"""Bytes of journeys in memory at once."""
+_ROW_BYTES = 12
+"""What subject and time of an event take, decoded."""
 
 
 @dataclass(frozen=True, slots=True)
-class Journeys:
-    """Events as columns of one length, in order of arrival.
-
-    ``subject`` holds codes, ``at`` microseconds since 1970 (UTC), ``steps`` a bit for each step an event qualifies
-    for, ``dimensions`` a row of codes for each dimension asked for (0 where the event carries none).
-    """
-
-    subject: NDArray[np.int32]
-    at: NDArray[np.int64]
-    steps: NDArray[np.int32]
-    dimensions: NDArray[np.int32]
+class _Question:
+    tenant_id: int
+    period: Period
+    where: Filter
+    steps: Sequence[Filter]
+    by: Sequence[str]
+    codes: Codes
 
 
 class JourneyRepository:
     """Reads a tenant's events as arrays."""
 
-    def __init__(self, session: AsyncSession, memory: TermMemory) -> None:
+    def __init__(self, session: AsyncSession, memory: TermMemory, cache: SegmentCache) -> None:
         self.session = session
         self.terms = TermRepository(session, memory)
+        self.segments = SegmentRepository(session)
+        self.cache = cache
 
     async def read(
         self, tenant_id: int, period: Period, where: Filter, steps: Sequence[Filter], by: Sequence[str] = ()
     ) -> Journeys:
-        """Events of the period that pass ``where`` and qualify for at least one of at most 31 steps."""
+        """Events of the period that have a subject, pass ``where`` and qualify for at least one of at most 31 steps.
+
+        Raises BadInput where they are more than fit in memory.
+        """
         codes = await Codes.of(self.terms, tenant_id, where, *steps)
-        mask: ColumnElement[int] = literal(0, Integer)
-        for place, step in enumerate(steps):
-            mask = mask + case((condition(step, codes), literal(1 << place, Integer)), else_=literal(0, Integer))
-        query = select(
-            EVENT.position,
-            EVENT.subject,
-            EVENT.occurred_at,
-            mask.cast(Integer),
-            *(func.coalesce(EVENT[name], literal(0, Integer)).cast(Integer) for name in by),
-        ).where(
-            EVENT.tenant_id == tenant_id,
-            EVENT.subject.is_not(None),
-            EVENT.occurred_at >= period.start,
-            EVENT.occurred_at < period.end,
-            condition(where, codes),
-            condition(AnyOf(tuple(steps)), codes),
-        )
-        compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-        arguments = [compiled.params[name] for name in compiled.positiontup or ()]
-        data = bytearray()
-
-        async def keep(chunk: bytes) -> None:
-            data.extend(chunk)
-            if len(data) > _LARGEST:
-                raise BadInput(
-                    "The question covers more events than can be walked at once; ask for a shorter period or "
-                    "narrow it down with where.",
-                    field="period",
-                )
-
-        connection = await driver(self.session)
-        await connection.copy_from_query(str(compiled), *arguments, output=keep, format="binary")
-        return _journeys(data, len(by))
+        asked = _Question(tenant_id, period, where, steps, by, codes)
+        needed = columns_of(where, *steps)
+        if needed is not None:
+            found = await self._folded(asked, sorted(needed | set(by)))
+            if found is not None:
+                return found
+        return await self._logged(asked, None)
 
     async def texts(self, tenant_id: int, codes: Sequence[int]) -> dict[int, str]:
         """The dimension values behind codes."""
         return await self.terms.values(tenant_id, TERMS, codes)
 
+    async def _folded(self, asked: _Question, names: Sequence[str]) -> Journeys | None:
+        """Segments as far as they reach, the log from there on; None where segments are of no use."""
+        state = await self.segments.state(asked.tenant_id)
+        loaded, behind = await self._loaded(asked, names, state)
+        if behind != state.manifest.behind:
+            # Most likely runs were merged meanwhile; the new ones are known by now.
+            state = await self.segments.state(asked.tenant_id)
+            loaded, behind = await self._loaded(asked, names, state)
+        if not loaded:
+            return None
+        start_us, end_us = epoch_us(asked.period.start), epoch_us(asked.period.end)
+        selection = Selection(start_us, end_us, asked.where, asked.steps, asked.by)
+        coding = Coding(asked.codes.terms, asked.codes.subjects)
+        folded_to, tail = state.manifest.folded_to, None
+        if state.version > folded_to or behind:
+            tail = await self._logged(asked, _uncovered(folded_to, state.version, behind))
+        found = await asyncio.to_thread(gathered, _large_first(loaded), tail, selection, coding)
+        if found.nbytes > _LARGEST:
+            raise too_many()
+        scanned = sum(run.rows for run, _ in loaded) + (0 if tail is None else tail.scanned)
+        return replace(found, segments=len(loaded), scanned=scanned)
 
-def _journeys(data: bytearray, dimensions: int) -> Journeys:
-    """Rows of fixed width, as the binary COPY format lays them out: a count, then length and value of each field.
+    async def _loaded(
+        self, asked: _Question, names: Sequence[str], state: State
+    ) -> tuple[list[tuple[Run, EventColumns]], Mapping[date, int]]:
+        """The runs that overlap the period, unless they are too many to hold, and the months that are behind."""
+        runs = _overlapping(state.manifest, asked.period)
+        behind = dict(state.manifest.behind)
+        loaded: list[tuple[Run, EventColumns]] = []
+        broken = set[date]()
+        if sum(run.rows for run in runs) * (_ROW_BYTES + len(names)) > 2 * self.cache.budget:
+            return [], behind
+        for run in runs:
+            if run.month in broken:
+                continue
+            columns = await self.cache.columns(self.segments, asked.tenant_id, run, names)
+            if columns is None:
+                broken.add(run.month)
+                behind[run.month] = run.after
+            else:
+                loaded.append((run, columns))
+        return loaded, behind
 
-    Format: https://www.postgresql.org/docs/current/sql-copy.html, section "Binary Format".
-    """
-    fields: list[tuple[str, str]] = [("count", ">i2")]
-    for name, kind in (
-        ("position", ">i8"),
-        ("subject", ">i4"),
-        ("at", ">i8"),
-        ("steps", ">i4"),
-        *((f"d{n}", ">i4") for n in range(dimensions)),
-    ):
-        fields += [(f"{name}_length", ">i4"), (name, kind)]
-    row = np.dtype(fields)
-    rows = np.frombuffer(data, row, offset=_HEADER, count=(len(data) - _HEADER - _TRAILER) // row.itemsize)
-    position = rows["position"].astype(np.int64)
-    if np.any(position[1:] < position[:-1]):
-        # A scan mostly meets rows in the order they came in, so that this is rarely needed.
-        rows = rows[np.argsort(position)]
-    codes = [rows[f"d{n}"].astype(np.int32) for n in range(dimensions)]
-    return Journeys(
-        subject=rows["subject"].astype(np.int32),
-        at=rows["at"].astype(np.int64) + _EPOCH_US,
-        steps=rows["steps"].astype(np.int32),
-        dimensions=np.stack(codes) if codes else np.empty((0, len(rows)), np.int32),
-    )
+    async def _logged(self, asked: _Question, uncovered: ColumnElement[bool] | None) -> Journeys:
+        """The same from the log, or from the part of it that meets a condition."""
+        mask: ColumnElement[int] = literal(0, Integer)
+        for place, step in enumerate(asked.steps):
+            bit = literal(1 << place, Integer)
+            mask = mask + case((condition(step, asked.codes), bit), else_=literal(0, Integer))
+        query = select(
+            EVENT.position,
+            EVENT.subject,
+            EVENT.occurred_at,
+            mask.cast(Integer),
+            *(func.coalesce(EVENT[name], literal(0, Integer)).cast(Integer) for name in asked.by),
+        ).where(
+            EVENT.tenant_id == asked.tenant_id,
+            EVENT.subject.is_not(None),
+            EVENT.occurred_at >= asked.period.start,
+            EVENT.occurred_at < asked.period.end,
+            condition(asked.where, asked.codes),
+            condition(AnyOf(tuple(asked.steps)), asked.codes),
+        )
+        if uncovered is not None:
+            query = query.where(uncovered)
+        dimensions = [(f"d{place}", ">i4") for place in range(len(asked.by))]
+        fields = [("position", ">i8"), ("subject", ">i4"), ("at", ">i8"), ("steps", ">i4"), *dimensions]
+        rows = await copied(self.session, query, fields)
+        position = rows["position"].astype(np.int64)
+        if np.any(position[1:] < position[:-1]):
+            # A scan mostly meets rows in the order they came in, so that this is rarely needed.
+            rows = rows[np.argsort(position)]
+        codes = [rows[name].astype(np.int32) for name, _ in dimensions]
+        return Journeys(
+            subject=rows["subject"].astype(np.int32),
+            at=rows["at"].astype(np.int64) + EPOCH_US,
+            steps=rows["steps"].astype(step_bits(len(asked.steps))),
+            dimensions=np.stack(codes) if codes else np.empty((0, len(rows)), np.int32),
+            ordered=False,
+            scanned=len(rows),
+        )
+
+
+def _overlapping(manifest: Manifest, period: Period) -> list[Run]:
+    """The runs whose month has a part in the period."""
+    found = []
+    for run in manifest.runs:
+        start, end = month_bounds(run.month)
+        if start < period.end and period.start < end:
+            found.append(run)
+    return found
+
+
+def _large_first(loaded: Sequence[tuple[Run, EventColumns]]) -> list[EventColumns]:
+    """The runs without small ones among large ones, those of a month in their order."""
+    weights: list[int] = []
+    heaviest: dict[date, int] = {}
+    for run, _ in reversed(loaded):
+        heaviest[run.month] = max(run.rows, heaviest.get(run.month, 0))
+        weights.insert(0, heaviest[run.month])
+    order = sorted(range(len(loaded)), key=lambda place: -weights[place])
+    return [loaded[place][1] for place in order]
+
+
+def _uncovered(folded_to: int, version: int, behind: Mapping[date, int]) -> ColumnElement[bool]:
+    """What segments do not hold: what came after they were made, and what months that are behind lack."""
+    parts: list[ColumnElement[bool]] = [EVENT.position > folded_to]
+    for month, position in behind.items():
+        start, end = month_bounds(month)
+        parts.append(and_(EVENT.occurred_at >= start, EVENT.occurred_at < end, EVENT.position > position))
+    return and_(EVENT.position <= version, or_(*parts))

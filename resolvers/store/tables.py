@@ -2,7 +2,7 @@
 
 from sqlmodel import SQLModel
 
-from resolvers.store import events, funnels, keys, prices, rollups, tenants, terms, versions
+from resolvers.store import events, funnels, keys, prices, rollups, segments, tenants, terms, versions
 
 metadata = SQLModel.metadata
 TABLES = (
@@ -12,6 +12,8 @@ TABLES = (
     keys.ApiKeyRow,
     prices.ModelPriceRow,
     rollups.RollupRow,
+    segments.JourneySegmentRow,
+    segments.JourneyStateRow,
     tenants.TenantRow,
     terms.TermRow,
     versions.DataVersionRow,

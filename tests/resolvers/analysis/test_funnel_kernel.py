@@ -1,6 +1,7 @@
 """The funnel kernel against a plain walk over each subject's events, written from the definition alone."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from resolvers.analysis import funnel_kernel
 from resolvers.analysis.funnel_kernel import FunnelWalk, walk
 from resolvers.analysis.funnels import Entry
 
@@ -58,7 +60,9 @@ def oracle(rows: Sequence[Row], steps: int, window: int, entry: Entry, end: int)
     return outcomes
 
 
-def walked(rows: Sequence[Row], steps: int, window: int, entry: Entry, end: int) -> FunnelWalk:
+def walked(
+    rows: Sequence[Row], steps: int, window: int, entry: Entry, end: int, *, ordered: bool = False
+) -> FunnelWalk:
     return walk(
         np.array([row.subject for row in rows], np.int64),
         np.array([row.time for row in rows], np.int64),
@@ -67,7 +71,15 @@ def walked(rows: Sequence[Row], steps: int, window: int, entry: Entry, end: int)
         window_us=window,
         entry=entry,
         entry_end_us=end,
+        ordered=ordered,
     )
+
+
+def walked_in_order(rows: Sequence[Row], steps: int, window: int, entry: Entry, end: int) -> FunnelWalk:
+    """The walk over the rows put in order, its entries as places in ``rows`` again."""
+    order = sorted(range(len(rows)), key=lambda place: (rows[place].subject, rows[place].time))
+    found = walked([rows[place] for place in order], steps, window, entry, end, ordered=True)
+    return replace(found, entry=np.array(order, np.int64)[found.entry])
 
 
 def outcomes_of(rows: Sequence[Row], result: FunnelWalk) -> dict[int, Outcome]:
@@ -88,7 +100,7 @@ def rows_of(subjects: st.SearchStrategy[int], times: st.SearchStrategy[int]) -> 
 LATER_ENTRY_GOES_FARTHER = [(0, 0), (3, 0, 1), (6, 1), (7, 2)]
 
 crowded = rows_of(st.integers(0, 3), st.integers(0, 12))
-spread = rows_of(st.sampled_from([0, 7, 10**12, -5]), st.sampled_from([0, 1, 2, 10**15, 10**15 + 1, 4 * 10**15]))
+spread = rows_of(st.sampled_from([0, 7, 10**12, -5, -1]), st.sampled_from([0, 1, 2, 10**15, 10**15 + 1, 4 * 10**15]))
 
 
 @given(
@@ -109,6 +121,23 @@ def test_the_kernel_walks_as_the_definition_says(
     result = walked(rows, steps, window, entry, end)
     assert outcomes_of(rows, result) == oracle(rows, steps, window, entry, end)
     assert result.depth.size == len(oracle(rows, steps, window, entry, end))
+    in_order = walked_in_order(rows, steps, window, entry, end)
+    assert outcomes_of(rows, in_order) == oracle(rows, steps, window, entry, end)
+
+
+@pytest.mark.parametrize("entry", Entry)
+def test_blocks_are_walked_as_the_whole_is(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = Random(3)
+    rows = [
+        Row(random.randrange(60), random.randrange(9), frozenset(random.sample(range(3), random.randrange(3))))
+        for _ in range(500)
+    ]
+    expected = oracle(rows, 3, 4, entry, 8)
+    for size in (1, 7, 100, 499, 500):
+        monkeypatch.setattr(funnel_kernel, "BLOCK", size)
+        found = walked_in_order(rows, 3, 4, entry, 8)
+        assert outcomes_of(rows, found) == expected
+        assert [rows[place].subject for place in found.entry] == sorted(expected)
 
 
 @given(
@@ -181,3 +210,4 @@ def test_one_event_serves_one_step() -> None:
 def test_nobody_enters(rows: list[Row]) -> None:
     result = walked(rows, 2, 9, Entry.ANY, 5)
     assert (result.depth.size, result.entry.size, result.seconds.size) == (0, 0, 0)
+    assert walked(rows, 2, 9, Entry.ANY, 5, ordered=True).depth.size == 0

@@ -1,0 +1,59 @@
+"""Query results as arrays, by way of COPY in its binary format."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Dialect, Select
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from resolvers.errors import BadInput
+from resolvers.store.database import driver
+
+EPOCH_US = 946_684_800_000_000
+"""Binary timestamps count from 2000-01-01; this is that instant in microseconds of 1970."""
+_HEADER = 19
+"""Bytes before the first row of a binary COPY: signature, flags, length of the extension area."""
+_TRAILER = 2
+_LARGEST = 256 << 20
+_DIALECT: Dialect = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+
+
+async def copied(session: AsyncSession, query: Select[Any], fields: Sequence[tuple[str, str]]) -> NDArray[np.void]:
+    """The rows of a query whose columns are never NULL, as a structured array.
+
+    ``fields`` names the columns and gives their types: ``>i4`` or ``>i8`` (timestamps count microseconds from
+    EPOCH_US). Rows are of fixed width, as the format lays them out: a count, then length and value of each field
+    (https://www.postgresql.org/docs/current/sql-copy.html, section "Binary Format"). Raises BadInput where the rows
+    are more than fit in memory.
+    """
+    compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    assert isinstance(compiled, SQLCompiler)
+    arguments = [compiled.params[name] for name in compiled.positiontup or ()]
+    data = bytearray()
+
+    async def keep(chunk: bytes) -> None:
+        data.extend(chunk)
+        if len(data) > _LARGEST:
+            raise too_many()
+
+    connection = await driver(session)
+    await connection.copy_from_query(str(compiled), *arguments, output=keep, format="binary")
+    layout: list[tuple[str, str]] = [("count", ">i2")]
+    for name, kind in fields:
+        layout += [(f"{name}_length", ">i4"), (name, kind)]
+    return np.frombuffer(
+        data, np.dtype(layout), count=(len(data) - _HEADER - _TRAILER) // np.dtype(layout).itemsize, offset=_HEADER
+    )
+
+
+def too_many() -> BadInput:
+    """What to say where a question covers more events than fit in memory."""
+    return BadInput(
+        "The question covers more events than can be walked at once; ask for a shorter period or narrow it down "
+        "with where.",
+        field="period",
+    )

@@ -1,0 +1,246 @@
+"""Folding: turning what is new in the log into journey segments, in the background."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any, NoReturn
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Integer, and_, func, literal, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from resolvers.analysis.columns import CODED, FLAGS, Coded, Moments
+from resolvers.analysis.journeys import chronological
+from resolvers.analysis.periods import epoch_us
+from resolvers.errors import GatewayError
+from resolvers.store.copying import EPOCH_US, copied
+from resolvers.store.database import Database, driver
+from resolvers.store.events import EVENT
+from resolvers.store.segment_cache import SegmentCache, decoded
+from resolvers.store.segment_codec import Damaged, pack_coded, pack_moments, pack_subjects, seal
+from resolvers.store.segments import COLUMNS, Manifest, Run, SegmentRepository, month_bounds
+
+BATCH = 200_000
+"""Events of the log that one transaction folds."""
+LARGEST_RUN = 1 << 21
+_GROWTH = 4
+"""A run is merged with one before it that has at most this many times its rows: so a month has few runs, and an
+event is written few times over."""
+_SECONDS = 60
+"""What a statement of upkeep, or the work between two of them, may take."""
+
+_AGE = timedelta(minutes=10)
+
+Events = NDArray[np.void]
+Sealed = Mapping[str, bytes | None]
+
+log = structlog.get_logger(__name__)
+
+
+async def keep_folded(
+    database: Database, cache: SegmentCache, *, events: int = 20_000, age: timedelta = _AGE, every: float = 10.0
+) -> NoReturn:
+    """Fold, for as long as it is not cancelled, every tenant whose log has run ahead of its segments.
+
+    That is by ``events``, or by any for ``age``; looks for them ``every`` so many seconds.
+    """
+    while True:
+        try:
+            await fold_due(database, cache, events=events, age=age)
+        except GatewayError as error:
+            log.warning("journeys.upkeep_delayed", reason=error.message)
+        except Exception:
+            log.exception("journeys.upkeep_failed")
+        await asyncio.sleep(every)
+
+
+async def fold_due(database: Database, cache: SegmentCache, *, events: int, age: timedelta) -> int:
+    """Fold the tenants that are due now, or of which ``cache`` found a run missing; return the events folded.
+
+    One tenant's failure does not keep the others waiting; raises the last one's when all had their turn.
+    """
+    async with database.shared() as session:
+        rows = await (await driver(session)).fetch("SELECT tenant_id FROM journeys_behind($1, $2)", events, age)
+    due = dict.fromkeys([*cache.lost, *(row[0] for row in rows)])
+    total, failure = 0, None
+    for tenant_id in due:
+        try:
+            total += await fold(database, tenant_id)
+            cache.lost.discard(tenant_id)
+        except Exception as error:
+            failure = error
+    if failure is not None:
+        raise failure
+    return total
+
+
+async def fold(database: Database, tenant_id: int, *, batch: int = BATCH) -> int:
+    """Bring a tenant's segments up to its log and mend those that are lost; return the events folded.
+
+    Each batch is a transaction of its own, which reads the log without locking it. Does nothing where another process
+    is at it. Raises GatewayError where the database is away; the batches done until then stay.
+    """
+    async with database.tenant(tenant_id) as session:
+        await SegmentRepository(session).found(tenant_id)
+    total, more = 0, True
+    while more:
+        try:
+            folded, more = await _fold_batch(database, tenant_id, batch)
+            total += folded
+        except _BrokenError as broken:
+            log.warning("journeys.segment_damaged", run=str(broken.run))
+            async with database.tenant(tenant_id) as session:
+                await SegmentRepository(session).drop(tenant_id, [broken.run])
+    return total
+
+
+class _BrokenError(Exception):
+    """A run that was to be merged is damaged or gone."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.run = run
+
+
+async def _fold_batch(database: Database, tenant_id: int, batch: int) -> tuple[int, bool]:
+    """Fold one batch; return how many events it had, and whether more are left."""
+    async with database.tenant(tenant_id) as session:
+        connection = await driver(session)
+        for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            await connection.execute("SELECT set_config($1, $2, true)", setting, f"{_SECONDS}s")
+        segments = SegmentRepository(session)
+        manifest = await segments.hold(tenant_id)
+        if manifest is None:
+            return 0, False
+        manifest = await _checked(segments, tenant_id, manifest)
+        version = (await segments.state(tenant_id)).version
+        if manifest.behind:
+            rows, through, manifest = await _mend(session, tenant_id, manifest, batch)
+        elif version > manifest.folded_to:
+            rows, through, manifest = await _follow(session, tenant_id, manifest, version, batch)
+        else:
+            return 0, False
+        for month, events in _by_month(rows):
+            manifest = await _append(segments, tenant_id, manifest, month, through, events)
+        await segments.save(tenant_id, manifest)
+        return len(rows), bool(manifest.behind) or manifest.folded_to < version
+
+
+async def _checked(segments: SegmentRepository, tenant_id: int, manifest: Manifest) -> Manifest:
+    """The manifest without what is not there; what is there without being in it is deleted."""
+    present = await segments.present(tenant_id)
+    manifest = manifest.intact(present)
+    await segments.drop(tenant_id, sorted(present - set(manifest.runs), key=lambda run: (run.month, run.after)))
+    return manifest
+
+
+async def _follow(
+    session: AsyncSession, tenant_id: int, manifest: Manifest, version: int, batch: int
+) -> tuple[Events, int, Manifest]:
+    """The next events of the log, and the manifest as if it had them."""
+    through = min(version, manifest.folded_to + batch)
+    rows = await _events(session, tenant_id, manifest.folded_to, through)
+    return rows, through, replace(manifest, folded_to=through)
+
+
+async def _mend(session: AsyncSession, tenant_id: int, manifest: Manifest, batch: int) -> tuple[Events, int, Manifest]:
+    """The next events of a month that is behind, and the manifest as if it had them."""
+    month, after = min(manifest.behind.items())
+    start, end = month_bounds(month)
+    inside = and_(EVENT.occurred_at >= start, EVENT.occurred_at < end)
+    rows = await _events(session, tenant_id, after, manifest.folded_to, inside, limit=batch)
+    through = int(rows["position"][-1]) if len(rows) == batch else manifest.folded_to
+    behind = {other: position for other, position in manifest.behind.items() if other != month}
+    if through < manifest.folded_to:
+        behind[month] = through
+    return rows, through, replace(manifest, behind=behind)
+
+
+async def _events(
+    session: AsyncSession,
+    tenant_id: int,
+    after: int,
+    through: int,
+    condition: ColumnElement[bool] | None = None,
+    limit: int | None = None,
+) -> Events:
+    """Events of somebody with after < position <= through, in order of arrival."""
+    coded = []
+    for name in CODED:
+        value = EVENT[name].cast(Integer)
+        coded.append(func.coalesce(value + 1 if name in FLAGS else value, literal(0, Integer)))
+    query = select(EVENT.position, EVENT.subject, EVENT.occurred_at, *coded).where(
+        EVENT.tenant_id == tenant_id,
+        EVENT.position > after,
+        EVENT.position <= through,
+        EVENT.subject.is_not(None),
+    )
+    if condition is not None:
+        query = query.where(condition)
+    fields = [("position", ">i8"), ("subject", ">i4"), ("at", ">i8"), *((name, ">i4") for name in CODED)]
+    return await copied(session, query.order_by(EVENT.position).limit(limit), fields)
+
+
+async def _append(
+    segments: SegmentRepository, tenant_id: int, manifest: Manifest, month: date, through: int, events: Events
+) -> Manifest:
+    """Write a month's new events, together with those of its runs that have become small beside them."""
+    kept = manifest.months().get(month, [])
+    old: list[Run] = []
+    rows = len(events)
+    while kept and kept[-1].rows <= _GROWTH * rows and kept[-1].rows + rows <= LARGEST_RUN:
+        old.insert(0, kept.pop())
+        rows += old[0].rows
+    after = old[0].after if old else kept[-1].through if kept else 0
+    run = Run(month, after, through, rows)
+    parts = []
+    for one in old:
+        sealed = await segments.sealed(tenant_id, one, COLUMNS)
+        if sealed is None:
+            raise _BrokenError(one)
+        parts.append((one, sealed))
+    columns = await asyncio.to_thread(_combined, tenant_id, run, parts, events)
+    await segments.drop(tenant_id, old)
+    await segments.add(tenant_id, run, columns)
+    runs = [one for one in manifest.runs if one not in old]
+    return replace(manifest, runs=tuple(sorted([*runs, run], key=lambda one: (one.month, one.after))))
+
+
+def _by_month(events: Events) -> Iterator[tuple[date, Events]]:
+    """The events of each month they lie in."""
+    months = (events["at"].astype(np.int64) + EPOCH_US).view("datetime64[us]").astype("datetime64[M]")
+    for month in np.unique(months):
+        yield month.astype(date), events[months == month]
+
+
+def _combined(tenant_id: int, run: Run, parts: Sequence[tuple[Run, Sealed]], events: Events) -> dict[str, bytes | None]:
+    """The columns of a run made of other runs and new events, sealed.
+
+    One column at a time: decoded, all of them would take many times the memory.
+    """
+
+    def old(name: str) -> Iterator[Any]:
+        for one, sealed in parts:
+            try:
+                yield decoded(sealed[name], name, one, tenant_id)
+            except Damaged as damage:
+                raise _BrokenError(one) from damage
+
+    subject = np.concatenate([*old("subject"), events["subject"].astype(np.int32)])
+    moments = [column.microseconds() for column in old("at")]
+    at = np.concatenate([*moments, events["at"].astype(np.int64) + EPOCH_US])
+    order = chronological(subject, at)
+    packed: dict[str, bytes | None] = {
+        "subject": pack_subjects(subject[order]),
+        "at": pack_moments(Moments.of(at[order], epoch_us(month_bounds(run.month)[0]))),
+    }
+    del subject, at, moments
+    for name in CODED:
+        columns = zip(parts, old(name), strict=True)
+        values = [np.zeros(one.rows, np.int32) if column is None else column.values() for (one, _), column in columns]
+        column = Coded.of(np.concatenate([*values, events[name].astype(np.int32)])[order])
+        packed[name] = None if column.blank else pack_coded(column)
+    return {name: None if body is None else seal(body, run.place(tenant_id, name)) for name, body in packed.items()}

@@ -1,0 +1,111 @@
+"""Decoded columns of journey segments, as many as fit."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import cast
+from weakref import WeakValueDictionary
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from resolvers.analysis.columns import Coded, EventColumns, Moments
+from resolvers.store.segment_codec import Damaged, opened, unpack_coded, unpack_moments, unpack_subjects
+from resolvers.store.segments import Run, SegmentRepository
+
+Decoded = NDArray[np.int32] | Moments | Coded | None
+Key = tuple[int, Run, str]
+
+BUDGET = 128 << 20
+
+log = structlog.get_logger(__name__)
+
+
+class SegmentCache:
+    """Keeps the columns used last, within a budget of bytes.
+
+    A run never changes, and its key says which events it holds; so what is kept cannot be out of date.
+    """
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        self.budget = budget
+        self.size = 0
+        """Bytes held."""
+        self.lost: set[int] = set()
+        """Tenants of which a run was found missing or damaged, for upkeep to mend."""
+        self._columns: OrderedDict[Key, Decoded] = OrderedDict()
+        self._loading: WeakValueDictionary[tuple[int, Run], asyncio.Lock] = WeakValueDictionary()
+
+    async def columns(
+        self, segments: SegmentRepository, tenant_id: int, run: Run, names: Sequence[str]
+    ) -> EventColumns | None:
+        """A run with the coded columns named; None where the run is not there or damaged, which drops it.
+
+        Of those who want the same run at the same time, one reads and decodes what is missing.
+        """
+        wanted = ("subject", "at", *names)
+        lock = self._loading.setdefault((tenant_id, run), asyncio.Lock())
+        async with lock:
+            found = self._held(tenant_id, run, wanted)
+            missing = [name for name in wanted if name not in found]
+            if missing:
+                loaded = await self._load(segments, tenant_id, run, missing)
+                if loaded is None:
+                    return None
+                for name, column in loaded.items():
+                    self._keep((tenant_id, run, name), column)
+                found |= loaded
+        return EventColumns(
+            cast(NDArray[np.int32], found["subject"]),
+            cast(Moments, found["at"]),
+            {name: cast(Coded | None, found[name]) for name in names},
+        )
+
+    async def _load(
+        self, segments: SegmentRepository, tenant_id: int, run: Run, names: Sequence[str]
+    ) -> Mapping[str, Decoded] | None:
+        sealed = await segments.sealed(tenant_id, run, names)
+        if sealed is None:
+            self.lost.add(tenant_id)
+            return None
+        try:
+            columns = await asyncio.gather(
+                *(asyncio.to_thread(decoded, sealed[name], name, run, tenant_id) for name in names)
+            )
+        except Damaged as damage:
+            log.warning("journeys.segment_damaged", place=str(damage))
+            self.lost.add(tenant_id)
+            await segments.drop(tenant_id, [run])
+            return None
+        return dict(zip(names, columns, strict=True))
+
+    def _held(self, tenant_id: int, run: Run, names: Sequence[str]) -> dict[str, Decoded]:
+        found: dict[str, Decoded] = {}
+        for name in names:
+            key = (tenant_id, run, name)
+            if key in self._columns:
+                self._columns.move_to_end(key)
+                found[name] = self._columns[key]
+        return found
+
+    def _keep(self, key: Key, column: Decoded) -> None:
+        self._columns[key] = column
+        self.size += _size(column)
+        while self.size > self.budget:
+            self.size -= _size(self._columns.popitem(last=False)[1])
+
+
+def decoded(sealed: bytes | None, name: str, run: Run, tenant_id: int) -> Decoded:
+    """A column of a run; None where no event carries it. Raises Damaged."""
+    place = run.place(tenant_id, name)
+    if sealed is None:
+        return None
+    body = opened(sealed, place)
+    if name == "subject":
+        return unpack_subjects(body)
+    return unpack_moments(body) if name == "at" else unpack_coded(body)
+
+
+def _size(column: Decoded) -> int:
+    return 64 if column is None else column.nbytes + 64

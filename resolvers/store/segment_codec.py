@@ -1,0 +1,105 @@
+"""Columns of a journey segment as bytes: packed, compressed and sealed with a digest.
+
+A sealed column is: format version (1 byte), BLAKE2b digest (16 bytes) over the place it belongs to and its body, body.
+A body is a header followed by arrays; an array is its item size, its length and the planes of its bytes (all lowest
+bytes first), each of them deflated where that pays.
+"""
+
+import struct
+import zlib
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resolvers.analysis.columns import Coded, Moments
+
+FORMAT = 1
+_DIGEST = 16
+_LEVEL = 1
+_SAMPLE = 1 << 16
+_WORTHWHILE = 0.9
+_ARRAY = struct.Struct("<BQ")
+_PLANE = struct.Struct("<BQ")
+_MOMENTS = struct.Struct("<qi")
+
+
+class Damaged(Exception):
+    """A column whose bytes are not what was written, or that this version cannot read."""
+
+
+def seal(body: bytes, place: str) -> bytes:
+    """A body with what proves it whole and in its place."""
+    return bytes([FORMAT]) + _digest(body, place) + body
+
+
+def opened(sealed: bytes, place: str) -> memoryview:
+    """The body of a sealed column; raises Damaged."""
+    body = memoryview(sealed)[1 + _DIGEST :]
+    if sealed[:1] != bytes([FORMAT]) or sealed[1 : 1 + _DIGEST] != _digest(body, place):
+        raise Damaged(place)
+    return body
+
+
+def _digest(body: bytes | memoryview, place: str) -> bytes:
+    digest = blake2b(place.encode() + b"\0", digest_size=_DIGEST)
+    digest.update(body)
+    return digest.digest()
+
+
+def pack_subjects(subject: NDArray[np.int32]) -> bytes:
+    """Subject codes in ascending order, by the distances between them."""
+    steps = np.diff(subject, prepend=np.int32(0))
+    return _pack(steps.astype(np.min_scalar_type(int(steps.max(initial=0)))))
+
+
+def unpack_subjects(body: memoryview) -> NDArray[np.int32]:
+    steps, _ = _unpack(body)
+    return np.cumsum(steps, dtype=np.int32)
+
+
+def pack_moments(moments: Moments) -> bytes:
+    return _MOMENTS.pack(moments.start_us, moments.unit_us) + _pack(moments.ticks)
+
+
+def unpack_moments(body: memoryview) -> Moments:
+    start_us, unit_us = _MOMENTS.unpack_from(body)
+    ticks, _ = _unpack(body[_MOMENTS.size :])
+    return Moments(ticks, start_us, unit_us)
+
+
+def pack_coded(column: Coded) -> bytes:
+    return _pack(column.codes.astype(np.uint32)) + _pack(column.index)
+
+
+def unpack_coded(body: memoryview) -> Coded:
+    codes, rest = _unpack(body)
+    return Coded(codes.astype(np.int32), _unpack(rest)[0])
+
+
+def _pack(values: NDArray[np.unsignedinteger]) -> bytes:
+    size = values.dtype.itemsize
+    planes = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
+    bytes_of = planes.view(np.uint8).reshape(-1, size)
+    parts = [_ARRAY.pack(size, values.size)]
+    for plane in range(size):
+        content = bytes_of[:, plane].tobytes()
+        sample = content[:_SAMPLE]
+        deflated = len(zlib.compress(sample, _LEVEL)) < _WORTHWHILE * len(sample)
+        if deflated:
+            content = zlib.compress(content, _LEVEL)
+        parts += [_PLANE.pack(deflated, len(content)), content]
+    return b"".join(parts)
+
+
+def _unpack(body: memoryview) -> tuple[NDArray[np.unsignedinteger], memoryview]:
+    """The first array of a body, and what follows it."""
+    size, length = _ARRAY.unpack_from(body)
+    body = body[_ARRAY.size :]
+    planes = np.empty((length, size), np.uint8)
+    for plane in range(size):
+        deflated, taken = _PLANE.unpack_from(body)
+        content = body[_PLANE.size : _PLANE.size + taken]
+        planes[:, plane] = np.frombuffer(zlib.decompress(content) if deflated else content, np.uint8)
+        body = body[_PLANE.size + taken :]
+    return planes.reshape(-1).view(np.dtype(f"<u{size}")), body
