@@ -232,10 +232,10 @@ class EmbeddedPostgres:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for request in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+    for request, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 1), (signal.SIGKILL, STOP_SECONDS)):
         process.send_signal(request)
         try:
-            process.wait(STOP_SECONDS)
+            process.wait(seconds)
         except subprocess.TimeoutExpired:
             continue
         return

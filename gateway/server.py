@@ -20,6 +20,10 @@ _SPARE_FILES = 256
 """File descriptors kept for everything that is not a client: database, logs, the files of the pages."""
 
 
+_LONGEST_HEAD = 65_536
+"""Bytes of a request's head."""
+
+
 class ServerError(Exception):
     """The server cannot listen; the message says why and what to do."""
 
@@ -99,6 +103,7 @@ class HttpProtocol(_StallGuard, HttpToolsProtocol):
     """uvicorn's HTTP protocol that drops peers who do not read or do not finish a request's head in time."""
 
     _head: asyncio.TimerHandle | None = None
+    _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -116,6 +121,10 @@ class HttpProtocol(_StallGuard, HttpToolsProtocol):
         if self._head is None and (self.cycle is None or self.cycle.response_complete):
             self._expect_head()
         super().data_received(data)
+        if self._head is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > _LONGEST_HEAD:
+                self.transport.abort()
 
     def on_headers_complete(self) -> None:
         self._head_came()
@@ -124,6 +133,7 @@ class HttpProtocol(_StallGuard, HttpToolsProtocol):
         super().on_headers_complete()
 
     def _expect_head(self) -> None:
+        self._head_bytes = 0
         self._head = self.loop.call_later(self.figures.head_seconds, self.transport.abort)
 
     def _head_came(self) -> None:

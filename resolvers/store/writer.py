@@ -23,7 +23,7 @@ CHANNEL = "gateway"
 
 _BATCH = 10_000
 _WAITING = 60_000
-_DEADLINE = 8.0
+_DEADLINE = 4.5
 """Seconds that a transaction may take; only a database that is gone without a word takes longer."""
 _COLUMNS: tuple[tuple[str, str], ...] = (
     ("subject", "integer"),

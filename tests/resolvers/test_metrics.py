@@ -272,3 +272,16 @@ async def test_an_answer_says_what_it_was_read_from_and_is_the_same(
     (from_log,) = await metrics(context, [slug], question)
     assert from_log.explain.source is Source.LOG
     assert (from_log.estimate, from_log.series) == (planned.estimate, planned.series)
+
+
+async def test_an_operation_asks_for_so_much_in_all_and_no_more(context: Context) -> None:
+    minutes = Question(PeriodRequest(last="4900m"), granularity=Granularity.MINUTE)
+    for _ in range(2):
+        await metrics(context, ["events"], minutes)
+    with pytest.raises(BadInput, match="points"):
+        await metrics(context, ["events"], minutes)
+    context.renew()
+    with pytest.raises(BadInput, match="points"):
+        await metrics(context, ["events"], replace(minutes, by=("channel",)))
+    context.renew()
+    await metrics(context, ["events"], minutes)
