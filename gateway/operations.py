@@ -1,17 +1,18 @@
 """Operations: parameters checked, matched with a document and executed, the same for every transport."""
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from inspect import isawaitable
 from typing import Any
 
-from graphql import OperationDefinitionNode, OperationType
+from graphql import ExecutionResult, OperationDefinitionNode, OperationType, execute, subscribe
 
 from gateway.answers import Answer, ErrorPayload, refusal, refuse, result, without_suggestions
-from gateway.documents import PREPARED, Documents, Prepared, PreparedDocument
+from gateway.compiled import CompiledExecutor
+from gateway.documents import Documents, Prepared
 from gateway.endpoint import Endpoint
 from resolvers.context import Principal, Role
 from resolvers.errors import GatewayError, Overloaded
@@ -88,13 +89,8 @@ class Operations:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        schema = endpoint.schema
-        self.documents = Documents(schema._schema, endpoint.limits)
+        self.documents = Documents(endpoint.schema._schema, endpoint.limits)
         self._executing = 0
-        if PreparedDocument not in schema.extensions:
-            schema.extensions = (*schema.extensions, PreparedDocument)
-        # The library logs every error, refusals included; the gateway logs those it masks, once.
-        logging.getLogger("strawberry.execution").disabled = True
 
     def match(self, parameters: Parameters, principal: Principal | None) -> Operation:
         """The operation asked for; ``Refused`` if it is not valid, not allowed or too costly."""
@@ -139,7 +135,8 @@ class Operations:
             if self._executing > endpoint.limits.executing:
                 raise Overloaded("Too many operations are under way.", retry_after=1)
             async with asyncio.timeout(endpoint.limits.operation_seconds):
-                outcome = await endpoint.schema.execute(**self._arguments(operation))
+                pending = execute(**self._arguments(operation))
+                outcome = pending if isinstance(pending, ExecutionResult) else await pending
             answer = result(outcome.data, outcome.errors, suggestions=operation.reads)
         except Exception as error:
             answer = refuse(error)
@@ -155,7 +152,7 @@ class Operations:
         endpoint, started, code = self._endpoint, time.perf_counter(), None
         endpoint.observer.subscription_opened(operation.name)
         try:
-            results = await endpoint.schema.subscribe(**self._arguments(operation))
+            results = await _results(subscribe(**self._arguments(operation)))
             async with aclosing(results):
                 async for outcome in results:
                     answer = result(outcome.data, outcome.errors, suggestions=operation.reads)
@@ -172,12 +169,24 @@ class Operations:
 
     def _arguments(self, operation: Operation) -> dict[str, Any]:
         return {
-            "query": operation.parameters.query,
+            "schema": self._endpoint.schema._schema,
+            "document": operation.prepared.document,
             "variable_values": operation.parameters.variables,
             "operation_name": operation.name,
             "context_value": self._endpoint.context(operation.principal),
-            "operation_extensions": {PREPARED: operation.prepared},
+            "executor_class": CompiledExecutor,
+            "compiled": operation.prepared.compiled,
         }
+
+
+async def _results(begun: Any) -> AsyncGenerator[ExecutionResult, None]:
+    """What a subscription sends: its results, or the one that says why there are none."""
+    begun = await begun if isawaitable(begun) else begun
+    return _single(begun) if isinstance(begun, ExecutionResult) else begun
+
+
+async def _single(result: ExecutionResult) -> AsyncGenerator[ExecutionResult, None]:
+    yield result
 
 
 def _select(prepared: Prepared, name: str | None) -> OperationDefinitionNode:
