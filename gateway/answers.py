@@ -22,6 +22,8 @@ STATUSES = {
     "UNAUTHENTICATED": 401,
     "FORBIDDEN": 403,
     "TIMEOUT": 504,
+    # Not a failure: the client sends the document now. Clients take any other status for an error of the network.
+    "PERSISTED_QUERY_NOT_FOUND": 200,
     INTERNAL: 500,
     **OVERLOAD_STATUSES,
 }

@@ -70,6 +70,9 @@ class Limits:
     cached_tokens: int = 60_000
     """Tokens of all kept documents together; a token takes about 0.6 kB."""
 
+    persisted_characters: int = 4 * 2**20
+    """Characters of the documents kept for clients to refer to by their hash."""
+
     body: int = 8 * 2**20
     """An HTTP request's body."""
     body_anonymous: int = 65_536

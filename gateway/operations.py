@@ -14,6 +14,7 @@ from gateway.answers import Answer, ErrorPayload, refusal, refuse, result, witho
 from gateway.compiled import CompiledExecutor
 from gateway.documents import Documents, Prepared
 from gateway.endpoint import Endpoint
+from gateway.persisted import MESSAGE, NOT_FOUND, PersistedQueries, referred
 from resolvers.context import Principal, Role
 from resolvers.errors import GatewayError, Overloaded
 
@@ -37,8 +38,11 @@ class Parameters:
     """A GraphQL request as it was sent."""
 
     query: str
+    """Empty where only ``digest`` was sent."""
     operation_name: str | None
     variables: Mapping[str, Any]
+    digest: str | None = None
+    """The hash by which the document is or shall be known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +77,19 @@ def read_parameters(payload: object) -> Parameters:
     variables, extensions = payload.get("variables"), payload.get("extensions")
     if extensions is not None and not isinstance(extensions, dict):
         raise Malformed("'extensions' must be an object.", field="extensions")
-    if query is None and extensions and "persistedQuery" in extensions:
-        raise Malformed("PersistedQueryNotSupported", field="extensions")
-    if not isinstance(query, str) or not query:
+    try:
+        digest = referred(extensions or {}, query)
+    except ValueError as bad:
+        raise Malformed(str(bad), field="extensions") from None
+    if query is None and digest is not None:
+        query = ""
+    elif not isinstance(query, str) or not query:
         raise Malformed("'query' must be a string that holds a GraphQL document.", field="query")
     if name is not None and not isinstance(name, str):
         raise Malformed("'operationName' must be a string.", field="operationName")
     if variables is not None and not isinstance(variables, dict):
         raise Malformed("'variables' must be an object.", field="variables")
-    return Parameters(query, name or None, variables or {})
+    return Parameters(query, name or None, variables or {}, digest)
 
 
 class Operations:
@@ -90,6 +98,7 @@ class Operations:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self.documents = Documents(endpoint.schema._schema, endpoint.limits)
+        self.persisted = PersistedQueries(endpoint.limits.persisted_characters)
         self._executing = 0
 
     def match(self, parameters: Parameters, principal: Principal | None) -> Operation:
@@ -101,10 +110,15 @@ class Operations:
             raise
 
     def _match(self, parameters: Parameters, principal: Principal | None) -> Operation:
-        prepared = self.documents.get(parameters.query)
+        source = parameters.query or self.persisted.get(parameters.digest or "")
+        if source is None:
+            raise _refused(NOT_FOUND, MESSAGE)
+        prepared = self.documents.get(source)
         reads = principal is not None and principal.role >= Role.VIEWER
         if prepared.errors:
             raise Refused(refusal(prepared.errors if reads else without_suggestions(prepared.errors)))
+        if parameters.digest is not None and principal is not None:
+            self.persisted.keep(parameters.digest, source)
         if prepared.introspects and not reads:
             code = "UNAUTHENTICATED" if principal is None else "FORBIDDEN"
             raise _refused(code, "The schema may be read with a key of the role viewer or above.")
