@@ -14,11 +14,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.endpoint import Endpoint
-from gateway.routes import graphql_routes
 from gateway.health import health_routes
 from gateway.ingest import ingest_route
 from gateway.limits import Limits
 from gateway.pages import page_routes
+from gateway.routes import graphql_routes
 from gateway.sessions import Kind, Sessions
 from gateway.settings import Settings
 from gateway.telemetry import Metrics, TelemetryMiddleware
@@ -36,6 +36,10 @@ from resolvers.store.writer import Writer
 from schema import schema
 
 _UPKEEP_SECONDS = 20.0
+_LAST_SECONDS = 2.0
+"""How long the end waits for a database that does not answer."""
+_RESERVED = 2
+"""Of the pool's connections, those for writing and authentication."""
 _HEAVY = 2
 """Questions over journeys that a process answers at a time."""
 
@@ -71,22 +75,18 @@ class Gateway:
             secret = await pepper(owner, configured.get_secret_value() if configured else None)
         finally:
             await owner.close()
-        database = await Database.open(
-            self.database_url,
-            pool_size=self.settings.pool_size,
-            statement_seconds=self.settings.statement_seconds,
-            lock_seconds=self.settings.lock_seconds,
-            wait_seconds=self.settings.pool_wait_seconds,
-        )
+        database = await self._pool(self.settings.pool_size - _RESERVED)
+        # Of its own, so that no crowd of questions keeps events from being stored or keys from being known.
+        reserved = await self._pool(_RESERVED)
         memory = TermMemory()
-        writer = Writer(database, memory)
+        writer = Writer(reserved, memory)
         bus = Bus(lambda: connect(self.database_url), revoked=self._revoked, resumed=self._resumed)
-        self._authenticator = Authenticator(database, secret)
+        self._authenticator = Authenticator(reserved, secret)
         self._services = Services(
             database, memory, writer, bus, Cache(), asyncio.Semaphore(_HEAVY), counted=self._counted
         )
         self.metrics.pool_size.set(self.settings.pool_size)
-        self.metrics.pool_in_use.set_function(database.in_use)
+        self.metrics.pool_in_use.set_function(lambda: database.in_use() + reserved.in_use())
         self.metrics.sockets.set_function(lambda: self.sessions.count(Kind.WEBSOCKET))
         writer.start()
         bus.start()
@@ -101,16 +101,29 @@ class Gateway:
         """Finish what was taken, then close everything."""
         self.stopping = True
         await self.sessions.shutdown(self.settings.shutdown_seconds)
-        services = self.services
-        await services.writer.stop()
-        await services.bus.stop()
         if self._upkeep is not None:
             self._upkeep.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._upkeep
+        await self.services.bus.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_SECONDS):
+                await self._finish()
+
+    async def _finish(self) -> None:
+        services = self.services
+        await services.writer.stop()
         with contextlib.suppress(GatewayError):
             await self._authenticated().note_use()
         await services.database.close()
+        await services.writer.database.close()
+
+    async def _pool(self, size: int) -> Database:
+        return await Database.open(
+            self.database_url,
+            pool_size=size,
+            statement_seconds=self.settings.statement_seconds,
+            lock_seconds=self.settings.lock_seconds,
+            wait_seconds=self.settings.pool_wait_seconds,
+        )
 
     async def authenticate(self, token: str | None) -> Principal | None:
         return await self._authenticated().authenticate(token)
@@ -122,7 +135,7 @@ class Gateway:
         return await ingest(self.context(principal), items, limit=self.settings.max_batch)
 
     async def ping(self) -> bool:
-        return await self.services.database.ping()
+        return await self.services.writer.database.ping()
 
     async def revision_gap(self) -> str | None:
         return await revision_gap(self.database_url)

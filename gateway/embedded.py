@@ -144,7 +144,7 @@ class EmbeddedPostgres:
 
     def _await_owner(self) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
+        while not (self._status() == "ready" and self._answers()):
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError(f"The gateway that uses {self._folder} does not get its database up.")
             time.sleep(_POLL_SECONDS)
@@ -205,8 +205,10 @@ class EmbeddedPostgres:
         )
 
     def _is_ready(self, pid: int) -> bool:
-        status = self._postmaster()
-        return status.get("pid") == str(pid) and status.get("status", "").strip() == "ready"
+        return self._postmaster().get("pid") == str(pid) and self._status() == "ready"
+
+    def _status(self) -> str:
+        return self._postmaster().get("status", "").strip()
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:

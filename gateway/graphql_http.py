@@ -131,10 +131,11 @@ def _response(answer: Answer, accept: Accepted) -> Response:
 
 
 def _status(answer: Answer, accept: Accepted) -> int:
-    # application/json says 200 for whatever a GraphQL request led to; its body tells the rest.
-    if answer.overload is not None or answer.code == Malformed.code or accept.json == RESPONSE_JSON:
-        return answer.status
-    return 200
+    # application/json says 200 for whatever a GraphQL request led to; its body tells the rest. To who takes a stream
+    # alone a body of JSON tells nothing: only a status of failure keeps it from being read as a stream without end.
+    if answer.overload is None and answer.code != Malformed.code and accept.json == JSON:
+        return 200
+    return answer.status
 
 
 def _bad_request(error: BadRequest, accept: Accepted) -> Response:

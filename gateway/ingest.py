@@ -17,6 +17,7 @@ from gateway.ingest_body import (
     BodyRefused,
     Items,
     Memory,
+    drop_rest,
     read_document,
     read_lines,
 )
@@ -75,6 +76,8 @@ class _Door:
                 items = await read(request, packed, self._limits, share)
                 receipt = await self._store(principal, items)
         except BodyRefused as refused:
+            if refused.status == 413:
+                await drop_rest(request, self._limits)
             return _error(refused.status, refused.code, refused.message, retry_after=refused.retry_after)
         except GatewayError as error:
             status = _STATUS.get(error.code, 500)

@@ -1,15 +1,19 @@
 """The body of an ingest request: read against the clock, unpacked and split, never holding more than is allowed."""
 
 import asyncio
+import re
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 MIB = 1024 * 1024
+_LINE = re.compile(rb"\S[^\n]*")
+"""A line that is not blank: millions of blank ones would cost time otherwise."""
 UNREADABLE = "event"
 """The field that is named where an item is no JSON object at all."""
 
@@ -28,6 +32,8 @@ class BodyLimits:
     """Memory of one request once parsed, as estimated by ``weigh``."""
     all_weight: int = 192 * MIB
     """The same of all requests together."""
+    members: int = 1_000
+    """Members of a gzip body: each takes an unpacker, however little it holds."""
     between_chunks: float = 5.0
     whole: float = 30.0
 
@@ -114,10 +120,10 @@ async def read_lines(request: Request, packed: bool, limits: BodyLimits, share: 
     async for piece in _expanded(request, packed, limits):
         head, newline, tail = piece.rpartition(b"\n")
         if newline:
-            first, *lines = (b"".join(begun) + head).split(b"\n")
-            _read_line(first, size > limits.line, items, limits, share)
-            for line in lines:
-                _read_line(line, False, items, limits, share)
+            too_long = size > limits.line
+            for line in _LINE.findall(b"".join(begun) + head):
+                _read_line(line, too_long, items, limits, share)
+                too_long = False
             begun, size = [], 0
         size += len(tail)
         if size <= limits.line:
@@ -175,20 +181,23 @@ async def read_document(request: Request, packed: bool, limits: BodyLimits, shar
 async def _expanded(request: Request, packed: bool, limits: BodyLimits) -> AsyncIterator[bytes]:
     size = 0
     source = _chunks(request, limits.packed if packed else limits.expanded, limits)
-    async for piece in _unpacked(source) if packed else source:
+    async for piece in _unpacked(source, limits.members) if packed else source:
         size += len(piece)
         if size > limits.expanded:
             raise _too_large(f"The body may have {limits.expanded} bytes once unpacked.")
         yield piece
 
 
-async def _unpacked(source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _unpacked(source: AsyncIterator[bytes], members: int) -> AsyncIterator[bytes]:
     """The content of gzip members, at most a MiB at a time, so that what is small packed cannot be large at once."""
     unpacker = zlib.decompressobj(wbits=31)
     try:
         async for chunk in source:
             while chunk:
                 if unpacker.eof:
+                    members -= 1
+                    if not members:
+                        raise _too_large("The gzip body has too many members.")
                     unpacker = zlib.decompressobj(wbits=31)
                 yield unpacker.decompress(chunk, MIB)
                 chunk = unpacker.unconsumed_tail or unpacker.unused_data
@@ -199,6 +208,14 @@ async def _unpacked(source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         raise BodyRefused(400, "BAD_USER_INPUT", "The body is not valid gzip.") from None
     if not unpacker.eof:
         raise BodyRefused(400, "BAD_USER_INPUT", "The gzip body ends too early.")
+
+
+async def drop_rest(request: Request, limits: BodyLimits) -> None:
+    """Read and drop what is left of a body that was refused: a client that is still sending reads no answer."""
+    with suppress(TimeoutError, ClientDisconnect, RuntimeError):  # the last one where nothing is left
+        async with asyncio.timeout(limits.between_chunks):
+            async for _ in request.stream():
+                pass
 
 
 async def _chunks(request: Request, most: int, limits: BodyLimits) -> AsyncIterator[bytes]:

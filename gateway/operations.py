@@ -15,6 +15,7 @@ from gateway.compiled import CompiledExecutor
 from gateway.documents import Documents, Prepared
 from gateway.endpoint import Endpoint
 from gateway.persisted import MESSAGE, NOT_FOUND, PersistedQueries, referred
+from gateway.variables import are_modest
 from resolvers.context import Principal, Role
 from resolvers.errors import GatewayError, Overloaded
 
@@ -123,6 +124,8 @@ class Operations:
             code = "UNAUTHENTICATED" if principal is None else "FORBIDDEN"
             raise _refused(code, "The schema may be read with a key of the role viewer or above.")
         node = _select(prepared, parameters.operation_name)
+        if not are_modest(node, parameters.variables):
+            raise _refused("BAD_USER_INPUT", "The variables hold too many lists and objects, or too long a list.")
         if prepared.costs is not None:
             cost, limit = prepared.costs.of(node, parameters.variables), self._endpoint.limits.cost
             if cost > limit:

@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from enum import StrEnum
+from math import inf
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.limits import Limits
@@ -64,6 +65,7 @@ class Sessions:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._shutdowns: set[asyncio.Task[Any] | None] = set()
         self._closing = False
+        self._deadline = inf
 
     def count(self, kind: Kind | None = None) -> int:
         """How many sessions are open, of one kind or of both."""
@@ -128,15 +130,18 @@ class Sessions:
         return self._end(lambda session: session.token in dead, REVOKED, "Forbidden")
 
     async def shutdown(self, seconds: float = 5.0) -> None:
-        """Refuse new sessions, close those open (1012) and wait at most ``seconds`` for all work to finish."""
+        """Refuse new sessions, close those open (1012) and wait at most ``seconds`` for all work to finish.
+
+        Repeated, it waits no longer than it first would have.
+        """
         self._closing = True
         # Shutdowns that are kept, or that overlap, must not wait for themselves or one another.
         self._shutdowns.add(asyncio.current_task())
         self._end(lambda _: True, RESTARTING, "Service restart")
         clock = asyncio.get_running_loop().time
-        deadline = clock() + seconds
-        while (waiting := self._unfinished()) and clock() < deadline:
-            await asyncio.wait(waiting, timeout=deadline - clock())
+        self._deadline = min(self._deadline, clock() + seconds)
+        while (waiting := self._unfinished()) and (left := self._deadline - clock()) > 0:
+            await asyncio.wait(waiting, timeout=left)
 
     def _unfinished(self) -> set[asyncio.Future[Any]]:
         return {*self._tasks, *(session.closed for session in self._open)} - self._shutdowns

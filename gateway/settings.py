@@ -68,7 +68,7 @@ class Settings(BaseSettings):
         "127.0.0.1,::1", description="Addresses whose X-Forwarded headers are believed, comma-separated."
     )
 
-    pool_size: int = Field(10, ge=2, le=200, description="Database connections of a process.")
+    pool_size: int = Field(10, ge=3, le=200, description="Database connections of a process.")
     max_connections: int = Field(20_000, ge=1, description="Client connections of a process; more get 503.")
     max_body_bytes: int = Field(8 << 20, ge=1024, description="Size of a GraphQL request body.")
     max_ingest_bytes: int = Field(32 << 20, ge=1024, description="Size of an /ingest body, after decompression.")

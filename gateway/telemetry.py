@@ -27,8 +27,12 @@ MAX_OPERATION_NAMES = 100
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 _QUIET = frozenset({"/health/live", "/health/ready", "/metrics", "/assets"})
+_CLOSE_CODES = range(1000, 1016)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+# Local variables hold keys and people's data; to print them would also take seconds a traceback.
+_traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
 _log = structlog.get_logger("gateway.access")
 
@@ -42,9 +46,11 @@ def configure_logging(style: Literal["console", "json"], level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderers: list[structlog.typing.Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        [structlog.processors.ExceptionRenderer(_traceback), structlog.processors.JSONRenderer()]
         if style == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -156,11 +162,11 @@ class TelemetryMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, self.metrics)
+        exchange = _Exchange(scope, receive, send, self.metrics)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         try:
-            await self.app(scope, receive, exchange.send)
+            await self.app(scope, exchange.receive, exchange.send)
         except Exception:
             exchange.fail()
             raise
@@ -172,14 +178,25 @@ class TelemetryMiddleware:
 class _Exchange:
     """One request or WebSocket from its first message to its last."""
 
-    def __init__(self, scope: Scope, send: Send, metrics: Metrics) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, metrics: Metrics) -> None:
         self.scope = scope
         self.request_id = _request_id(scope)
+        self._receive = receive
         self._send = send
         self._metrics = metrics
         self._began = time.perf_counter()
         self._status = 499 if scope["type"] == "http" else 1006
         self._accepted = False
+        self._closed = False
+
+    async def receive(self) -> Message:
+        """Take a message in, noting how a peer closed its WebSocket."""
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect" and not self._closed:
+            code = message.get("code", 1005)
+            # Codes of its own are the peer's to choose; they count as one.
+            self._status = code if code in _CLOSE_CODES else 4000
+        return message
 
     async def send(self, message: Message) -> None:
         """Pass a message on, noting what it says about the outcome."""
@@ -191,6 +208,7 @@ class _Exchange:
             self._accepted = True
             _add_request_id(message, self.request_id)
         elif kind == "websocket.close":
+            self._closed = True
             self._status = message.get("code", 1000) if self._accepted else 403
         await self._send(message)
 

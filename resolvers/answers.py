@@ -22,7 +22,7 @@ from resolvers.analysis.periods import (
 )
 from resolvers.analysis.questions import Question
 from resolvers.context import Context, Principal, Role
-from resolvers.errors import BadInput
+from resolvers.errors import BadInput, Overloaded, TimedOut, Unavailable
 from resolvers.store.versions import WHOLE_LOG, VersionRepository
 
 T = TypeVar("T")
@@ -31,6 +31,8 @@ Kinds = frozenset[int]
 ANYTHING: Kinds = frozenset({WHOLE_LOG})
 _MOST_GROUPS = 100
 _MOST_DIMENSIONS = 3
+_PATIENCE = 5.0
+"""Seconds after which a live question that took too long is asked again."""
 _ROLLOVER = 60.0
 """Seconds after which a live answer is looked at again without a commit: its period may have moved on."""
 
@@ -106,10 +108,13 @@ def depends_on(*roots: Filter) -> Kinds:
     return kinds_of(filters.Any(roots)) or ANYTHING
 
 
-async def kept(context: Context, subject: object, kinds: Kinds, compute: Callable[[], Awaitable[T]]) -> T:
+async def kept(
+    context: Context, subject: object, kinds: Kinds, compute: Callable[[], Awaitable[T]], *, points: int = 1
+) -> T:
     """The answer to ``subject``, computed unless nothing of ``kinds`` was committed since it last was.
 
-    ``subject`` must print everything that the answer depends on apart from the log and the tenant's settings.
+    ``subject`` must print everything that the answer depends on apart from the log and the tenant's settings;
+    ``points`` says how large the answer is.
     """
     principal = context.require(Role.VIEWER)
     async with context.services.database.tenant(principal.tenant_id) as session:
@@ -117,7 +122,16 @@ async def kept(context: Context, subject: object, kinds: Kinds, compute: Callabl
     asked = blake2b(repr(subject).encode(), digest_size=16).hexdigest()
     settings = f"{principal.currency}|{principal.timezone}"
     key = f"{principal.tenant_id}|{settings}|{asked}|{','.join(map(str, versions))}"
-    return await context.services.cache.answer(key, compute)
+    return await context.services.cache.answer(key, compute, weight=points)
+
+
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """What ``ask`` answers once the database is there and has time: a watcher outlives its restart."""
+    while True:
+        try:
+            return await ask()
+        except (Overloaded, TimedOut, Unavailable) as error:
+            await asyncio.sleep(error.retry_after or _PATIENCE)
 
 
 async def live(context: Context, kinds: Kinds, ask: Callable[[], Awaitable[T]], every: timedelta) -> AsyncIterator[T]:
@@ -129,7 +143,8 @@ async def live(context: Context, kinds: Kinds, ask: Callable[[], Awaitable[T]], 
     watched = frozenset(map(int, Kind)) if kinds == ANYTHING else kinds
     loop = asyncio.get_running_loop()
     with context.services.bus.listen(principal.tenant_id) as mailbox:
-        last = await ask()
+        context.renew()
+        last = await patiently(ask)
         yield last
         sent = loop.time()
         while True:
@@ -137,7 +152,8 @@ async def live(context: Context, kinds: Kinds, ask: Callable[[], Awaitable[T]], 
                 async with asyncio.timeout(_ROLLOVER):
                     await mailbox.wait(watched)
             await asyncio.sleep(max(0.0, sent + every.total_seconds() - loop.time()))
-            present = await ask()
+            context.renew()
+            present = await patiently(ask)
             if present != last:
                 last = present
                 yield last

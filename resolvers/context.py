@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 
-from resolvers.errors import Forbidden, Unauthenticated
+from resolvers.errors import BadInput, Forbidden, Unauthenticated
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
 from resolvers.store.database import Database
@@ -65,12 +65,32 @@ class Services:
     """Told how many events of a kind had which outcome, for telemetry."""
 
 
+LARGEST_ANSWER = 12_000
+"""Points of series, and conditions and values of filters, that one operation may ask for: what they cost in computing
+time, others wait for."""
+
+
 class Context:
     """One operation's view: the caller, the services and loaders that live as long as the operation."""
 
     def __init__(self, services: Services, principal: Principal | None) -> None:
         self.services = services
         self.principal = principal
+        self._left = LARGEST_ANSWER
+
+    def spend(self, points: int) -> None:
+        """Count what an answer takes; raises BadInput where the operation asks for too much in all."""
+        self._left -= points
+        if self._left < 0:
+            raise BadInput(
+                f"The operation asks for more than {LARGEST_ANSWER:,} points of series and conditions in all; ask for "
+                "wider buckets, fewer groups (top), fewer metrics or fewer conditions.",
+                field="granularity",
+            )
+
+    def renew(self) -> None:
+        """Begin another answer of a subscription, which counts by itself."""
+        self._left = LARGEST_ANSWER
 
     def require(self, role: Role) -> Principal:
         """The caller, where its role reaches ``role``; raises Unauthenticated or Forbidden otherwise."""

@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement
 
 from resolvers.analysis.events import Conflict, Event, Kind, Receipt, Rejection, StoredEvent
-from resolvers.analysis.filters import Filter
+from resolvers.analysis.filters import Filter, weight
 from resolvers.analysis.intake import Refusal, validate
 from resolvers.analysis.periods import PeriodRequest, resolve
+from resolvers.answers import patiently
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
 from resolvers.prices import tenant_prices
@@ -27,6 +29,7 @@ LARGEST_BATCH = 10_000
 LARGEST_PAGE = 500
 _STREAMED = 500
 _CHECKED = 1_000
+_PRICED = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -117,8 +120,12 @@ async def _completed(context: Context, events: list[Event]) -> list[Event]:
     ]
     if all(event.kind is not Kind.AI_INTERACTION for event in completed):
         return completed
-    prices = await tenant_prices(context.services.database, context.require(Role.INGEST).tenant_id)
-    return [price(event, prices) if event.kind is Kind.AI_INTERACTION else event for event in completed]
+    prices = await tenant_prices(context.services.writer.database, context.require(Role.INGEST).tenant_id)
+    for start in range(0, len(completed), _PRICED):
+        part = slice(start, start + _PRICED)
+        completed[part] = [price(event, prices) for event in completed[part]]
+        await asyncio.sleep(0)
+    return completed
 
 
 async def events(
@@ -133,6 +140,7 @@ async def events(
     principal = context.require(Role.VIEWER)
     if not 1 <= first <= LARGEST_PAGE:
         raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
+    context.spend(weight(where))
     place = None if after is None else _place(after)
     async with context.services.database.tenant(principal.tenant_id) as session:
         repository = EventRepository(session, context.services.memory)
@@ -184,17 +192,24 @@ async def events_stream(context: Context, *, where: Filter) -> AsyncGenerator[tu
         async with services.database.tenant(tenant_id) as session:
             (position,) = await VersionRepository(session).of(tenant_id, [WHOLE_LOG])
         while True:
-            async with services.database.tenant(tenant_id) as session:
-                repository = EventRepository(session, services.memory)
-                (newest,) = await VersionRepository(session).of(tenant_id, [WHOLE_LOG])
-                conditions = [
-                    EVENT.position <= newest,
-                    condition(where, await Codes.of(repository.terms, tenant_id, where)),
-                ]
-                found = await repository.since(tenant_id, conditions=conditions, position=position, limit=_STREAMED)
+            found, newest = await patiently(partial(_following, context, where, position))
             more = len(found) == _STREAMED
             position = found[-1].position if more else newest
             if found:
                 yield tuple(found)
             if not more:
                 await mailbox.wait(frozenset(map(int, Kind)))
+
+
+async def _following(context: Context, where: Filter, position: int) -> tuple[list[StoredEvent], int]:
+    """The next events after a position, and how far the log had got."""
+    services, tenant_id = context.services, context.require(Role.VIEWER).tenant_id
+    async with services.database.tenant(tenant_id) as session:
+        repository = EventRepository(session, services.memory)
+        (newest,) = await VersionRepository(session).of(tenant_id, [WHOLE_LOG])
+        conditions = [
+            EVENT.position <= newest,
+            condition(where, await Codes.of(repository.terms, tenant_id, where)),
+        ]
+        found = await repository.since(tenant_id, conditions=conditions, position=position, limit=_STREAMED)
+    return found, newest

@@ -1,7 +1,8 @@
 """Funnels: asked ad hoc, or kept under a name."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from resolvers.analysis.filter_json import from_json, to_json
+from resolvers.analysis.filters import weight
 from resolvers.analysis.funnel_answers import Breakdown, answer
 from resolvers.analysis.funnel_kernel import FunnelWalk, walk
 from resolvers.analysis.funnels import Entry, FunnelAnswer, FunnelDefinition, Step
@@ -17,7 +19,7 @@ from resolvers.analysis.periods import Period, epoch_us
 from resolvers.analysis.questions import Question
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput, NotFound
+from resolvers.errors import BadInput, NotFound, Overloaded
 from resolvers.store.funnels import FunnelRepository, FunnelRow
 from resolvers.store.journeys import JourneyRepository, Journeys
 
@@ -26,6 +28,7 @@ LONGEST_WINDOW = timedelta(days=366)
 MOST_FUNNELS = 1_000
 LARGEST_PAGE = 500
 LONGEST_NAME = 200
+_WAIT_SECONDS = 2.0
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -62,8 +65,10 @@ def checked(definition: FunnelDefinition) -> FunnelDefinition:
             field="steps",
         )
     for index, step in enumerate(definition.steps):
-        if not step.name.strip() or len(step.name) > LONGEST_NAME:
-            raise BadInput(f"A name has 1 to {LONGEST_NAME} characters, not only blanks.", field=f"steps[{index}].name")
+        if not step.name.strip() or len(step.name) > LONGEST_NAME or not step.name.isprintable():
+            raise BadInput(
+                f"A name has 1 to {LONGEST_NAME} printable characters, not only blanks.", field=f"steps[{index}].name"
+            )
     if not timedelta(0) < definition.window <= LONGEST_WINDOW:
         raise BadInput("A window is longer than nothing and at most 366 days.", field="window")
     return definition
@@ -74,18 +79,34 @@ async def funnel(context: Context, definition: FunnelDefinition, question: Quest
     principal = context.require(Role.VIEWER)
     checked(definition)
     definite = resolved(question, principal, context.services.now())
+    points = 4 * len(definition.steps) * (definite.top + 2 if definite.by else 1)
+    context.spend(points + sum(weight(one) for one in (definite.where, *(step.where for step in definition.steps))))
     compute = partial(_answer, context, definition, definite)
-    return await kept(context, ("funnel", definition, definite), kinds(definition), compute)
+    return await kept(context, ("funnel", definition, definite), kinds(definition), compute, points=points)
 
 
 async def _answer(context: Context, definition: FunnelDefinition, asked: Resolved) -> FunnelAnswer:
     as_of = context.services.now()
-    async with context.services.heavy:
+    async with _turn(context.services.heavy):
         walked, columns = await _walk(context, definition, asked, asked.period, asked.by)
         earlier = None
         if asked.previous is not None:
             earlier = (asked.previous, (await _walk(context, definition, asked, asked.previous, ()))[0])
     return answer(definition, asked.period, walked, as_of=as_of, by=columns, top=asked.top, previous=earlier)
+
+
+@asynccontextmanager
+async def _turn(heavy: asyncio.Semaphore) -> AsyncIterator[None]:
+    """One of the few places there are for reading journeys; raises Overloaded where none becomes free."""
+    try:
+        async with asyncio.timeout(_WAIT_SECONDS):
+            await heavy.acquire()
+    except TimeoutError:
+        raise Overloaded("Too many funnels are being answered; try again.", retry_after=2) from None
+    try:
+        yield
+    finally:
+        heavy.release()
 
 
 async def _walk(

@@ -1,5 +1,7 @@
 """Metrics: any of the catalogue over a period, in buckets, broken down, compared."""
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -7,6 +9,7 @@ from decimal import Decimal
 from functools import partial
 
 from resolvers.analysis.estimates import Estimate, Money
+from resolvers.analysis.filters import weight
 from resolvers.analysis.metrics import (
     Aggregate,
     DimensionValue,
@@ -44,6 +47,7 @@ async def metrics(context: Context, slugs: Sequence[str], question: Question) ->
     if not 1 <= len(slugs) <= MOST_METRICS:
         raise BadInput(f"Ask for 1 to {MOST_METRICS} metrics at once.", field="slugs")
     asked = [metric(slug) for slug in slugs]
+    context.spend(len(asked))
     definite = resolved(question, principal, context.services.now())
     for one in asked:
         missing = [name for name in definite.by if name not in one.dimensions]
@@ -51,11 +55,17 @@ async def metrics(context: Context, slugs: Sequence[str], question: Question) ->
             raise BadInput(f"{one.slug} cannot be broken down by {missing[0]}.", field="by")
     # One scan answers them all, unless each has groups of its own.
     batches = [[one] for one in asked] if definite.by else [asked]
+    points = len(definite.buckets) * (definite.top + 2 if definite.by else 1)
+    context.spend(points * len(asked) + weight(definite.where))
     answers: list[MetricAnswer] = []
     for batch in batches:
         names = [one.slug for one in batch]
         answers += await kept(
-            context, ("metrics", names, definite), kinds(names), partial(_answers, context, batch, definite)
+            context,
+            ("metrics", names, definite),
+            kinds(names),
+            partial(_answers, context, batch, definite),
+            points=points * len(batch),
         )
     return tuple(answers)
 
@@ -79,7 +89,8 @@ async def _answers(context: Context, batch: Sequence[Metric], asked: Resolved) -
             earlier = await repository.statistics(before, wanted, by=asked.by, groups=found.groups)
         unconverted = {one.slug: await repository.unconverted(selection, _money(one)) for one in batch if _money(one)}
     scan = _Scan(wanted, asked, principal.currency, as_of, found, earlier)
-    return [scan.answer(one, unconverted.get(one.slug, ())) for one in batch]
+    # Thousands of points take long enough to be in everybody's way.
+    return await asyncio.to_thread(lambda: [scan.answer(one, unconverted.get(one.slug, ())) for one in batch])
 
 
 def _money(one: Metric) -> list[Statistic]:
@@ -107,12 +118,15 @@ class _Scan:
         before = earlier.by_group if earlier else {}
         rest = len(found.groups)
         names: list[Keys | None] = [*found.groups, None] if rest in found.by_group else list(found.groups)
+        buckets: defaultdict[int, dict[int, Values]] = defaultdict(dict)
+        for (place, bucket), values in found.by_group_and_bucket.items():
+            buckets[place][bucket] = values
         groups = tuple(
             MetricGroup(
                 keys=() if keys is None else self._keys(keys),
                 other=keys is None,
                 estimate=self._compared(one, found.by_group.get(place), before.get(place)),
-                series=self._series(one, {b: v for (g, b), v in found.by_group_and_bucket.items() if g == place}),
+                series=self._series(one, buckets[place]),
             )
             for place, keys in enumerate(names)
         )

@@ -1,12 +1,13 @@
 """Revenue: what the conversions of a period brought in."""
 
+import asyncio
 from datetime import datetime
 from decimal import Context as Arithmetic
 from decimal import Decimal
 from functools import partial
 
 from resolvers.analysis.estimates import Money
-from resolvers.analysis.filters import All, FlagIs
+from resolvers.analysis.filters import All, FlagIs, weight
 from resolvers.analysis.metrics import Aggregate, Statistic, finish
 from resolvers.analysis.periods import Compare, Period
 from resolvers.analysis.questions import Question
@@ -40,8 +41,12 @@ async def revenue(context: Context, question: Question) -> RevenueAnswer:
     principal = context.require(Role.VIEWER)
     if question.by:
         raise BadInput("Revenue is not broken down; ask for the metric revenue.", field="by")
+    context.spend(1)
     definite = resolved(question, principal, context.services.now(), compare=Compare.PREVIOUS_PERIOD)
-    return await kept(context, ("revenue", definite), kinds(), partial(_answer, context, definite))
+    points = 2 * len(definite.buckets)
+    context.spend(points + weight(definite.where))
+    compute = partial(_answer, context, definite)
+    return await kept(context, ("revenue", definite), kinds(), compute, points=points)
 
 
 async def _answer(context: Context, asked: Resolved) -> RevenueAnswer:
@@ -55,7 +60,9 @@ async def _answer(context: Context, asked: Resolved) -> RevenueAnswer:
         found = await repository.statistics(selection, _STATISTICS, buckets=asked.buckets)
         earlier = await repository.statistics(before, _STATISTICS)
         unconverted = await repository.unconverted(selection, _STATISTICS[:1])
-    return _shaped(asked, asked.previous, found, earlier, principal.currency, unconverted, as_of)
+    return await asyncio.to_thread(
+        _shaped, asked, asked.previous, found, earlier, principal.currency, unconverted, as_of
+    )
 
 
 def _shaped(

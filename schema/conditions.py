@@ -1,5 +1,6 @@
 """What ``where`` means: the tree of inputs read into a filter, and a filter written back as such a tree."""
 
+import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -8,6 +9,7 @@ from resolvers.analysis import filters
 from resolvers.analysis.filters import Filter, Op
 from schema.errors import refusal
 from schema.filters import (
+    MAX_ALL_VALUES,
     MAX_CONDITIONS,
     MAX_DEPTH,
     MAX_VALUES,
@@ -22,6 +24,7 @@ MAX_TEXT = 500
 MAX_PATH = 8
 MAX_DIGITS = 40
 
+_UNFIT = re.compile("[\x00\ud800-\udfff]")
 _SETS = {"in": Op.IN, "notIn": Op.NOT_IN}
 _ORDERS = {"gt": Op.GT, "gte": Op.GTE, "lt": Op.LT, "lte": Op.LTE}
 _NAMES = {op: name for name, op in (_SETS | _ORDERS).items()}
@@ -33,10 +36,11 @@ def read_filter(where: FilterInput | None, field: str = "where") -> Filter:
 
 
 class _Reading:
-    """One tree being read, counting its conditions."""
+    """One tree being read, counting its conditions and their values."""
 
     def __init__(self) -> None:
         self.conditions = 0
+        self.values = 0
 
     def node(self, node: FilterInput, field: str, depth: int) -> Filter:
         if depth > MAX_DEPTH:
@@ -65,6 +69,9 @@ class _Reading:
         else:
             found = _comparisons(node, field)
         self.conditions += len(found)
+        self.values += sum(map(filters.weight, found))
+        if self.values > MAX_ALL_VALUES:
+            raise refusal(field, f"must hold at most {MAX_ALL_VALUES:,} values in all")
         if self.conditions > MAX_CONDITIONS:
             raise refusal(field, f"must hold at most {MAX_CONDITIONS} conditions in all")
         if len(found) > 1 and depth == MAX_DEPTH:
@@ -153,7 +160,7 @@ def plain_text(value: str, field: str) -> str:
     """``value`` itself; BadInput where the log could not hold it."""
     if len(value) > MAX_TEXT:
         raise refusal(field, f"must have at most {MAX_TEXT} characters")
-    if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+    if not value.isprintable() and _UNFIT.search(value):
         raise refusal(field, "must not hold NUL or surrogates")
     return value
 

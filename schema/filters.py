@@ -13,6 +13,7 @@ from schema.shapes import enumerate_in_schema
 MAX_DEPTH = 8
 MAX_CONDITIONS = 100
 MAX_VALUES = 1_000
+MAX_ALL_VALUES = 5_000
 
 enumerate_in_schema(
     Kind,
@@ -125,9 +126,9 @@ class FlagConditionInput:
     one_of=True,
     description=(
         "Which events count: exactly one condition, or one of `all`, `any` and `not` with more of them inside; "
-        f"at most {MAX_DEPTH} deep and {MAX_CONDITIONS} conditions in all. A condition on something that an event does "
-        "not carry does not hold. Example: `{all: [{kind: CONVERSION}, {dimension: {dimension: CHANNEL, in: "
-        '"email"}}]}`.'
+        f"at most {MAX_DEPTH} deep, {MAX_CONDITIONS} conditions and {MAX_ALL_VALUES:,} values in all. A condition on "
+        "something that an event does not carry does not hold. Example: `{all: [{kind: CONVERSION}, {dimension: "
+        '{dimension: CHANNEL, in: "email"}}]}`.'
     ),
 )
 class FilterInput:

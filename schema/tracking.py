@@ -33,7 +33,8 @@ def _message(root: strawberry.Parent[values.Conflict]) -> str:
 )
 class Conflict:
     index: int = strawberry.field(description="The event's place among those sent, from 0.")
-    id: str = strawberry.field(description="The id that is taken, as it was sent.")
+    # Clients that normalise their cache would take two conflicts over one ``id`` for one object.
+    id: str = strawberry.field(name="eventId", description="The id that is taken, as it was sent.")
     first_occurred_at: datetime = strawberry.field(description="When the event that has the id happened.")
     first_received_at: datetime = strawberry.field(description="When the event that has the id was stored.")
     message: str = strawberry.field(resolver=_message, description="What to do, in English.")

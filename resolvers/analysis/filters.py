@@ -92,3 +92,16 @@ class FlagIs:
 Filter = All | Any | Not | KindIs | NameIs | SubjectIs | DimensionIs | PropertyIs | MeasureIs | FlagIs
 
 EVERYTHING = All(())
+
+
+def weight(root: Filter) -> int:
+    """How many conditions and values a filter holds."""
+    match root:
+        case All(of) | Any(of):
+            return 1 + sum(map(weight, of))
+        case Not(of):
+            return 1 + weight(of)
+        case NameIs(values) | SubjectIs(values) | DimensionIs(values=values) | PropertyIs(values=values):
+            return 1 + len(values)
+        case _:
+            return 1

@@ -1,11 +1,26 @@
 """Filters as SQL: conditions over the columns of the log, texts already turned into codes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 import orjson
-from sqlalchemy import ColumnElement, Numeric, Text, and_, bindparam, case, false, func, not_, or_, true
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Numeric,
+    Text,
+    all_,
+    and_,
+    any_,
+    bindparam,
+    case,
+    false,
+    func,
+    not_,
+    or_,
+    true,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from resolvers.analysis.filters import (
@@ -85,7 +100,12 @@ def condition(root: Filter, codes: Codes) -> ColumnElement[bool]:
 
 
 def _among(column: ColumnElement[int], codes: list[int]) -> ColumnElement[bool]:
-    return column.in_(codes) if codes else false()
+    return column == any_(_codes(codes)) if codes else false()
+
+
+def _codes(codes: list[int]) -> ColumnElement[Sequence[int]]:
+    # One parameter however many there are: a statement has room for 32,767.
+    return bindparam(None, codes, type_=ARRAY(Integer))
 
 
 def _dimension(leaf: DimensionIs, codes: Codes) -> ColumnElement[bool]:
@@ -95,7 +115,7 @@ def _dimension(leaf: DimensionIs, codes: Codes) -> ColumnElement[bool]:
         case Op.IN:
             return _among(column, wanted)
         case Op.NOT_IN:
-            return and_(column.is_not(None), column.not_in(wanted)) if wanted else column.is_not(None)
+            return and_(column.is_not(None), column != all_(_codes(wanted))) if wanted else column.is_not(None)
         case Op.EXISTS:
             return column.is_not(None)
         case Op.MISSING:
@@ -122,8 +142,8 @@ def _property(leaf: PropertyIs) -> ColumnElement[bool]:
         case Op.MISSING:
             return found.is_(None)
         case Op.IN | Op.NOT_IN:
-            values = [_jsonb(value) for value in leaf.values]
-            return found.in_(values) if leaf.op is Op.IN else and_(found.is_not(None), found.not_in(values))
+            values = bindparam(None, list(map(_json, leaf.values)), type_=ARRAY(Text)).cast(ARRAY(JSONB))
+            return found == any_(values) if leaf.op is Op.IN else and_(found.is_not(None), found != all_(values))
         case _:
             number = EVENT.properties.op("#>>", return_type=Text())(path).cast(Numeric)
             is_number = func.jsonb_typeof(found) == "number"
@@ -133,7 +153,3 @@ def _property(leaf: PropertyIs) -> ColumnElement[bool]:
 
 def _json(value: str | bool | int | Decimal) -> str:
     return str(value) if isinstance(value, Decimal) else orjson.dumps(value).decode()
-
-
-def _jsonb(value: str | bool | int | Decimal) -> ColumnElement[object]:
-    return bindparam(None, _json(value), type_=Text()).cast(JSONB)

@@ -32,7 +32,14 @@ _SETTINGS = {
 }
 _BUSY = ("QueryCanceledError",)
 _LOCKED = ("LockNotAvailableError", "DeadlockDetectedError", "TooManyConnectionsError")
-_GONE = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
+_GONE = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    # What asyncpg says of a connection whose server died between two statements.
+    asyncpg.InternalClientError,
+)
 
 
 def asyncpg_url(url: str) -> URL:

@@ -86,14 +86,14 @@ class JourneyRepository:
 
         connection = await driver(self.session)
         await connection.copy_from_query(str(compiled), *arguments, output=keep, format="binary")
-        return _journeys(bytes(data), len(by))
+        return _journeys(data, len(by))
 
     async def texts(self, tenant_id: int, codes: Sequence[int]) -> dict[int, str]:
         """The dimension values behind codes."""
         return await self.terms.values(tenant_id, TERMS, codes)
 
 
-def _journeys(data: bytes, dimensions: int) -> Journeys:
+def _journeys(data: bytearray, dimensions: int) -> Journeys:
     """Rows of fixed width, as the binary COPY format lays them out: a count, then length and value of each field.
 
     Format: https://www.postgresql.org/docs/current/sql-copy.html, section "Binary Format".
@@ -107,7 +107,8 @@ def _journeys(data: bytes, dimensions: int) -> Journeys:
         *((f"d{n}", ">i4") for n in range(dimensions)),
     ):
         fields += [(f"{name}_length", ">i4"), (name, kind)]
-    rows = np.frombuffer(data[_HEADER:-_TRAILER], dtype=np.dtype(fields))
+    row = np.dtype(fields)
+    rows = np.frombuffer(data, row, offset=_HEADER, count=(len(data) - _HEADER - _TRAILER) // row.itemsize)
     position = rows["position"].astype(np.int64)
     if np.any(position[1:] < position[:-1]):
         # A scan mostly meets rows in the order they came in, so that this is rarely needed.

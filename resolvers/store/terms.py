@@ -5,9 +5,11 @@ once read from a committed transaction may be remembered for good.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from sys import getsizeof
 from typing import Any
 
-from sqlalchemy import Column, Integer, SmallInteger, Text
+from sqlalchemy import Column, Integer, SmallInteger, Text, any_, bindparam
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -15,7 +17,9 @@ TERMS = 0
 """Event names, dimension values and cost sources."""
 SUBJECTS = 1
 
-_REMEMBERED = 500_000
+_REMEMBERED = 96 << 20
+_ENTRY_BYTES = 200
+"""About what the entries of both dictionaries take for a text, beside the text itself."""
 
 
 class TermRow(SQLModel, table=True):
@@ -28,7 +32,7 @@ class TermRow(SQLModel, table=True):
 
 
 class TermMemory:
-    """What a process remembers of the dictionaries, both ways, for as many texts as it can hold."""
+    """What a process remembers of the dictionaries, both ways, for as many bytes as it may hold."""
 
     def __init__(self) -> None:
         self.codes: dict[tuple[int, int], dict[str, int]] = {}
@@ -37,11 +41,12 @@ class TermMemory:
 
     def keep(self, tenant_id: int, space: int, codes: Mapping[str, int]) -> None:
         """Remember committed codes; everything is forgotten when there are too many."""
-        self._held += len(codes)
+        size = sum(getsizeof(text) + _ENTRY_BYTES for text in codes)
+        self._held += size
         if self._held > _REMEMBERED:
             self.codes.clear()
             self.values.clear()
-            self._held = len(codes)
+            self._held = size
         self.codes.setdefault((tenant_id, space), {}).update(codes)
         values = self.values.setdefault((tenant_id, space), {})
         values.update((code, value) for value, code in codes.items())
@@ -61,7 +66,9 @@ class TermRepository:
         missing = [value for value in values if value not in found]
         if missing:
             query = select(TermRow.value, TermRow.code).where(
-                TermRow.tenant_id == tenant_id, TermRow.space == space, col(TermRow.value).in_(missing)
+                TermRow.tenant_id == tenant_id,
+                TermRow.space == space,
+                col(TermRow.value) == any_(bindparam(None, missing, type_=ARRAY(Text))),
             )
             fresh = dict((await self.session.exec(query)).all())
             self.memory.keep(tenant_id, space, fresh)
@@ -76,7 +83,9 @@ class TermRepository:
         missing = wanted - found.keys()
         if missing:
             query = select(TermRow.code, TermRow.value).where(
-                TermRow.tenant_id == tenant_id, TermRow.space == space, col(TermRow.code).in_(missing)
+                TermRow.tenant_id == tenant_id,
+                TermRow.space == space,
+                col(TermRow.code) == any_(bindparam(None, list(missing), type_=ARRAY(Integer))),
             )
             fresh = dict((await self.session.exec(query)).all())
             self.memory.keep(tenant_id, space, {value: code for code, value in fresh.items()})

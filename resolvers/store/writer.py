@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from resolvers.analysis.events import DIMENSIONS, Event
-from resolvers.errors import Overloaded, Unavailable
-from resolvers.store.database import Database, driver, enter
+from resolvers.errors import GatewayError, Overloaded, Unavailable
+from resolvers.store.database import Database, driver, enter, translated
 from resolvers.store.events import event_key
 from resolvers.store.terms import SUBJECTS, TERMS, TermMemory, intern
 from resolvers.store.versions import WHOLE_LOG
@@ -21,6 +21,8 @@ CHANNEL = "gateway"
 
 _BATCH = 10_000
 _WAITING = 60_000
+_DEADLINE = 8.0
+"""Seconds that a transaction may take; only a database that is gone without a word takes longer."""
 _COLUMNS: tuple[tuple[str, str], ...] = (
     ("subject", "integer"),
     ("position", "bigint"),
@@ -108,7 +110,7 @@ class Writer:
         self._task = asyncio.create_task(self._run(), name="event writer")
 
     async def stop(self) -> None:
-        """Refuse new requests, finish those taken."""
+        """Refuse new requests, finish those taken; cancelling it leaves them undone."""
         self._closing = True
         self._wake.set()
         if self._task is not None:
@@ -150,14 +152,17 @@ class Writer:
 
     async def _flush(self, batch: list[_Request]) -> None:
         try:
-            await self._partitions(batch)
-            results = await self._commit(batch)
+            async with asyncio.timeout(_DEADLINE):
+                await self._partitions(batch)
+                results = await self._commit(batch)
         except Exception as error:
-            if len(batch) == 1 or isinstance(error, Unavailable):
-                _fail(batch, error)
+            meaning = translated(error) or error
+            parts = _parts(batch, alone=not isinstance(meaning, GatewayError))
+            if len(parts) == 1 or isinstance(meaning, Unavailable):
+                _fail(batch, meaning)
                 return
-            for request in batch:
-                await self._flush([request])
+            for part in parts:
+                await self._flush(part)
             return
         for request, result in zip(batch, results, strict=True):
             if not request.done.done():
@@ -254,6 +259,14 @@ class Writer:
         )
         announcement = f"v {tenant_id} {positions[-1]} {','.join(map(str, kinds))}"
         await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, announcement)
+
+
+def _parts(batch: list[_Request], *, alone: bool) -> list[list[_Request]]:
+    """A failed batch by tenant, whose log alone may be held by somebody else, or ``alone`` each request."""
+    parts: dict[int, list[_Request]] = {}
+    for place, request in enumerate(batch):
+        parts.setdefault(place if alone else request.tenant_id, []).append(request)
+    return list(parts.values())
 
 
 def _fail(batch: list[_Request], error: Exception) -> None:

@@ -1,49 +1,40 @@
-// Apollo Client: queries and mutations by HTTP, subscriptions by WebSocket.
+// Apollo Client: queries and mutations by HTTP, subscriptions by WebSocket, a normalised cache.
 import { ApolloClient, ApolloLink, HttpLink, InMemoryCache, gql } from "@apollo/client/core";
 import { GraphQLWsLink } from "@apollo/client/link/subscriptions";
 import { OperationTypeNode } from "graphql";
-import { createClient } from "graphql-ws";
-import WebSocket from "ws";
+import { socket } from "./graphql_ws.mjs";
 
-const [host, key, ...queries] = process.argv.slice(2);
-const socket = createClient({
-  url: `ws://${host}/graphql`,
-  webSocketImpl: WebSocket,
-  connectionParams: { Authorization: `Bearer ${key}` },
-  retryAttempts: 0,
-});
-const client = new ApolloClient({
-  cache: new InMemoryCache(),
-  link: ApolloLink.split(
-    ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
-    new GraphQLWsLink(socket),
-    new HttpLink({ uri: `http://${host}/graphql`, headers: { authorization: `Bearer ${key}` } }),
-  ),
-});
+// Without it the cache cannot tell which types a fragment on an interface fits.
+const possibleTypes = { Error: ["InvalidInput", "NotFound", "Unauthenticated", "Forbidden", "Overloaded"] };
 
-const subscribed = (query) =>
-  new Promise((resolve) => {
-    const answer = [];
-    client.subscribe({ query }).subscribe({
-      next: ({ data, error }) => answer.push(error ? { errors: error.errors } : { data }),
-      complete: () => resolve(answer),
-    });
+export function open(host, key) {
+  const webSocket = socket(host, key);
+  const client = new ApolloClient({
+    cache: new InMemoryCache({ possibleTypes }),
+    link: ApolloLink.split(
+      ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
+      new GraphQLWsLink(webSocket),
+      new HttpLink({ uri: `http://${host}/graphql`, headers: { authorization: `Bearer ${key}` } }),
+    ),
   });
-
-const executed = async (query, kind) => {
-  try {
-    const { data } = await (kind === "mutation" ? client.mutate({ mutation: query }) : client.query({ query }));
-    return [{ data }];
-  } catch ({ name, errors }) {
-    return [{ name, errors }];
-  }
-};
-
-const answers = [];
-for (const query of queries.map((source) => gql(source))) {
-  const kind = query.definitions[0].operation;
-  answers.push(await (kind === "subscription" ? subscribed(query) : executed(query, kind)));
+  const subscribe = (query, next, complete) => {
+    const taken = ({ data, error }) => next(error ? { errors: error.errors } : { data });
+    const subscription = client.subscribe({ query: gql(query) }).subscribe({ next: taken, complete });
+    return () => subscription.unsubscribe();
+  };
+  const execute = async (source) => {
+    const query = gql(source);
+    try {
+      const isMutation = query.definitions[0].operation === OperationTypeNode.MUTATION;
+      const { data } = await (isMutation ? client.mutate({ mutation: query }) : client.query({ query }));
+      return { data };
+    } catch ({ name, errors }) {
+      return { name, errors };
+    }
+  };
+  const close = () => {
+    client.stop();
+    return webSocket.dispose();
+  };
+  return { subscribe, execute, close };
 }
-await socket.dispose();
-client.stop();
-console.log(JSON.stringify(answers));

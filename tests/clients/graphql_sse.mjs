@@ -1,17 +1,8 @@
-// graphql-sse: each operation's results over an event stream.
+// graphql-sse: an event stream for every operation.
 import { createClient } from "graphql-sse";
+import { overStream } from "./graphql_ws.mjs";
 
-const [host, key, ...queries] = process.argv.slice(2);
-const client = createClient({
-  url: `http://${host}/graphql`,
-  headers: { authorization: `Bearer ${key}` },
-  retryAttempts: 0,
-});
-const answers = [];
-for (const query of queries) {
-  const answer = [];
-  for await (const result of client.iterate({ query })) answer.push(result);
-  answers.push(answer);
-}
-client.dispose();
-console.log(JSON.stringify(answers));
+export const open = (host, key) =>
+  overStream(
+    createClient({ url: `http://${host}/graphql`, headers: { authorization: `Bearer ${key}` }, retryAttempts: 0 }),
+  );

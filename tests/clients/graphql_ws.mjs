@@ -1,23 +1,25 @@
-// graphql-ws: each operation's results, or the errors it was refused with, over one socket.
+// graphql-ws: every operation over one socket.
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
 
-const [host, key, ...queries] = process.argv.slice(2);
-const client = createClient({
-  url: `ws://${host}/graphql`,
-  webSocketImpl: WebSocket,
-  connectionParams: { Authorization: `Bearer ${key}` },
-  retryAttempts: 0,
-});
-const answers = [];
-for (const query of queries) {
-  const answer = [];
-  try {
-    for await (const result of client.iterate({ query })) answer.push(result);
-  } catch (errors) {
-    answer.push({ errors });
-  }
-  answers.push(answer);
-}
-await client.dispose();
-console.log(JSON.stringify(answers));
+export const socket = (host, key) =>
+  createClient({
+    url: `ws://${host}/graphql`,
+    webSocketImpl: WebSocket,
+    connectionParams: { Authorization: `Bearer ${key}` },
+    retryAttempts: 0,
+  });
+
+// What graphql-ws and graphql-sse have alike.
+export const overStream = (client) => {
+  const subscribe = (query, next, complete) =>
+    client.subscribe({ query }, { next, complete, error: (errors) => complete(next({ errors })) });
+  const execute = (query) =>
+    new Promise((resolve) => {
+      let last;
+      subscribe(query, (answer) => (last = answer), () => resolve(last));
+    });
+  return { subscribe, execute, close: () => client.dispose() };
+};
+
+export const open = (host, key) => overStream(socket(host, key));

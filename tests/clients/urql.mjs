@@ -1,31 +1,29 @@
 // urql: everything by fetch, subscriptions as event streams.
-import { Client, fetchExchange } from "@urql/core";
-
-const [host, key, ...queries] = process.argv.slice(2);
-const client = new Client({
-  url: `http://${host}/graphql`,
-  exchanges: [fetchExchange],
-  fetchSubscriptions: true,
-  preferGetMethod: false,
-  fetchOptions: { headers: { authorization: `Bearer ${key}` } },
-});
+import { Client, cacheExchange, fetchExchange } from "@urql/core";
 
 const taken = ({ data, error }) => (error ? { errors: error.graphQLErrors } : { data });
 
-const subscribed = (query) =>
-  new Promise((resolve) => {
-    const answer = [];
-    client.subscription(query, {}).subscribe((result) => {
-      if (result.hasNext) answer.push(taken(result));
-      else resolve(answer);
-    });
+export function open(host, key, ...exchanges) {
+  const client = new Client({
+    url: `http://${host}/graphql`,
+    exchanges: [cacheExchange, ...exchanges, fetchExchange],
+    fetchSubscriptions: exchanges.length === 0,
+    preferGetMethod: false,
+    fetchOptions: { headers: { authorization: `Bearer ${key}` } },
   });
-
-const executed = async (query) => {
-  const run = query.startsWith("mutation") ? client.mutation(query, {}) : client.query(query, {});
-  return [taken(await run.toPromise())];
-};
-
-const answers = [];
-for (const query of queries) answers.push(await (query.startsWith("subscription") ? subscribed : executed)(query));
-console.log(JSON.stringify(answers));
+  const subscribe = (query, next, complete) => {
+    let answered = false;
+    const { unsubscribe } = client.subscription(query, {}).subscribe((result) => {
+      // The end repeats the last answer, or is the only one.
+      if (result.hasNext || !answered) next(taken(result));
+      answered = true;
+      if (!result.hasNext) complete();
+    });
+    return unsubscribe;
+  };
+  const execute = async (query) => {
+    const isMutation = /^\s*mutation/.test(query);
+    return taken(await (isMutation ? client.mutation(query, {}) : client.query(query, {})).toPromise());
+  };
+  return { subscribe, execute, close: () => undefined };
+}

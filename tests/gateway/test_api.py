@@ -20,7 +20,7 @@ TRACK = """
 mutation ($input: TrackConversionInput!) {
   trackConversion(input: $input) {
     __typename
-    ... on TrackPayload { eventId accepted duplicates conflicts { id firstOccurredAt } }
+    ... on TrackPayload { eventId accepted duplicates conflicts { eventId firstOccurredAt } }
     ... on InvalidInput { code field message }
     ... on Error { code message }
   }
@@ -48,7 +48,7 @@ async def test_a_retry_is_harmless_and_a_conflict_is_told(client: Client) -> Non
         sent = (await client.ask(TRACK, input=conversion(id="same")))["trackConversion"]
         assert (sent["accepted"], sent["duplicates"], sent["conflicts"]) == (accepted, 1 - accepted, [])
     sent = (await client.ask(TRACK, input=conversion(id="same", amount="11")))["trackConversion"]
-    assert sent["conflicts"] == [{"id": "same", "firstOccurredAt": "2026-03-10T12:00:00Z"}]
+    assert sent["conflicts"] == [{"eventId": "same", "firstOccurredAt": "2026-03-10T12:00:00Z"}]
     assert (await client.ask(REVENUE))["revenue"]["total"]["amount"] == "10"
 
 

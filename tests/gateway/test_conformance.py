@@ -1,11 +1,6 @@
 """The endpoint against what others wrote: the GraphQL-over-HTTP audits and the clients people use."""
 
-import asyncio
-import json
-import shutil
 from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from gql import Client, gql
@@ -13,13 +8,7 @@ from gql.transport.exceptions import TransportQueryError
 from gql.transport.websockets import WebsocketsTransport
 
 from tests.gateway.graphql_world import World, make_endpoint, serving
-
-CLIENTS = Path(__file__).parent.parent / "clients"
-
-needs_node = pytest.mark.skipif(
-    shutil.which("node") is None or not (CLIENTS / "node_modules").exists(),
-    reason="needs Node.js and 'npm install --no-package-lock' in tests/clients",
-)
+from tests.gateway.javascript import JAVASCRIPT_CLIENTS, audit, codes, needs_node, operate
 
 QUERY = "query { hello whoami }"
 MUTATION = "mutation { write }"
@@ -39,31 +28,19 @@ async def host() -> AsyncIterator[str]:
         yield address
 
 
-async def run(script: str, host: str, *queries: str) -> Any:
-    """What a client's script prints, decoded."""
-    process = await asyncio.create_subprocess_exec(
-        "node", CLIENTS / script, host, "viewer", *queries, stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 0
-    return json.loads(output)
-
-
-def codes(answer: dict[str, Any]) -> list[str]:
-    return [error["extensions"]["code"] for error in answer["errors"]]
-
-
 @needs_node
 async def test_every_audit_of_graphql_over_http_is_passed(host: str) -> None:
-    result = await run("audit.mjs", host)
+    result = await audit(host, "viewer")
     assert result["failed"] == []
     assert result["audits"] > 50
 
 
 @needs_node
-@pytest.mark.parametrize("script", ["graphql_ws.mjs", "graphql_sse.mjs", "apollo.mjs", "urql.mjs"])
-async def test_javascript_clients_get_their_answers(script: str, host: str) -> None:
-    query, mutation, subscription, invalid = await run(script, host, QUERY, MUTATION, SUBSCRIPTION, INVALID)
+@pytest.mark.parametrize("client", JAVASCRIPT_CLIENTS)
+async def test_javascript_clients_get_their_answers(client: str, host: str) -> None:
+    query, mutation, subscription, invalid = await operate(
+        client, host, "viewer", QUERY, MUTATION, SUBSCRIPTION, INVALID
+    )
     assert query == [HELLO]
     assert mutation == [{"data": {"write": "write"}}]
     assert subscription == COUNTED
@@ -71,9 +48,9 @@ async def test_javascript_clients_get_their_answers(script: str, host: str) -> N
 
 
 @needs_node
-@pytest.mark.parametrize("script", ["graphql_ws.mjs", "graphql_sse.mjs"])
-async def test_javascript_clients_are_told_why_a_subscription_broke(script: str, host: str) -> None:
-    (answer,) = await run(script, host, BREAKING)
+@pytest.mark.parametrize("client", ["graphql_ws", "graphql_sse"])
+async def test_javascript_clients_are_told_why_a_subscription_broke(client: str, host: str) -> None:
+    (answer,) = await operate(client, host, "viewer", BREAKING)
     assert answer[0] == {"data": {"breaks": 0}}
     assert codes(answer[1]) == ["BAD_USER_INPUT"]
 

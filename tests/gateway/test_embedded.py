@@ -72,13 +72,13 @@ async def test_a_command_shares_the_running_server_and_leaves_it_running(folder:
         assert await _run(server.url, "SELECT 1") == 1
 
 
-def test_the_next_start_takes_over_from_a_killed_gateway(folder: Path) -> None:
-    killed = subprocess.run([sys.executable, "-c", ABANDON, folder], capture_output=True, text=True, check=False)
+def test_the_next_start_takes_over_from_a_killed_gateway(tmp_path: Path) -> None:
+    killed = subprocess.run([sys.executable, "-c", ABANDON, tmp_path], capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL
-    pid = _server_process(folder)
+    pid = _server_process(tmp_path)
     os.kill(pid, 0)
-    with EmbeddedPostgres(folder) as server:
-        assert _server_process(folder) != pid
+    with EmbeddedPostgres(tmp_path) as server:
+        assert _server_process(tmp_path) != pid
         assert asyncio.run(_run(server.url, "SELECT 1")) == 1
 
 

@@ -70,6 +70,15 @@ async def test_a_subscription_without_an_event_stream_is_not_acceptable(accept: 
             assert "text/event-stream" in response.json()["errors"][0]["message"]
 
 
+async def test_who_takes_streams_alone_is_told_of_a_refusal_by_the_status() -> None:
+    async with http_client(make_endpoint()) as http:
+        for accept, status in ((STREAM, 401), (f"{STREAM}, application/json", 200)):
+            response = await http.post("/graphql", json=body("{ hello }"), headers=headers("unknown", accept))
+            assert response.status_code == status
+            assert response.headers["www-authenticate"] == "Bearer"
+            assert response.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
 async def test_a_query_is_streamed_to_those_who_take_nothing_else() -> None:
     async with http_client(make_endpoint()) as http:
         response = await http.post("/graphql", json=body("{ hello }"), headers=headers())

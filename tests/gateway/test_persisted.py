@@ -9,10 +9,8 @@ import pytest
 
 from gateway.persisted import PersistedQueries
 from tests.gateway.graphql_clients import INIT, Client, client, opened
-from tests.gateway.graphql_world import serving
-from tests.gateway.test_conformance import host, needs_node, run
-
-__all__ = ["host"]
+from tests.gateway.graphql_world import make_endpoint, serving
+from tests.gateway.javascript import needs_node, run
 
 QUERY = "query Hello($name: String!) {hello(name: $name)}"
 ASKED = {"variables": {"name": "you"}}
@@ -102,8 +100,10 @@ def test_the_documents_used_last_are_kept() -> None:
 
 
 @needs_node
-async def test_javascript_clients_send_a_document_once(host: str) -> None:
-    for number, answer in enumerate(await run("persisted.mjs", host, "query Hello { hello }")):
+async def test_javascript_clients_send_a_document_once() -> None:
+    async with serving(make_endpoint()) as host:
+        answers = json.loads(await run("node", "persisted.mjs", host, "viewer", "query Hello { hello }"))
+    for number, answer in enumerate(answers):
         assert answer["data"] == [{f"hello{number}": "hello world"}] * 2
         assert [request["whole"] for request in answer["sent"]] == [False, True, False]
         assert {request["status"] for request in answer["sent"]} == {200}

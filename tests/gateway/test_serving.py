@@ -41,8 +41,9 @@ def _running(command: str, folder: Path, **environment: str) -> Iterator[list[st
         yield lines
     finally:
         process.send_signal(signal.SIGTERM)
-        rest = process.communicate(timeout=60)[0]
-    lines += rest.splitlines()
+        lines += process.stdout
+        process.stdout.close()
+        process.wait()
     assert process.returncode == 0
     assert not (folder / "postgres" / "postmaster.pid").exists()
 

@@ -38,6 +38,11 @@ async def _socket(websocket: WebSocket) -> None:
     await websocket.close(4400)
 
 
+async def _patient(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.receive()
+
+
 async def _refused(websocket: WebSocket) -> None:
     await websocket.close()
 
@@ -55,6 +60,7 @@ def client(metrics: Metrics) -> TestClient:
         Route("/metrics", metrics.endpoint),
         WebSocketRoute("/socket", _socket),
         WebSocketRoute("/refused", _refused),
+        WebSocketRoute("/patient", _patient),
     ]
     app = Starlette(routes=routes, middleware=[Middleware(TelemetryMiddleware, metrics=metrics)])
     return TestClient(app, raise_server_exceptions=False)
@@ -97,6 +103,15 @@ def test_sockets_are_counted_by_how_they_end(client: TestClient, metrics: Metric
     text = _text(metrics)
     assert 'gateway_requests_total{method="WEBSOCKET",route="/socket",status="4400"} 1.0' in text
     assert 'gateway_requests_total{method="WEBSOCKET",route="/refused",status="403"} 1.0' in text
+
+
+@pytest.mark.parametrize(("code", "counted"), [(1000, "1000"), (1001, "1001"), (3456, "4000")])
+def test_a_socket_that_its_peer_closes_is_counted_by_its_code(
+    client: TestClient, metrics: Metrics, code: int, counted: str
+) -> None:
+    with client.websocket_connect("/patient") as socket:
+        socket.close(code)
+    assert f'route="/patient",status="{counted}"}} 1.0' in _text(metrics)
 
 
 def test_operation_names_are_capped(metrics: Metrics) -> None:
@@ -146,10 +161,10 @@ def test_a_path_cannot_forge_a_line(client: TestClient, capsys: pytest.CaptureFi
 
 def test_libraries_log_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("json", "warning")
-    logging.getLogger("uvicorn.error").warning("slow %s", "start")
-    logging.getLogger("uvicorn.error").info("chatter")
+    logging.getLogger("library.part").warning("slow %s", "start")
+    logging.getLogger("library.part").info("chatter")
     (line,) = _lines(capsys)
-    assert (line["event"], line["level"], line["logger"]) == ("slow start", "warning", "uvicorn.error")
+    assert (line["event"], line["level"], line["logger"]) == ("slow start", "warning", "library.part")
 
 
 async def test_a_client_that_leaves_is_counted_apart(metrics: Metrics) -> None:

@@ -17,7 +17,7 @@ NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 STORED = Receipt(accepted=1, ids=("e1",))
 RECEIPT = """
   accepted duplicates ids rejected {index field message}
-  conflicts {index id message firstOccurredAt firstReceivedAt}
+  conflicts {index eventId message firstOccurredAt firstReceivedAt}
 """
 ERRORS = """
   ... on Error {__typename message code}
@@ -140,7 +140,7 @@ async def test_a_conflict_names_the_first(record: Callable[[str, Any], Recorder]
     assert conflict.pop("message").startswith("The id e1 already belongs to")
     assert conflict == {
         "index": 0,
-        "id": "e1",
+        "eventId": "e1",
         "firstOccurredAt": "2026-03-10T12:00:00Z",
         "firstReceivedAt": "2026-03-10T13:00:00Z",
     }

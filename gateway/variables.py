@@ -1,0 +1,37 @@
+"""Whether variables are small enough to be coerced: each object of an input type takes a moment in everybody's way."""
+
+from collections.abc import Mapping
+
+from graphql import ListTypeNode, NamedTypeNode, NonNullTypeNode, OperationDefinitionNode, TypeNode
+
+MOST_CONTAINERS = 3_000
+"""Lists and objects in a variable that is no batch of events."""
+LONGEST_LIST = 10_000
+_BATCHES = frozenset({"EventInput", "IngestEventsInput"})
+
+
+def are_modest(operation: OperationDefinitionNode, variables: Mapping[str, object]) -> bool:
+    """Whether what ``variables`` hold for ``operation`` may be coerced; linear in what is allowed."""
+    return all(
+        _is_modest(variables.get(definition.variable.name.value), _named(definition.type) in _BATCHES)
+        for definition in operation.variable_definitions or ()
+    )
+
+
+def _named(node: TypeNode) -> str:
+    if isinstance(node, ListTypeNode | NonNullTypeNode):
+        return _named(node.type)
+    return node.name.value if isinstance(node, NamedTypeNode) else ""
+
+
+def _is_modest(value: object, batch: bool) -> bool:
+    stack, containers = [value], 0
+    while stack:
+        value = stack.pop()
+        if not isinstance(value, list | dict):
+            continue
+        containers += 1
+        if len(value) > LONGEST_LIST or (containers > MOST_CONTAINERS and not batch):
+            return False
+        stack.extend(value if isinstance(value, list) else value.values())
+    return True
