@@ -101,6 +101,11 @@ class Limits:
     subscriptions: int = 100
     """Operations in flight on one WebSocket."""
 
+    subscriptions_per_tenant: int = 50_000
+    """Subscriptions open for one tenant, over all its connections."""
+    questions_per_tenant: int = 2_000
+    """Different subscriptions among them: each is computed, however many watch it."""
+
     connections: int = 20_000
     """Open WebSockets and event streams of the process."""
     connections_per_tenant: int = 15_000

@@ -2,18 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Hashable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from inspect import isawaitable
 from typing import Any
 
+import orjson
 from graphql import ExecutionResult, OperationDefinitionNode, OperationType, execute, subscribe
 
 from gateway.answers import Answer, ErrorPayload, refusal, refuse, result, without_suggestions
 from gateway.compiled import CompiledExecutor
 from gateway.documents import Documents, Prepared
 from gateway.endpoint import Endpoint
+from gateway.fanout import LiveQuestions, is_state
 from gateway.persisted import MESSAGE, NOT_FOUND, PersistedQueries, referred
 from gateway.variables import are_modest
 from resolvers.context import Principal, Role
@@ -100,6 +103,7 @@ class Operations:
         self._endpoint = endpoint
         self.documents = Documents(endpoint.schema._schema, endpoint.limits)
         self.persisted = PersistedQueries(endpoint.limits.persisted_characters)
+        self.live = LiveQuestions(endpoint.sessions, endpoint.limits)
         self._executing = 0
 
     def match(self, parameters: Parameters, principal: Principal | None) -> Operation:
@@ -165,24 +169,50 @@ class Operations:
         return answer
 
     async def stream(self, operation: Operation) -> AsyncGenerator[Answer, None]:
-        """The answers of a subscription, each sought once the one before is taken; the last may not be ``executed``."""
-        endpoint, started, code = self._endpoint, time.perf_counter(), None
-        endpoint.observer.subscription_opened(operation.name)
+        """The answers of a subscription, each sought once the one before is taken; the last may not be ``executed``.
+
+        What others watch too is computed once for all.
+        """
+        observer, started, code = self._endpoint.observer, time.perf_counter(), None
+        observer.subscription_opened(operation.name)
+        tenant_id = operation.principal.tenant_id if operation.principal else 0
         try:
-            results = await _results(subscribe(**self._arguments(operation)))
-            async with aclosing(results):
-                async for outcome in results:
-                    answer = result(outcome.data, outcome.errors, suggestions=operation.reads)
+            watched = self.live.watched(tenant_id, self._question(operation), partial(self._source, operation))
+            async with watched as answers, aclosing(answers):
+                async for answer in answers:
                     code = answer.code
                     yield answer
                     if not answer.executed:
                         return
-        except Exception as error:
+        except Overloaded as error:
             answer = refuse(error)
             code = answer.code
             yield answer
         finally:
-            endpoint.observer.subscription_closed(operation.name, time.perf_counter() - started, code)
+            observer.subscription_closed(operation.name, time.perf_counter() - started, code)
+
+    async def _source(self, operation: Operation) -> AsyncGenerator[Answer, None]:
+        try:
+            results = await _results(subscribe(**self._arguments(operation)))
+            async with aclosing(results):
+                async for outcome in results:
+                    yield result(outcome.data, outcome.errors, suggestions=operation.reads)
+        except Exception as error:
+            yield refuse(error)
+
+    def _question(self, operation: Operation) -> Hashable | None:
+        """What subscriptions must have in common to share their answers; None for one that shares with nobody."""
+        prepared, node, principal = operation.prepared, operation.node, operation.principal
+        if principal is None or prepared.document is None:
+            return None
+        if not is_state(self._endpoint.schema._schema, prepared.document, node):
+            return None
+        given, declared = operation.parameters.variables, node.variable_definitions or ()
+        names = [definition.variable.name.value for definition in declared]
+        variables = {name: given[name] for name in names if name in given}
+        # All of the caller that an answer can depend on: whose data, which role, currency and time zone.
+        caller = replace(principal, key_id=0)
+        return caller, prepared, operation.name, orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
 
     def _arguments(self, operation: Operation) -> dict[str, Any]:
         return {
