@@ -7,6 +7,7 @@ is logged under a reference, and the caller gets that reference only.
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NotRequired, TypedDict
 
 import orjson
@@ -22,6 +23,8 @@ STATUSES = {
     "UNAUTHENTICATED": 401,
     "FORBIDDEN": 403,
     "TIMEOUT": 504,
+    # Not a failure: the client sends the document now. Clients take any other status for an error of the network.
+    "PERSISTED_QUERY_NOT_FOUND": 200,
     INTERNAL: 500,
     **OVERLOAD_STATUSES,
 }
@@ -44,7 +47,7 @@ class ErrorPayload(TypedDict):
     extensions: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """One result of an operation, encoded."""
 
@@ -56,6 +59,11 @@ class Answer:
     overload: int | None = None
     """503 or 429 where overload is the whole answer."""
     retry_after: float | None = None
+
+    @cached_property
+    def text(self) -> str:
+        """``body`` for those who send text; made once for however many it is sent to."""
+        return self.body.decode()
 
     @property
     def code(self) -> str | None:

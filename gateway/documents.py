@@ -3,7 +3,7 @@ text.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,16 +24,13 @@ from graphql import (
 )
 from graphql.type import GraphQLNamedType
 from graphql.validation.validate import ValidationAbortedError
-from strawberry.extensions import SchemaExtension
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from gateway.answers import ErrorPayload, error_payload
+from gateway.compiled import Compiled
 from gateway.costs import Costs
 from gateway.limits import Limits, guard
-
-PREPARED = "preparedDocument"
-"""The key of ``operation_extensions`` under which an execution is given its document."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,18 +44,7 @@ class Prepared:
     introspects: bool = False
     operations: Mapping[str, OperationDefinitionNode] = field(default_factory=dict)
     """By name; one without a name is under the empty string."""
-
-
-class PreparedDocument(SchemaExtension):
-    """Has an execution use the document it is given instead of parsing and validating the source again."""
-
-    def on_parse(self) -> Iterator[None]:
-        """Put the prepared document in place before the schema would parse."""
-        context = self.execution_context
-        if context.operation_extensions is not None:
-            context.graphql_document = context.operation_extensions[PREPARED].document
-            context.validation_rules = ()
-        yield
+    compiled: Compiled | None = None
 
 
 class Documents:
@@ -125,7 +111,8 @@ class Documents:
             for node in document.definitions
             if isinstance(node, OperationDefinitionNode)
         }
-        return Prepared(weight, (), document, Costs(self._schema, document), introspects, operations)
+        costs = Costs(self._schema, document)
+        return Prepared(weight, (), document, costs, introspects, operations, Compiled(document))
 
 
 class _OneOfInputs(OneOfInputValidationRule):

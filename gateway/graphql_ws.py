@@ -18,6 +18,7 @@ from gateway.answers import Answer, refuse
 from gateway.endpoint import Endpoint
 from gateway.handshakes import deny, init_token, is_allowed
 from gateway.operations import Malformed, Operation, Operations, Parameters, Refused, read_parameters
+from gateway.outlets import Gone, Outlet
 from gateway.sessions import REVOKED, Ending, Kind, Session
 from resolvers.errors import GatewayError, Overloaded, Unauthenticated
 
@@ -67,15 +68,13 @@ class GraphQLOverWebSocket:
             self._endpoint.sessions.close(session)
 
 
-class _Gone(Exception):
-    """The peer has left or reads no more."""
-
-
 class _Call:
     """One operation of a socket."""
 
     def __init__(self, id_: str, parameters: Parameters) -> None:
         self.id = id_
+        self.quoted_id = orjson.dumps(id_).decode()
+        self.head = f'{{"id":{self.quoted_id},"type":"next","payload":'
         self.parameters = parameters
         self.task: asyncio.Task[None] | None = None
         self.writes = False
@@ -109,17 +108,19 @@ class _Socket:
         self._calls: dict[str, _Call] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._initialised = self._acknowledged = False
+        self._outlet = Outlet(send, self._limits.send_seconds, lambda: session.end(1013, "Too slow"))
+        self._write = self._outlet.write
 
     async def run(self) -> None:
         """Serve the socket; on return nothing of it is left running but writes and clean-up."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.call_later(self._limits.init_seconds, self._check_acknowledged)
+        deadline = asyncio.get_running_loop().call_later(self._limits.init_seconds, self._check_acknowledged)
         reader = asyncio.create_task(self._read())
         try:
             ended: set[asyncio.Future[Any]] = {reader, self._session.ended}
             await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
         finally:
             deadline.cancel()
+            self._outlet.close()
             for task in (reader, *self._tasks):
                 task.cancel()
         if (ending := self._ending(reader)) is not None:
@@ -139,7 +140,7 @@ class _Socket:
                 await self._handle(self._decode(message))
         except Close as close:
             return close.ending
-        except _Gone:
+        except Gone:
             return None
         except Exception as error:
             # Masked as an answer would be: the log gets the rest.
@@ -165,7 +166,7 @@ class _Socket:
             case "connection_init":
                 await self._initialise(message.get("payload"))
             case "ping":
-                await self._write(b'{"type":"pong"}')
+                await self._write('{"type":"pong"}')
             case "pong":
                 pass
             case "subscribe":
@@ -191,7 +192,7 @@ class _Socket:
         except GatewayError:
             raise Close(1013, "Try again later") from None
         self._acknowledged = True
-        await self._write(b'{"type":"connection_ack"}')
+        await self._write('{"type":"connection_ack"}')
 
     async def _subscribe(self, id_: str, payload: object) -> None:
         if not self._acknowledged:
@@ -218,11 +219,11 @@ class _Socket:
             await self._answer(call, self._operations.match(call.parameters, principal))
         except Unauthenticated:
             self._session.end(REVOKED, "Forbidden")
-        except _Gone:
+        except Gone:
             return
         except Exception as error:
             answer = error.answer if isinstance(error, Refused) else refuse(error)
-            with suppress(_Gone):
+            with suppress(Gone):
                 await self._finish(call, answer)
         finally:
             self._forget(call)
@@ -260,23 +261,11 @@ class _Socket:
     ) -> None:
         if call.dropped:
             return
-        head = b'{"id":' + orjson.dumps(call.id) + b',"type":"' + type_.encode() + b'"'
-        if answer is None:
-            await self._write(head + b"}")
-        else:
-            payload = orjson.dumps(answer.errors) if type_ == "error" else answer.body
-            await self._write(head + b',"payload":' + payload + b"}")
-
-    async def _write(self, message: bytes) -> None:
-        try:
-            async with asyncio.timeout(self._limits.send_seconds):
-                # Text frames: clients do not read binary ones.
-                await self._send({"type": "websocket.send", "text": message.decode()})
-        except TimeoutError:
-            self._session.end(1013, "Too slow")
-            raise _Gone from None
-        except OSError:
-            raise _Gone from None
+        if type_ == "next" and answer is not None:
+            await self._write(f"{call.head}{answer.text}}}")
+            return
+        payload = "" if answer is None else f',"payload":{orjson.dumps(answer.errors).decode()}'
+        await self._write(f'{{"id":{call.quoted_id},"type":"{type_}"{payload}}}')
 
 
 def _id(message: Mapping[str, Any]) -> str:

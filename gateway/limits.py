@@ -70,6 +70,9 @@ class Limits:
     cached_tokens: int = 60_000
     """Tokens of all kept documents together; a token takes about 0.6 kB."""
 
+    persisted_characters: int = 4 * 2**20
+    """Characters of the documents kept for clients to refer to by their hash."""
+
     body: int = 8 * 2**20
     """An HTTP request's body."""
     body_anonymous: int = 65_536
@@ -97,6 +100,11 @@ class Limits:
     """Between the comments that keep an event stream alive."""
     subscriptions: int = 100
     """Operations in flight on one WebSocket."""
+
+    subscriptions_per_tenant: int = 50_000
+    """Subscriptions open for one tenant, over all its connections."""
+    questions_per_tenant: int = 2_000
+    """Different subscriptions among them: each is computed, however many watch it."""
 
     connections: int = 20_000
     """Open WebSockets and event streams of the process."""

@@ -1,18 +1,23 @@
 """Operations: parameters checked, matched with a document and executed, the same for every transport."""
 
 import asyncio
-import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Hashable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from inspect import isawaitable
 from typing import Any
 
-from graphql import OperationDefinitionNode, OperationType
+import orjson
+from graphql import ExecutionResult, OperationDefinitionNode, OperationType, execute, subscribe
 
 from gateway.answers import Answer, ErrorPayload, refusal, refuse, result, without_suggestions
-from gateway.documents import PREPARED, Documents, Prepared, PreparedDocument
+from gateway.compiled import CompiledExecutor
+from gateway.documents import Documents, Prepared
 from gateway.endpoint import Endpoint
+from gateway.fanout import LiveQuestions, is_state
+from gateway.persisted import MESSAGE, NOT_FOUND, PersistedQueries, referred
 from gateway.variables import are_modest
 from resolvers.context import Principal, Role
 from resolvers.errors import GatewayError, Overloaded
@@ -37,8 +42,11 @@ class Parameters:
     """A GraphQL request as it was sent."""
 
     query: str
+    """Empty where only ``digest`` was sent."""
     operation_name: str | None
     variables: Mapping[str, Any]
+    digest: str | None = None
+    """The hash by which the document is or shall be known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +81,19 @@ def read_parameters(payload: object) -> Parameters:
     variables, extensions = payload.get("variables"), payload.get("extensions")
     if extensions is not None and not isinstance(extensions, dict):
         raise Malformed("'extensions' must be an object.", field="extensions")
-    if query is None and extensions and "persistedQuery" in extensions:
-        raise Malformed("PersistedQueryNotSupported", field="extensions")
-    if not isinstance(query, str) or not query:
+    try:
+        digest = referred(extensions or {}, query)
+    except ValueError as bad:
+        raise Malformed(str(bad), field="extensions") from None
+    if query is None and digest is not None:
+        query = ""
+    elif not isinstance(query, str) or not query:
         raise Malformed("'query' must be a string that holds a GraphQL document.", field="query")
     if name is not None and not isinstance(name, str):
         raise Malformed("'operationName' must be a string.", field="operationName")
     if variables is not None and not isinstance(variables, dict):
         raise Malformed("'variables' must be an object.", field="variables")
-    return Parameters(query, name or None, variables or {})
+    return Parameters(query, name or None, variables or {}, digest)
 
 
 class Operations:
@@ -89,13 +101,10 @@ class Operations:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        schema = endpoint.schema
-        self.documents = Documents(schema._schema, endpoint.limits)
+        self.documents = Documents(endpoint.schema._schema, endpoint.limits)
+        self.persisted = PersistedQueries(endpoint.limits.persisted_characters)
+        self.live = LiveQuestions(endpoint.sessions, endpoint.limits)
         self._executing = 0
-        if PreparedDocument not in schema.extensions:
-            schema.extensions = (*schema.extensions, PreparedDocument)
-        # The library logs every error, refusals included; the gateway logs those it masks, once.
-        logging.getLogger("strawberry.execution").disabled = True
 
     def match(self, parameters: Parameters, principal: Principal | None) -> Operation:
         """The operation asked for; ``Refused`` if it is not valid, not allowed or too costly."""
@@ -106,10 +115,15 @@ class Operations:
             raise
 
     def _match(self, parameters: Parameters, principal: Principal | None) -> Operation:
-        prepared = self.documents.get(parameters.query)
+        source = parameters.query or self.persisted.get(parameters.digest or "")
+        if source is None:
+            raise _refused(NOT_FOUND, MESSAGE)
+        prepared = self.documents.get(source)
         reads = principal is not None and principal.role >= Role.VIEWER
         if prepared.errors:
             raise Refused(refusal(prepared.errors if reads else without_suggestions(prepared.errors)))
+        if parameters.digest is not None and principal is not None:
+            self.persisted.keep(parameters.digest, source)
         if prepared.introspects and not reads:
             code = "UNAUTHENTICATED" if principal is None else "FORBIDDEN"
             raise _refused(code, "The schema may be read with a key of the role viewer or above.")
@@ -142,7 +156,8 @@ class Operations:
             if self._executing > endpoint.limits.executing:
                 raise Overloaded("Too many operations are under way.", retry_after=1)
             async with asyncio.timeout(endpoint.limits.operation_seconds):
-                outcome = await endpoint.schema.execute(**self._arguments(operation))
+                pending = execute(**self._arguments(operation))
+                outcome = pending if isinstance(pending, ExecutionResult) else await pending
             answer = result(outcome.data, outcome.errors, suggestions=operation.reads)
         except Exception as error:
             answer = refuse(error)
@@ -154,33 +169,71 @@ class Operations:
         return answer
 
     async def stream(self, operation: Operation) -> AsyncGenerator[Answer, None]:
-        """The answers of a subscription, each sought once the one before is taken; the last may not be ``executed``."""
-        endpoint, started, code = self._endpoint, time.perf_counter(), None
-        endpoint.observer.subscription_opened(operation.name)
+        """The answers of a subscription, each sought once the one before is taken; the last may not be ``executed``.
+
+        What others watch too is computed once for all.
+        """
+        observer, started, code = self._endpoint.observer, time.perf_counter(), None
+        observer.subscription_opened(operation.name)
+        tenant_id = operation.principal.tenant_id if operation.principal else 0
         try:
-            results = await endpoint.schema.subscribe(**self._arguments(operation))
-            async with aclosing(results):
-                async for outcome in results:
-                    answer = result(outcome.data, outcome.errors, suggestions=operation.reads)
+            watched = self.live.watched(tenant_id, self._question(operation), partial(self._source, operation))
+            async with watched as answers, aclosing(answers):
+                async for answer in answers:
                     code = answer.code
                     yield answer
                     if not answer.executed:
                         return
-        except Exception as error:
+        except Overloaded as error:
             answer = refuse(error)
             code = answer.code
             yield answer
         finally:
-            endpoint.observer.subscription_closed(operation.name, time.perf_counter() - started, code)
+            observer.subscription_closed(operation.name, time.perf_counter() - started, code)
+
+    async def _source(self, operation: Operation) -> AsyncGenerator[Answer, None]:
+        try:
+            results = await _results(subscribe(**self._arguments(operation)))
+            async with aclosing(results):
+                async for outcome in results:
+                    yield result(outcome.data, outcome.errors, suggestions=operation.reads)
+        except Exception as error:
+            yield refuse(error)
+
+    def _question(self, operation: Operation) -> Hashable | None:
+        """What subscriptions must have in common to share their answers; None for one that shares with nobody."""
+        prepared, node, principal = operation.prepared, operation.node, operation.principal
+        if principal is None or prepared.document is None:
+            return None
+        if not is_state(self._endpoint.schema._schema, prepared.document, node):
+            return None
+        given, declared = operation.parameters.variables, node.variable_definitions or ()
+        names = [definition.variable.name.value for definition in declared]
+        variables = {name: given[name] for name in names if name in given}
+        # All of the caller that an answer can depend on: whose data, which role, currency and time zone.
+        caller = replace(principal, key_id=0)
+        return caller, prepared, operation.name, orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
 
     def _arguments(self, operation: Operation) -> dict[str, Any]:
         return {
-            "query": operation.parameters.query,
+            "schema": self._endpoint.schema._schema,
+            "document": operation.prepared.document,
             "variable_values": operation.parameters.variables,
             "operation_name": operation.name,
             "context_value": self._endpoint.context(operation.principal),
-            "operation_extensions": {PREPARED: operation.prepared},
+            "executor_class": CompiledExecutor,
+            "compiled": operation.prepared.compiled,
         }
+
+
+async def _results(begun: Any) -> AsyncGenerator[ExecutionResult, None]:
+    """What a subscription sends: its results, or the one that says why there are none."""
+    begun = await begun if isawaitable(begun) else begun
+    return _single(begun) if isinstance(begun, ExecutionResult) else begun
+
+
+async def _single(result: ExecutionResult) -> AsyncGenerator[ExecutionResult, None]:
+    yield result
 
 
 def _select(prepared: Prepared, name: str | None) -> OperationDefinitionNode:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from strawberry.types.arguments import StrawberryArgument
@@ -15,6 +16,9 @@ from schema.access import Info, field
 from schema.arguments import EveryArgument, read_interval
 
 T = TypeVar("T")
+
+STATE = "state"
+"""The key of a subscription field's metadata that says whether each of its answers stands for all before it."""
 
 _LIVE = (
     "Sends the present answer at once, and then each that differs from the one before: after a commit that "
@@ -70,6 +74,7 @@ class Analysis(Generic[T]):
         description = f"{self.description}\n\n{_LIVE}"
         again = field(Role.VIEWER, self.graphql_type, description, is_subscription=True)(resolver)
         again.arguments = [*_arguments(self.read), *_arguments(_every)]
+        again.metadata = MappingProxyType({STATE: True})
         return again
 
     def _asked(self, context: Context, arguments: dict[str, Any]) -> Asked[T]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NewType
 
+import orjson
 import strawberry
 from graphql import FloatValueNode, IntValueNode, ValueNode, value_from_ast_untyped
 from strawberry.scalars import JSON
@@ -32,7 +33,8 @@ def instant_text(value: datetime) -> str:
     """RFC 3339 in UTC with ``Z``; a fraction only where there is one."""
     if value.tzinfo is None:
         raise ValueError("DateTime cannot carry a time without zone")
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    # isoformat takes four times as long, and lists are long.
+    return orjson.dumps(value.astimezone(UTC), option=orjson.OPT_UTC_Z)[1:-1].decode()
 
 
 def decimal_text(value: Decimal) -> str:
@@ -41,7 +43,9 @@ def decimal_text(value: Decimal) -> str:
         raise ValueError("Decimal cannot carry NaN or infinity")
     if not value:
         return "0"
-    digits = format(value, "f")
+    digits = str(value)
+    if "E" in digits:
+        digits = format(value, "f")
     return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 

@@ -1,0 +1,247 @@
+"""Live questions: whoever watches the same shares one computation and one encoded answer.
+
+Shared are subscriptions whose every answer is the whole present state, as the schema marks them: for these a watcher
+that reads slowly may miss answers that are out of date, so each has room for the latest only. Subscriptions that send
+what is new (events) are not shared: each reads the log at its own pace and misses nothing.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Hashable, Iterable
+from contextlib import aclosing, asynccontextmanager
+from contextvars import Context
+from typing import Any, TypeVar
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLSchema,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionNode,
+)
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+
+from gateway.answers import Answer
+from gateway.limits import Limits
+from gateway.sessions import Sessions
+from resolvers.errors import Overloaded
+from schema.live import STATE
+
+T = TypeVar("T")
+Source = Callable[[], AsyncGenerator[Answer, None]]
+"""Begins the answers of a subscription, errors among them; it does not raise."""
+
+
+def is_state(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> bool:
+    """Whether each answer of a valid subscription stands for all before it."""
+    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+    name = _root_field(operation.selection_set.selections, fragments)
+    root = schema.subscription_type
+    definition = root.fields.get(name) if root is not None and name is not None else None
+    field = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF) if definition else None
+    return field is not None and bool(field.metadata.get(STATE))
+
+
+def _root_field(selections: Iterable[SelectionNode], fragments: dict[str, FragmentDefinitionNode]) -> str | None:
+    # A valid subscription has one field, however it is wrapped.
+    for node in selections:
+        if isinstance(node, FieldNode):
+            return node.name.value
+        within = fragments[node.name.value] if isinstance(node, FragmentSpreadNode) else node
+        if isinstance(within, InlineFragmentNode | FragmentDefinitionNode):
+            return _root_field(within.selection_set.selections, fragments)
+    return None
+
+
+class _Mailbox:
+    """One watcher's slot: the latest answer it has not taken."""
+
+    __slots__ = ("_answer", "_ended", "_waiter")
+
+    def __init__(self) -> None:
+        self._answer: Answer | None = None
+        self._ended = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put(self, answer: Answer) -> None:
+        self._answer = answer
+        self._wake()
+
+    def end(self) -> None:
+        self._ended = True
+        self._wake()
+
+    async def take(self) -> Answer | None:
+        """The next answer; None once there is no other."""
+        while self._answer is None and not self._ended:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        answer, self._answer = self._answer, None
+        return answer
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class _Question:
+    """One computation and those who watch it."""
+
+    def __init__(self, source: Source, sessions: Sessions) -> None:
+        self._source = source
+        self._sessions = sessions
+        self._look: asyncio.Task[Answer | None] | None = None
+        self._next_look: asyncio.Task[Answer | None] | None = None
+        self._begun = False
+        self._watchers: set[_Mailbox] = set()
+        self._task = self._keep(self._run())
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody is left."""
+        return bool(self._watchers)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no further answer will come."""
+        return self._task.done()
+
+    def join(self) -> _Mailbox:
+        """Begin to watch."""
+        mailbox = _Mailbox()
+        self._watchers.add(mailbox)
+        return mailbox
+
+    def leave(self, mailbox: _Mailbox) -> None:
+        """Watch no more."""
+        self._watchers.discard(mailbox)
+
+    async def end(self) -> None:
+        """Compute no more; on return nothing of it is left."""
+        tasks = {task for task in (self._task, self._look, self._next_look) if task is not None}
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    async def answers(self, mailbox: _Mailbox) -> AsyncGenerator[Answer, None]:
+        """A watcher's answers: the present one at once, then the latest whenever there is one that differs."""
+        last: Answer | None = None
+        if self._begun:
+            last = await self._present()
+            if last is None:
+                return
+            yield last
+        while (answer := await mailbox.take()) is not None:
+            if last is None or answer.body != last.body:
+                last = answer
+                yield answer
+
+    async def _present(self) -> Answer | None:
+        """An answer sought from now on: what its watcher was told before it came cannot be missing from it.
+
+        Those who come while one waits to begin share it; None where the subscription sends nothing.
+        """
+        if self._next_look is None:
+            self._next_look = self._keep(self._seek(self._look))
+        return await asyncio.shield(self._next_look)
+
+    async def _seek(self, before: asyncio.Task[Answer | None] | None) -> Answer | None:
+        if before is not None:
+            await asyncio.wait({before})
+        self._look, self._next_look = self._next_look, None
+        async with aclosing(self._source()) as answers:
+            return await anext(answers, None)
+
+    async def _run(self) -> None:
+        self._begun = True
+        try:
+            async with aclosing(self._source()) as answers:
+                async for answer in answers:
+                    for watcher in self._watchers:
+                        watcher.put(answer)
+        finally:
+            for watcher in self._watchers:
+                watcher.end()
+
+    def _keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        # It works for all its watchers: what the log says of the first one's request must not be said of it.
+        return Context().run(self._sessions.keep, work)
+
+
+class _Quota:
+    """How many of something each tenant may have."""
+
+    def __init__(self, most: int, refusal: str) -> None:
+        self._most = most
+        self._refusal = refusal
+        self._taken: Counter[int] = Counter()
+
+    def take(self, tenant_id: int) -> None:
+        if self._taken[tenant_id] >= self._most:
+            raise Overloaded(self._refusal, retry_after=5)
+        self._taken[tenant_id] += 1
+
+    def give(self, tenant_id: int) -> None:
+        self._taken[tenant_id] -= 1
+        if not self._taken[tenant_id]:
+            del self._taken[tenant_id]
+
+
+class LiveQuestions:
+    """What is watched in this process, each question computed once."""
+
+    def __init__(self, sessions: Sessions, limits: Limits) -> None:
+        self._sessions = sessions
+        self._shared: dict[Hashable, _Question] = {}
+        self._watchers = _Quota(limits.subscriptions_per_tenant, "Too many subscriptions are open for this tenant.")
+        self._computed = _Quota(limits.questions_per_tenant, "Too many different subscriptions are open.")
+
+    def __len__(self) -> int:
+        """How many shared questions are computed."""
+        return len(self._shared)
+
+    @asynccontextmanager
+    async def watched(
+        self, tenant_id: int, key: Hashable | None, source: Source
+    ) -> AsyncIterator[AsyncGenerator[Answer, None]]:
+        """The answers of a subscription, from the computation of those with an equal ``key``; None shares with nobody.
+
+        Raises Overloaded where the tenant watches too much.
+        """
+        self._watchers.take(tenant_id)
+        try:
+            alone = key is None
+            async with self._alone(tenant_id, source) if alone else self._together(tenant_id, key, source) as answers:
+                yield answers
+        finally:
+            self._watchers.give(tenant_id)
+
+    @asynccontextmanager
+    async def _alone(self, tenant_id: int, source: Source) -> AsyncIterator[AsyncGenerator[Answer, None]]:
+        self._computed.take(tenant_id)
+        try:
+            yield source()
+        finally:
+            self._computed.give(tenant_id)
+
+    @asynccontextmanager
+    async def _together(
+        self, tenant_id: int, key: Hashable, source: Source
+    ) -> AsyncIterator[AsyncGenerator[Answer, None]]:
+        question = self._shared.get(key)
+        if question is None or question.ended:
+            self._computed.take(tenant_id)
+            question = self._shared[key] = _Question(source, self._sessions)
+        mailbox = question.join()
+        try:
+            yield question.answers(mailbox)
+        finally:
+            question.leave(mailbox)
+            if not question.watched:
+                self._computed.give(tenant_id)
+                if self._shared.get(key) is question:
+                    del self._shared[key]
+                await question.end()
