@@ -1,6 +1,7 @@
 """The server keeps its deadlines and bounds against clients that do not behave, and ends in order."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -66,6 +67,19 @@ async def _read(streams: Streams) -> bytes:
 async def test_a_head_that_does_not_come_is_not_waited_for(sent: bytes) -> None:
     async with _serving(_app(), head_seconds=0.05) as port:
         assert await _read(await _open(port, sent)) == b""
+
+
+async def test_a_head_without_end_is_cut_off() -> None:
+    async with _serving(_app()) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\n")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                writer.write(b"x: " + b"y" * 9_000 + b"\r\n")
+                await writer.drain()
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
 
 
 async def test_the_second_head_of_a_connection_has_the_same_deadline() -> None:
