@@ -91,10 +91,9 @@ class Gateway:
         self.metrics.sockets.set_function(lambda: self.sessions.count(Kind.WEBSOCKET))
         writer.start()
         bus.start()
-        self._upkeep = [
-            asyncio.create_task(self._keep_up(), name="upkeep"),
-            asyncio.create_task(self._keep_folded(), name="folding"),
-        ]
+        self._upkeep = [asyncio.create_task(self._keep_up(), name="upkeep")]
+        if self.settings.upkeep:
+            self._upkeep.append(asyncio.create_task(self._keep_folded(), name="folding"))
 
     async def _keep_folded(self) -> None:
         own = await self._pool(1)

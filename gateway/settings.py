@@ -68,6 +68,9 @@ class Settings(BaseSettings):
         "127.0.0.1,::1", description="Addresses whose X-Forwarded headers are believed, comma-separated."
     )
 
+    upkeep: bool = Field(
+        True, description="Whether this process folds journeys; of several that share a database one has to."
+    )
     pool_size: int = Field(10, ge=3, le=200, description="Database connections of a process.")
     max_connections: int = Field(20_000, ge=1, description="Client connections of a process; more get 503.")
     max_body_bytes: int = Field(8 << 20, ge=1024, description="Size of a GraphQL request body.")

@@ -78,7 +78,7 @@ def context(services: Services, principal: Principal) -> Context:
 @pytest.fixture(scope="session")
 async def gateway(database_url: str) -> AsyncIterator[tuple[str, Gateway]]:
     """A gateway that serves the tests' database on loopback: its ``host:port`` and itself."""
-    async with running_gateway(database_url) as running:
+    async with running_gateway(database_url, upkeep=False) as running:
         yield running
 
 
