@@ -33,6 +33,11 @@ from schema.live import STATE
 T = TypeVar("T")
 Source = Callable[[], AsyncGenerator[Answer, None]]
 """Begins the answers of a subscription, errors among them; it does not raise."""
+Sink = Callable[[Answer], bool]
+"""Takes an answer if it can be passed on at once."""
+
+_SLICE = 250
+"""Watchers told before others than they may go on."""
 
 
 def is_state(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> bool:
@@ -56,31 +61,55 @@ def _root_field(selections: Iterable[SelectionNode], fragments: dict[str, Fragme
     return None
 
 
-class _Mailbox:
-    """One watcher's slot: the latest answer it has not taken."""
+class Mailbox:
+    """One watcher's slot: the latest answer it has not taken.
 
-    __slots__ = ("_answer", "_ended", "_waiter")
+    ``sink`` is offered an answer when none waits, and says whether it took it: whoever can send at once needs no task
+    woken for each answer.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_answer", "_ended", "_sink", "_waiter", "last", "late")
+
+    def __init__(self, sink: Sink | None, *, late: bool) -> None:
+        self._sink = sink
+        self.late = late
+        """Whether the watcher came when its question was already being computed."""
         self._answer: Answer | None = None
         self._ended = False
         self._waiter: asyncio.Future[None] | None = None
+        self.last: bytes | None = None
+        """The answer that the watcher knows."""
 
     def put(self, answer: Answer) -> None:
+        """Have the watcher know ``answer``, instead of any that it has not taken yet."""
+        if self._sink is not None and self._waiter is not None and answer.executed and not self._waiter.done():
+            if answer.body == self.last:
+                return
+            if self._sink(answer):
+                self.last = answer.body
+                return
         self._answer = answer
         self._wake()
 
     def end(self) -> None:
+        """There will be no other."""
         self._ended = True
         self._wake()
 
     async def take(self) -> Answer | None:
-        """The next answer; None once there is no other."""
-        while self._answer is None and not self._ended:
+        """The next answer that the watcher does not know; None once there is no other."""
+        while True:
+            answer, self._answer = self._answer, None
+            if answer is not None and answer.body != self.last:
+                self.last = answer.body
+                return answer
+            if self._ended:
+                return None
             self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        answer, self._answer = self._answer, None
-        return answer
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -96,7 +125,7 @@ class _Question:
         self._look: asyncio.Task[Answer | None] | None = None
         self._next_look: asyncio.Task[Answer | None] | None = None
         self._begun = False
-        self._watchers: set[_Mailbox] = set()
+        self._watchers: set[Mailbox] = set()
         self._task = self._keep(self._run())
 
     @property
@@ -109,13 +138,13 @@ class _Question:
         """Whether no further answer will come."""
         return self._task.done()
 
-    def join(self) -> _Mailbox:
+    def join(self, sink: Sink | None) -> Mailbox:
         """Begin to watch."""
-        mailbox = _Mailbox()
+        mailbox = Mailbox(sink, late=self._begun)
         self._watchers.add(mailbox)
         return mailbox
 
-    def leave(self, mailbox: _Mailbox) -> None:
+    def leave(self, mailbox: Mailbox) -> None:
         """Watch no more."""
         self._watchers.discard(mailbox)
 
@@ -126,18 +155,16 @@ class _Question:
             task.cancel()
         await asyncio.wait(tasks)
 
-    async def answers(self, mailbox: _Mailbox) -> AsyncGenerator[Answer, None]:
+    async def answers(self, mailbox: Mailbox) -> AsyncGenerator[Answer, None]:
         """A watcher's answers: the present one at once, then the latest whenever there is one that differs."""
-        last: Answer | None = None
-        if self._begun:
-            last = await self._present()
-            if last is None:
+        if mailbox.late:
+            present = await self._present()
+            if present is None:
                 return
-            yield last
+            mailbox.last = present.body
+            yield present
         while (answer := await mailbox.take()) is not None:
-            if last is None or answer.body != last.body:
-                last = answer
-                yield answer
+            yield answer
 
     async def _present(self) -> Answer | None:
         """An answer sought from now on: what its watcher was told before it came cannot be missing from it.
@@ -160,11 +187,18 @@ class _Question:
         try:
             async with aclosing(self._source()) as answers:
                 async for answer in answers:
-                    for watcher in self._watchers:
-                        watcher.put(answer)
+                    await self._publish(answer)
         finally:
             for watcher in self._watchers:
                 watcher.end()
+
+    async def _publish(self, answer: Answer) -> None:
+        # Those who come meanwhile seek an answer of their own first.
+        for number, watcher in enumerate(list(self._watchers), 1):
+            if watcher in self._watchers:
+                watcher.put(answer)
+            if not number % _SLICE:
+                await asyncio.sleep(0)
 
     def _keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         # It works for all its watchers: what the log says of the first one's request must not be said of it.
@@ -205,16 +239,16 @@ class LiveQuestions:
 
     @asynccontextmanager
     async def watched(
-        self, tenant_id: int, key: Hashable | None, source: Source
+        self, tenant_id: int, key: Hashable | None, source: Source, sink: Sink | None = None
     ) -> AsyncIterator[AsyncGenerator[Answer, None]]:
         """The answers of a subscription, from the computation of those with an equal ``key``; None shares with nobody.
 
-        Raises Overloaded where the tenant watches too much.
+        Those that ``sink`` takes are not repeated. Raises Overloaded where the tenant watches too much.
         """
         self._watchers.take(tenant_id)
         try:
-            alone = key is None
-            async with self._alone(tenant_id, source) if alone else self._together(tenant_id, key, source) as answers:
+            watching = self._alone(tenant_id, source) if key is None else self._together(tenant_id, key, source, sink)
+            async with watching as answers:
                 yield answers
         finally:
             self._watchers.give(tenant_id)
@@ -229,13 +263,13 @@ class LiveQuestions:
 
     @asynccontextmanager
     async def _together(
-        self, tenant_id: int, key: Hashable, source: Source
+        self, tenant_id: int, key: Hashable, source: Source, sink: Sink | None
     ) -> AsyncIterator[AsyncGenerator[Answer, None]]:
         question = self._shared.get(key)
         if question is None or question.ended:
             self._computed.take(tenant_id)
             question = self._shared[key] = _Question(source, self._sessions)
-        mailbox = question.join()
+        mailbox = question.join(sink)
         try:
             yield question.answers(mailbox)
         finally:

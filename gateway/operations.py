@@ -16,7 +16,7 @@ from gateway.answers import Answer, ErrorPayload, refusal, refuse, result, witho
 from gateway.compiled import CompiledExecutor
 from gateway.documents import Documents, Prepared
 from gateway.endpoint import Endpoint
-from gateway.fanout import LiveQuestions, is_state
+from gateway.fanout import LiveQuestions, Sink, is_state
 from gateway.persisted import MESSAGE, NOT_FOUND, PersistedQueries, referred
 from gateway.variables import are_modest
 from resolvers.context import Principal, Role
@@ -168,16 +168,17 @@ class Operations:
             endpoint.observer.operation(operation.name, operation.kind.value, seconds, code)
         return answer
 
-    async def stream(self, operation: Operation) -> AsyncGenerator[Answer, None]:
+    async def stream(self, operation: Operation, sink: Sink | None = None) -> AsyncGenerator[Answer, None]:
         """The answers of a subscription, each sought once the one before is taken; the last may not be ``executed``.
 
-        What others watch too is computed once for all.
+        What others watch too is computed once for all; ``sink`` may take answers that then do not come here.
         """
         observer, started, code = self._endpoint.observer, time.perf_counter(), None
         observer.subscription_opened(operation.name)
         tenant_id = operation.principal.tenant_id if operation.principal else 0
         try:
-            watched = self.live.watched(tenant_id, self._question(operation), partial(self._source, operation))
+            source = partial(self._source, operation)
+            watched = self.live.watched(tenant_id, self._question(operation), source, sink)
             async with watched as answers, aclosing(answers):
                 async for answer in answers:
                     code = answer.code
