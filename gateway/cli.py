@@ -10,6 +10,7 @@ from gateway.commands.common import CommandError, errors
 from gateway.commands.demonstration import demo_command
 from gateway.commands.importing import import_command
 from gateway.commands.serving import serve
+from gateway.commands.upkeep import rebuild_command, verify_command
 from gateway.postgres_server import EmbeddedPostgresError
 from gateway.server import ServerError
 from gateway.settings import SettingsError
@@ -26,6 +27,8 @@ app.command()(serve)
 app.command("demo")(demo_command)
 app.command("migrate")(migrate_command)
 app.command("import")(import_command)
+app.command("rebuild")(rebuild_command)
+app.command("verify")(verify_command)
 app.add_typer(key_commands, name="keys")
 app.add_typer(tenant_commands, name="tenants")
 app.command("schema")(schema_command)

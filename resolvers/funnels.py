@@ -92,7 +92,9 @@ async def _answer(context: Context, definition: FunnelDefinition, asked: Resolve
         earlier = None
         if asked.previous is not None:
             earlier = (asked.previous, (await _walk(context, definition, asked, asked.previous, ()))[0])
-    return answer(definition, asked.period, walked, as_of=as_of, by=columns, top=asked.top, previous=earlier)
+        return await asyncio.to_thread(
+            answer, definition, asked.period, walked, as_of=as_of, by=columns, top=asked.top, previous=earlier
+        )
 
 
 @asynccontextmanager
@@ -137,7 +139,7 @@ async def _walk(
 async def _breakdown(
     repository: JourneyRepository, tenant_id: int, journeys: Journeys, place: int, name: str
 ) -> Breakdown:
-    codes, index = np.unique(journeys.dimensions[place], return_inverse=True)
+    codes, index = await asyncio.to_thread(np.unique, journeys.dimensions[place], return_inverse=True)
     texts = await repository.texts(tenant_id, [code for code in codes.tolist() if code])
     return Breakdown(name, index, [texts.get(code) for code in codes.tolist()])
 

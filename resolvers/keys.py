@@ -14,7 +14,7 @@ from sqlalchemy import text
 from resolvers.context import Principal, Role, utc_now
 from resolvers.errors import BadInput, NotFound, Unauthenticated
 from resolvers.store.database import Database
-from resolvers.store.keys import ApiKeyRow, KeyRepository
+from resolvers.store.keys import ApiKeyRow, Holder, KeyRepository
 from resolvers.store.writer import CHANNEL
 
 SHORTEST = 16
@@ -106,6 +106,10 @@ async def revoke_key(owner: Database, tenant_id: int, key_id: int) -> ApiKey:
         return _key(row)
 
 
+def _principal(holder: Holder) -> Principal:
+    return Principal(holder.tenant_id, holder.slug, holder.currency, holder.timezone, holder.key_id, Role(holder.role))
+
+
 class Authenticator:
     """Tells who sends a key, without asking the database each time."""
 
@@ -114,7 +118,9 @@ class Authenticator:
         self._pepper = pepper
         self._known: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
         self._forgotten = 0
-        self._asking: dict[bytes, asyncio.Task[Principal]] = {}
+        self._asking: dict[bytes, asyncio.Future[Principal]] = {}
+        self._waiting: list[bytes] = []
+        self._finder: asyncio.Task[None] | None = None
         self._used: dict[tuple[int, int], datetime] = {}
 
     async def authenticate(self, token: str | None) -> Principal | None:
@@ -131,28 +137,41 @@ class Authenticator:
         return principal
 
     async def _asked(self, hashed: bytes) -> Principal:
-        """Ask the database, once however many requests come with the key at the same time."""
+        """Ask the database, once however many requests come with the key, or with other keys, at the same time."""
         asking = self._asking.get(hashed)
         if asking is None:
-            asking = self._asking[hashed] = asyncio.ensure_future(self._find(hashed))
-            asking.add_done_callback(lambda _: self._asking.pop(hashed, None))
+            asking = self._asking[hashed] = asyncio.get_running_loop().create_future()
+            self._waiting.append(hashed)
+            if self._finder is None or self._finder.done():
+                self._finder = asyncio.create_task(self._find())
         return await asyncio.shield(asking)
 
-    async def _find(self, hashed: bytes) -> Principal:
-        self._known.pop(hashed, None)
-        forgotten = self._forgotten
-        async with self._database.shared() as session:
-            holder = await KeyRepository(session).find(hashed)
-        if holder is None or not hmac.compare_digest(holder.digest, hashed):
-            raise Unauthenticated("The API key is unknown or revoked.")
-        principal = Principal(
-            holder.tenant_id, holder.slug, holder.currency, holder.timezone, holder.key_id, Role(holder.role)
-        )
-        if forgotten == self._forgotten:
-            self._known[hashed] = (principal, time.monotonic() + _TRUSTED_SECONDS)
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
-        return principal
+    async def _find(self) -> None:
+        """Look up the keys that wait, all together, until none does: a flood of unknown ones costs few questions."""
+        while self._waiting:
+            wanted, self._waiting = self._waiting, []
+            forgotten = self._forgotten
+            holders: dict[bytes, Holder] = {}
+            failure: Exception = Unauthenticated("The API key is unknown or revoked.")
+            try:
+                async with self._database.shared() as session:
+                    holders = await KeyRepository(session).holders(wanted)
+            except Exception as error:
+                failure = error
+            for hashed in wanted:
+                self._known.pop(hashed, None)
+                asking, holder = self._asking.pop(hashed), holders.get(hashed)
+                if holder is not None and hmac.compare_digest(holder.digest, hashed):
+                    principal = _principal(holder)
+                    asking.set_result(principal)
+                    if forgotten == self._forgotten:
+                        self._known[hashed] = (principal, time.monotonic() + _TRUSTED_SECONDS)
+                else:
+                    asking.set_exception(failure)
+                    # Whoever asked may have left, and nobody else will look.
+                    asking.exception()
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
 
     def forget(self, key_id: int | None = None) -> None:
         """Ask the database again for this key, or for every key: it was revoked, or may have been."""

@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import partial
 
 from resolvers.analysis.estimates import Estimate, Money
+from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import weight
 from resolvers.analysis.metrics import (
     Aggregate,
@@ -25,7 +26,8 @@ from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.catalogue import METRICS, metric
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
-from resolvers.store.metrics import MONEY_FIELDS, Keys, MetricRepository, Selection, Statistics, Values
+from resolvers.store.metrics import Keys, MetricRepository, Selection, Statistics, Values
+from resolvers.store.sources import MONEY_FIELDS
 
 MOST_METRICS = 20
 _PARTS = ("numerator", "denominator", "squares")
@@ -38,7 +40,7 @@ def catalogue() -> tuple[Metric, ...]:
 
 def kinds(slugs: Sequence[str]) -> Kinds:
     """The kinds of events that the metrics depend on."""
-    return depends_on(*(statistic.where for slug in slugs for statistic in _statistics(metric(slug)).values()))
+    return depends_on(*(statistic.where for slug in slugs for statistic in _parts(metric(slug)).values()))
 
 
 async def metrics(context: Context, slugs: Sequence[str], question: Question) -> tuple[MetricAnswer, ...]:
@@ -70,14 +72,14 @@ async def metrics(context: Context, slugs: Sequence[str], question: Question) ->
     return tuple(answers)
 
 
-def _statistics(one: Metric) -> dict[str, Statistic]:
+def _parts(one: Metric) -> dict[str, Statistic]:
     parts = {part: getattr(one, part) for part in _PARTS}
     return {part: statistic for part, statistic in parts.items() if statistic is not None}
 
 
 async def _answers(context: Context, batch: Sequence[Metric], asked: Resolved) -> list[MetricAnswer]:
     principal = context.require(Role.VIEWER)
-    wanted = list(dict.fromkeys(statistic for one in batch for statistic in _statistics(one).values()))
+    wanted = list(dict.fromkeys(statistic for one in batch for statistic in _parts(one).values()))
     selection = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
     earlier: Statistics | None = None
     async with context.services.database.tenant(principal.tenant_id) as session:
@@ -97,7 +99,7 @@ def _money(one: Metric) -> list[Statistic]:
     """The statistics that leave out money of other currencies."""
     return [
         statistic
-        for statistic in _statistics(one).values()
+        for statistic in _parts(one).values()
         if statistic.aggregate is Aggregate.SUM and statistic.field in MONEY_FIELDS
     ]
 
@@ -139,26 +141,33 @@ class _Scan:
             groups=groups,
             group_count=found.group_count,
             unconverted=unconverted,
+            explain=self._explanation(one),
         )
+
+    def _explanation(self, one: Metric) -> Explanation:
+        """How the dearest of a metric's statistics was come by."""
+        by_statistic = dict(zip(self.statistics, self.found.explanations, strict=True))
+        own = [by_statistic[statistic] for statistic in _parts(one).values()]
+        return max(own, key=lambda explanation: (explanation.source is Source.LOG, explanation.rows))
 
     def _keys(self, keys: Keys) -> tuple[DimensionValue, ...]:
         return tuple(DimensionValue(name, value) for name, value in zip(self.asked.by, keys, strict=True))
 
     def _compared(self, one: Metric, values: Values | None, before: Values | None) -> Estimate:
-        previous = None if self.earlier is None else self._parts(one, before)
-        return finish(one, self._parts(one, values), previous=previous, currency=self.currency, as_of=self.as_of)
+        previous = None if self.earlier is None else self._found(one, before)
+        return finish(one, self._found(one, values), previous=previous, currency=self.currency, as_of=self.as_of)
 
-    def _parts(self, one: Metric, values: Values | None) -> dict[str, Decimal | int | float | None]:
+    def _found(self, one: Metric, values: Values | None) -> dict[str, Decimal | int | float | None]:
         """A metric's statistics by part; where no event was found they are those of no events."""
         held = values or tuple(None if s.aggregate is Aggregate.QUANTILE else 0 for s in self.statistics)
         by_statistic = dict(zip(self.statistics, held, strict=True))
-        return {part: by_statistic[statistic] for part, statistic in _statistics(one).items()}
+        return {part: by_statistic[statistic] for part, statistic in _parts(one).items()}
 
     def _series(self, one: Metric, buckets: Mapping[int, Values]) -> Series:
         points = [
             finish(
                 one,
-                self._parts(one, buckets.get(place)),
+                self._found(one, buckets.get(place)),
                 previous=None,
                 currency=self.currency,
                 as_of=self.as_of,

@@ -25,6 +25,7 @@ from schema.arguments import (
 )
 from schema.common import DimensionValue, Estimate, Money, Period
 from schema.dimensions import Dimension
+from schema.explanations import Explanation
 from schema.live import Analysis, Asked
 from schema.scalars import BigInt
 from schema.shapes import enumerate_in_schema, shapes
@@ -102,6 +103,7 @@ class MetricAnswer:
             "empty for metrics that are not money."
         )
     )
+    explain: Explanation = strawberry.field(description="How the value was come by.")
 
 
 _SLUG = "The metric's `slug` from `metricCatalogue`"

@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import Enum
 
 from resolvers.analysis.estimates import Estimate, Money, Unit, estimate, quotient, share, student
+from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import Filter
 from resolvers.analysis.periods import Granularity, Period
 
@@ -122,6 +123,7 @@ class MetricAnswer:
     """How many groups there are in all, shown or summed up under ``other``."""
     unconverted: tuple[Money, ...]
     """Money in other currencies than the tenant's, which the value leaves out; only for metrics of money."""
+    explain: Explanation
 
 
 Number = Decimal | int | float

@@ -6,6 +6,7 @@ may have changed.
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,8 @@ import asyncpg
 import structlog
 
 CHANNEL = "gateway"
+_COMMIT = re.compile(r"v (\d+) \d+ (\d+(?:,\d+)*)", re.ASCII)
+_REVOCATION = re.compile(r"k (\d+)", re.ASCII)
 _PATIENCE = (0.05, 0.2, 1.0, 2.0)
 _PROBE = 5.0
 
@@ -102,35 +105,33 @@ class Bus:
         while True:
             try:
                 connection = await self._connect()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                try:
+                    await self._hear(connection)
+                finally:
+                    if self.ready.is_set():
+                        tries = 0
+                    self.ready.clear()
+                    connection.terminate()
+            except Exception as error:
+                # Whatever it was, asyncpg's own confusion over a cut connection included: it must hear again.
                 log.warning("bus.away", error=type(error).__name__)
-                await asyncio.sleep(_PATIENCE[min(tries, len(_PATIENCE) - 1)])
-                tries += 1
-                continue
-            tries = 0
-            try:
-                await self._hear(connection)
-            finally:
-                self.ready.clear()
-                connection.terminate()
+            await asyncio.sleep(_PATIENCE[min(tries, len(_PATIENCE) - 1)])
+            tries += 1
 
     async def _hear(self, connection: asyncpg.Connection) -> None:
         """Listen until the connection is lost; it is probed, because a dead peer does not always say so."""
         self._lost.clear()
         connection.add_termination_listener(lambda _: self._lost.set())
-        try:
-            await connection.add_listener(CHANNEL, self._heard)
-            self.ready.set()
-            self._anything_may_have_changed()
-            self._resumed()
-            while not self._lost.is_set():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_PROBE):
-                        await self._lost.wait()
-                if not self._lost.is_set():
-                    await connection.execute("SELECT 1", timeout=_PROBE)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            log.warning("bus.lost", error=type(error).__name__)
+        await connection.add_listener(CHANNEL, self._heard)
+        self.ready.set()
+        self._anything_may_have_changed()
+        self._resumed()
+        while not self._lost.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PROBE):
+                    await self._lost.wait()
+            if not self._lost.is_set():
+                await connection.execute("SELECT 1", timeout=_PROBE)
 
     def _anything_may_have_changed(self) -> None:
         for mailboxes in self._listeners.values():
@@ -138,12 +139,12 @@ class Bus:
                 mailbox.put(None)
 
     def _heard(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
-        match str(payload).split():
-            case ["v", tenant, _version, kinds]:
-                changed = frozenset(map(int, kinds.split(",")))
-                for mailbox in self._listeners.get(int(tenant), ()):
-                    mailbox.put(changed)
-            case ["k", key]:
-                self._revoked(int(key))
-            case _:
-                log.warning("bus.unknown", payload=str(payload)[:80])
+        word = str(payload)
+        if commit := _COMMIT.fullmatch(word):
+            changed = frozenset(map(int, commit[2].split(",")))
+            for mailbox in self._listeners.get(int(commit[1]), ()):
+                mailbox.put(changed)
+        elif revocation := _REVOCATION.fullmatch(word):
+            self._revoked(int(revocation[1]))
+        else:
+            log.warning("bus.unknown", payload=word[:80])

@@ -1,5 +1,6 @@
 """The log as arrays: which steps each subject took when, for the kernels that walk journeys."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -86,7 +87,7 @@ class JourneyRepository:
 
         connection = await driver(self.session)
         await connection.copy_from_query(str(compiled), *arguments, output=keep, format="binary")
-        return _journeys(data, len(by))
+        return await asyncio.to_thread(_journeys, data, len(by))
 
     async def texts(self, tenant_id: int, codes: Sequence[int]) -> dict[int, str]:
         """The dimension values behind codes."""

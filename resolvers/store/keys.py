@@ -1,5 +1,6 @@
 """API keys: stored as keyed hashes, shown once."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -67,8 +68,12 @@ class KeyRepository:
             row.last_used_at = at
 
     async def find(self, digest: bytes) -> Holder | None:
-        """The holder of a live key of any tenant, through the one function that may look across tenants."""
+        """The holder of a live key of any tenant."""
+        return (await self.holders([digest])).get(digest)
+
+    async def holders(self, digests: Collection[bytes]) -> dict[bytes, Holder]:
+        """The holders of live keys of any tenant, through the one function that may look across tenants."""
         connection = await self.session.connection()
-        rows = await connection.execute(text("SELECT * FROM key_holder(:digest)"), {"digest": digest})
-        row = rows.one_or_none()
-        return None if row is None else Holder(*row)
+        query = text("SELECT holder.* FROM unnest(CAST(:digests AS bytea[])) AS wanted, key_holder(wanted) AS holder")
+        found = [Holder(*row) for row in await connection.execute(query, {"digests": list(digests)})]
+        return {holder.digest: holder for holder in found}

@@ -1,9 +1,10 @@
 """Statistics straight from the log: totals, buckets of time and groups of dimension values in one scan."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from time import perf_counter
 from typing import Any
 
 from sqlalchemy import (
@@ -11,9 +12,7 @@ from sqlalchemy import (
     DateTime,
     Integer,
     Text,
-    and_,
     bindparam,
-    distinct,
     func,
     null,
     select,
@@ -23,21 +22,23 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.estimates import Money
+from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.filters import Filter
+from resolvers.analysis.histograms import quantile
 from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.periods import Period
-from resolvers.store.conditions import Codes, condition
+from resolvers.analysis.planning import RollupPlan, in_rollups, rollup_plan
+from resolvers.store.conditions import Codes
 from resolvers.store.database import rows as fetched
 from resolvers.store.events import EVENT
+from resolvers.store.sources import LogSource, RollupSource, StatisticsSource
 from resolvers.store.terms import TERMS, TermMemory, TermRepository
 
 Values = tuple[Decimal | int | float | None, ...]
 """One value for each statistic asked for, in that order."""
 Keys = tuple[str | None, ...]
 """One dimension value for each dimension asked for; None where the events carry none."""
-
-MONEY_FIELDS = ("amount", "cost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,10 @@ class Statistics:
     group_count: int
     by_group: Mapping[int, Values]
     by_group_and_bucket: Mapping[tuple[int, int], Values]
+    read: int
+    """How many rows were read."""
+    explanations: tuple[Explanation, ...] = ()
+    """How each statistic was come by."""
 
 
 class MetricRepository:
@@ -82,25 +87,60 @@ class MetricRepository:
         """All statistics in total, for each bucket (given by its start) and for each group.
 
         The ``top`` groups with the largest first statistic are shown, or exactly those of ``groups`` where given;
-        everything else is summed up as one more group.
+        everything else is summed up as one more group. What rollups hold is read from them, the rest from the log.
         """
-        codes = await Codes.of(self.terms, selection.tenant_id, selection.where, *(s.where for s in statistics))
-        rows = _rows(selection, statistics, codes)
-        columns = [_column(statistic, selection.currency, codes) for statistic in statistics]
+        plan = rollup_plan(selection.where, selection.period, buckets, by)
+        held = [place for place, statistic in enumerate(statistics) if plan is not None and in_rollups(statistic)]
+        rest = [place for place in range(len(statistics)) if place not in held]
+        scans = [
+            (places, await self._scan(selection, [statistics[place] for place in places], buckets, by, groups, top, of))
+            for places, of in ((held, plan), (rest, None))
+            if places
+        ]
+        return scans[0][1] if len(scans) == 1 else _joined(scans, statistics)
+
+    async def _scan(
+        self,
+        selection: Selection,
+        statistics: Sequence[Statistic],
+        buckets: Sequence[datetime],
+        by: Sequence[str],
+        groups: Sequence[Keys] | None,
+        top: int,
+        plan: RollupPlan | None,
+    ) -> Statistics:
+        source = await self._source(selection, statistics, plan)
+        rows = _rows(selection, statistics, source)
+        columns = [source.column(statistic, selection.currency) for statistic in statistics]
         shown, count = await self._groups(selection.tenant_id, rows, columns[0], by, groups, top)
-        bucket = _bucket(buckets)
+        bucket = _bucket(source.at, buckets)
         group = _group(by, [codes_of for codes_of, _ in shown])
         sets = ["()"]
         sets += ["(bucket)"] if buckets else []
         sets += ["(grp)"] if by else []
         sets += ["(grp, bucket)"] if by and buckets else []
         query = (
-            select(bucket.label("bucket"), group.label("grp"), *columns)
+            select(bucket.label("bucket"), group.label("grp"), func.count(), *columns)
             .where(*rows)
             .group_by(text(f"GROUPING SETS ({', '.join(sets)})"))
         )
-        found = await fetched(self.session, query)
-        return _sorted_out(found, [keys for _, keys in shown], count)
+        started = perf_counter()
+        found = [list(row) for row in await fetched(self.session, query)]
+        seconds = perf_counter() - started
+        for place, statistic in enumerate(statistics, 3):
+            if plan is not None and statistic.aggregate is Aggregate.QUANTILE:
+                for row in found:
+                    row[place] = quantile(statistic.q or 0.0, [row[place] or []])
+        sorted_out = _sorted_out(found, [keys for _, keys in shown], count)
+        origin = Source.LOG if plan is None else Source.ROLLUPS
+        explanation = Explanation(origin, sorted_out.read, seconds * 1e3)
+        return replace(sorted_out, explanations=(explanation,) * len(statistics))
+
+    async def _source(
+        self, selection: Selection, statistics: Sequence[Statistic], plan: RollupPlan | None
+    ) -> StatisticsSource:
+        codes = await Codes.of(self.terms, selection.tenant_id, selection.where, *(s.where for s in statistics))
+        return LogSource(selection.where, codes) if plan is None else RollupSource(plan, codes)
 
     async def _groups(
         self,
@@ -140,63 +180,36 @@ class MetricRepository:
 
     async def unconverted(self, selection: Selection, sums: Sequence[Statistic]) -> tuple[Money, ...]:
         """What sums of money leave out: the money in other currencies than the tenant's, per currency."""
-        codes = await Codes.of(self.terms, selection.tenant_id, selection.where, *(s.where for s in sums))
-        totals = [
-            func.coalesce(func.sum(EVENT[s.field or "amount"]).filter(condition(s.where, codes)), 0) for s in sums
-        ]
+        plan = rollup_plan(selection.where, selection.period, (), ())
+        source = await self._source(selection, sums, plan)
+        totals = [source.column(statistic, None) for statistic in sums]
         query = (
-            select(EVENT.currency, sum(totals[1:], start=totals[0]))
-            .where(*_rows(selection, sums, codes), EVENT.currency != selection.currency)
-            .group_by(EVENT.currency)
-            .order_by(EVENT.currency)
+            select(source.currency, sum(totals[1:], start=totals[0]))
+            .where(*_rows(selection, sums, source), source.currency != selection.currency)
+            .group_by(source.currency)
+            .order_by(source.currency)
         )
         found = await fetched(self.session, query)
         return tuple(Money(amount, currency) for currency, amount in found if amount)
 
 
-def _rows(selection: Selection, statistics: Sequence[Statistic], codes: Codes) -> list[ColumnElement[bool]]:
+def _rows(selection: Selection, statistics: Sequence[Statistic], source: StatisticsSource) -> list[ColumnElement[bool]]:
     """Which rows matter at all: those selected that at least one statistic is about."""
     return [
-        EVENT.tenant_id == selection.tenant_id,
-        EVENT.occurred_at >= selection.period.start,
-        EVENT.occurred_at < selection.period.end,
-        condition(selection.where, codes),
-        condition(AnyOf(tuple(dict.fromkeys(statistic.where for statistic in statistics))), codes),
+        source.tenant_id == selection.tenant_id,
+        source.at >= selection.period.start,
+        source.at < selection.period.end,
+        *source.rows(),
+        source.where(AnyOf(tuple(dict.fromkeys(statistic.where for statistic in statistics)))),
     ]
 
 
-def _column(statistic: Statistic, currency: str, codes: Codes) -> ColumnElement[Any]:
-    where = condition(statistic.where, codes)
-    if statistic.field is None:
-        return func.count().filter(where)
-    field = EVENT["amount" if statistic.field in ("order", "customer") else statistic.field]
-    where = and_(where, field.is_not(None))
-    if field.key in MONEY_FIELDS:
-        where = and_(where, EVENT.currency == currency)
-    match statistic.aggregate:
-        case Aggregate.COUNT:
-            return func.count().filter(where)
-        case Aggregate.DISTINCT if statistic.field == "customer":
-            return func.count(distinct(EVENT.subject)).filter(where)
-        case Aggregate.DISTINCT if statistic.field == "order":
-            unnumbered = func.count().filter(where, EVENT.order_id.is_(None))
-            return func.count(distinct(EVENT.order_id)).filter(where) + unnumbered
-        case Aggregate.DISTINCT:
-            return func.count(distinct(field)).filter(where)
-        case Aggregate.SUM:
-            return func.coalesce(func.sum(field).filter(where), 0)
-        case Aggregate.SUM_OF_SQUARES:
-            return func.coalesce(func.sum(field * field).filter(where), 0)
-        case Aggregate.QUANTILE:
-            return func.percentile_cont(statistic.q).within_group(field).filter(where)
-
-
-def _bucket(starts: Sequence[datetime]) -> ColumnElement[int]:
-    """Which bucket an event falls into, counted from 0; NULL where there are none."""
+def _bucket(at: ColumnElement[Any], starts: Sequence[datetime]) -> ColumnElement[int]:
+    """Which bucket a row falls into, counted from 0; NULL where there are none."""
     if not starts:
         return null().cast(Integer)
     edges = bindparam(None, list(starts), type_=ARRAY(DateTime(timezone=True)))
-    return func.width_bucket(EVENT.occurred_at, edges) - 1
+    return func.width_bucket(at, edges) - 1
 
 
 def _group(by: Sequence[str], shown: Sequence[tuple[int, ...]]) -> ColumnElement[int]:
@@ -208,19 +221,50 @@ def _group(by: Sequence[str], shown: Sequence[tuple[int, ...]]) -> ColumnElement
     return func.coalesce(func.array_position(known, key) - 1, len(shown))
 
 
-def _sorted_out(rows: Sequence[Any], groups: list[Keys], count: int) -> Statistics:
+def _sorted_out(rows: Sequence[Any], groups: list[Keys], group_count: int) -> Statistics:
     total: Values = ()
+    read = 0
     buckets: dict[int, Values] = {}
     by_group: dict[int, Values] = {}
     by_both: dict[tuple[int, int], Values] = {}
-    for bucket, group, *values in rows:
+    for bucket, group, count, *values in rows:
         # A column that a row was not grouped by is NULL; neither column is ever NULL of itself.
         if bucket is None and group is None:
-            total = tuple(values)
+            total, read = tuple(values), count
         elif group is None:
             buckets[bucket] = tuple(values)
         elif bucket is None:
             by_group[group] = tuple(values)
         else:
             by_both[group, bucket] = tuple(values)
-    return Statistics(total, buckets, groups, count, by_group, by_both)
+    return Statistics(total, buckets, groups, group_count, by_group, by_both, read)
+
+
+def _joined(scans: Sequence[tuple[list[int], Statistics]], statistics: Sequence[Statistic]) -> Statistics:
+    """Scans without groups, of some statistics each, as one of them all; ``places`` are those of each scan's own."""
+
+    def joined(parts: Sequence[Values | None]) -> Values:
+        values: list[Decimal | int | float | None] = list(nothing)
+        for (places, _), part in zip(scans, parts, strict=True):
+            for place, value in zip(places, part or (), strict=part is not None):
+                values[place] = value
+        return tuple(values)
+
+    nothing = [None if statistic.aggregate is Aggregate.QUANTILE else 0 for statistic in statistics]
+    explanations = {
+        place: explanation
+        for places, scan in scans
+        for place, explanation in zip(places, scan.explanations, strict=True)
+    }
+    buckets = sorted({bucket for _, scan in scans for bucket in scan.buckets})
+    total = joined([scan.total for _, scan in scans])
+    return Statistics(
+        total=total,
+        buckets={bucket: joined([scan.buckets.get(bucket) for _, scan in scans]) for bucket in buckets},
+        groups=[],
+        group_count=0,
+        by_group={},
+        by_group_and_bucket={},
+        read=sum(scan.read for _, scan in scans),
+        explanations=tuple(explanations[place] for place in range(len(statistics))),
+    )

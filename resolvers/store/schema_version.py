@@ -27,19 +27,19 @@ def _head() -> str:
     return head
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, to: str) -> None:
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
-async def migrate(url: str) -> str:
-    """Bring the database to this version's schema, one gateway at a time; return the revision reached."""
+async def migrate(url: str, to: str = "head") -> str:
+    """Bring the database to this version's schema, one gateway at a time; return the revision this version knows."""
     engine = create_async_engine(asyncpg_url(url), poolclass=NullPool)
     try:
         async with engine.connect() as lock, engine.connect() as connection:
             await lock.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(_upgrade, to)
             await connection.commit()
     finally:
         await engine.dispose()

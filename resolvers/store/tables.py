@@ -2,7 +2,7 @@
 
 from sqlmodel import SQLModel
 
-from resolvers.store import events, funnels, keys, prices, tenants, terms, versions
+from resolvers.store import events, funnels, keys, prices, rollups, tenants, terms, versions
 
 metadata = SQLModel.metadata
 TABLES = (
@@ -11,6 +11,7 @@ TABLES = (
     funnels.FunnelRow,
     keys.ApiKeyRow,
     prices.ModelPriceRow,
+    rollups.RollupRow,
     tenants.TenantRow,
     terms.TermRow,
     versions.DataVersionRow,

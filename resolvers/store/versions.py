@@ -5,6 +5,7 @@ that positions follow the order of commits without gaps and a reader that has se
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, SmallInteger
 from sqlmodel import Field, SQLModel, col, select
@@ -35,3 +36,16 @@ class VersionRepository:
         )
         found = dict((await self.session.exec(query)).all())
         return tuple(found.get(kind, 0) for kind in wanted)
+
+
+async def hold_log(connection: Any, tenant_id: int) -> int:
+    """Lock the tenant's log until the transaction ends; return the last position in it."""
+    held = "SELECT version FROM data_version WHERE tenant_id = $1 AND kind = 0 FOR UPDATE"
+    version = await connection.fetchval(held, tenant_id)
+    if version is None:
+        await connection.execute(
+            "INSERT INTO data_version (tenant_id, kind, version) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING",
+            tenant_id,
+        )
+        version = await connection.fetchval(held, tenant_id)
+    return int(version)

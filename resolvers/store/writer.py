@@ -11,17 +11,19 @@ import orjson
 
 from resolvers.analysis.events import DIMENSIONS, Event
 from resolvers.errors import GatewayError, Overloaded, Unavailable
+from resolvers.store import rollups
+from resolvers.store.bulk import BulkInsert
 from resolvers.store.database import Database, driver, enter, translated
 from resolvers.store.events import event_key
 from resolvers.store.terms import SUBJECTS, TERMS, TermMemory, intern
-from resolvers.store.versions import WHOLE_LOG
+from resolvers.store.versions import WHOLE_LOG, hold_log
 
 CHANNEL = "gateway"
 """Where commits are announced: ``v <tenant> <version> <kind>,<kind>…``."""
 
 _BATCH = 10_000
 _WAITING = 60_000
-_DEADLINE = 8.0
+_DEADLINE = 4.5
 """Seconds that a transaction may take; only a database that is gone without a word takes longer."""
 _COLUMNS: tuple[tuple[str, str], ...] = (
     ("subject", "integer"),
@@ -48,24 +50,16 @@ _COLUMNS: tuple[tuple[str, str], ...] = (
     ("cost", "numeric"),
     ("properties", "jsonb"),
 )
-_NAMES = ", ".join(name for name, _ in _COLUMNS)
-_INSERT = (
-    f"INSERT INTO event (tenant_id, received_at, {_NAMES})"  # noqa: S608  # constants only
-    f" SELECT $1, $2, * FROM unnest({', '.join(f'${n}::{kind}[]' for n, (_, kind) in enumerate(_COLUMNS, 3))})"
-)
-_MANY = 100
-"""From this many rows on, COPY into a staging table and on from there is faster than arrays (3 times at 5,000)."""
-_STAGE = (
-    "CREATE TEMPORARY TABLE IF NOT EXISTS event_stage ON COMMIT DELETE ROWS"  # noqa: S608  # constants only
-    f" AS SELECT {_NAMES} FROM event WITH NO DATA"
-)
-_UNSTAGE = (
-    f"INSERT INTO event (tenant_id, received_at, {_NAMES})"  # noqa: S608  # constants only
-    f" SELECT $1, $2, {_NAMES} FROM pg_temp.event_stage"
-)
-_INSERT_KEYS = (
-    "INSERT INTO event_key (tenant_id, received_at, key, content, position, occurred_at)"
-    " SELECT $1, $2, * FROM unnest($3::bytea[], $4::bytea[], $5::bigint[], $6::timestamptz[])"
+_insert_events = BulkInsert("event", (("received_at", "timestamptz"), *_COLUMNS))
+_insert_keys = BulkInsert(
+    "event_key",
+    (
+        ("key", "bytea"),
+        ("content", "bytea"),
+        ("position", "bigint"),
+        ("occurred_at", "timestamptz"),
+        ("received_at", "timestamptz"),
+    ),
 )
 
 
@@ -197,7 +191,7 @@ class Writer:
     async def _append(
         self, connection: Any, tenant_id: int, events: Sequence[Event], learnt: _Learnt
     ) -> list[First | None]:
-        version = await _hold_log(connection, tenant_id)
+        version = await hold_log(connection, tenant_id)
         now = datetime.now(UTC)
         keys = [event_key(event.id) for event in events]
         rows = await connection.fetch(
@@ -238,17 +232,14 @@ class Writer:
         people = dict.fromkeys(event.subject for event in events if event.subject)
         subjects, fresh = await intern(connection, self.memory, tenant_id, SUBJECTS, people)
         learnt.codes.append((tenant_id, SUBJECTS, fresh))
-        order = sorted(range(len(new)), key=lambda place: new[place][0])
-        await connection.execute(
-            _INSERT_KEYS,
-            tenant_id,
-            now,
-            [new[place][0] for place in order],
-            [events[place].content for place in order],
-            [positions[place] for place in order],
-            [events[place].occurred_at for place in order],
-        )
-        await _store(connection, tenant_id, now, _columns(events, positions, terms, subjects))
+        keys = [key for key, _ in new]
+        contents = [event.content for event in events]
+        times = [event.occurred_at for event in events]
+        received = [now] * len(new)
+        await _insert_keys(connection, tenant_id, [keys, contents, positions, times, received])
+        columns = _columns(events, positions, terms, subjects)
+        await _insert_events(connection, tenant_id, [received, *columns.values()])
+        await rollups.add(connection, tenant_id, columns)
         kinds = sorted({int(event.kind) for event in events})
         await connection.execute(
             "INSERT INTO data_version (tenant_id, kind, version) SELECT $1, k, $2 FROM unnest($3::smallint[]) AS k"
@@ -275,33 +266,6 @@ def _fail(batch: list[_Request], error: Exception) -> None:
             request.done.set_exception(error)
 
 
-async def _hold_log(connection: Any, tenant_id: int) -> int:
-    """Lock the tenant's log until the transaction ends; return the last position in it."""
-    held = "SELECT version FROM data_version WHERE tenant_id = $1 AND kind = 0 FOR UPDATE"
-    version = await connection.fetchval(held, tenant_id)
-    if version is None:
-        await connection.execute(
-            "INSERT INTO data_version (tenant_id, kind, version) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING",
-            tenant_id,
-        )
-        version = await connection.fetchval(held, tenant_id)
-    return int(version)
-
-
-async def _store(connection: Any, tenant_id: int, now: datetime, columns: list[list[Any]]) -> None:
-    """Insert rows given as columns. COPY goes by way of a temporary table: a table under policies refuses it."""
-    if len(columns[0]) < _MANY:
-        await connection.execute(_INSERT, tenant_id, now, *columns)
-        return
-    await connection.execute(_STAGE)
-    names = [name for name, _ in _COLUMNS]
-    await connection.copy_records_to_table(
-        "event_stage", schema_name="pg_temp", columns=names, records=zip(*columns, strict=True)
-    )
-    await connection.execute(_UNSTAGE, tenant_id, now)
-    await connection.execute("TRUNCATE pg_temp.event_stage")
-
-
 def _texts(event: Event) -> list[str]:
     texts = [event.name, *event.dimensions.values()]
     if event.cost_source is not None:
@@ -311,8 +275,8 @@ def _texts(event: Event) -> list[str]:
 
 def _columns(
     events: list[Event], positions: list[int], terms: dict[str, int], subjects: dict[str, int]
-) -> list[list[Any]]:
-    """The events as columns, in the order of ``_COLUMNS``."""
+) -> dict[str, list[Any]]:
+    """The events as columns by name, in the order of ``_COLUMNS``."""
     coded: dict[str, list[Any]] = {
         "subject": [subjects[event.subject] if event.subject else None for event in events],
         "position": positions,
@@ -325,4 +289,4 @@ def _columns(
         coded[dimension] = [
             terms[event.dimensions[dimension]] if dimension in event.dimensions else None for event in events
         ]
-    return [coded[name] if name in coded else [getattr(event, name) for event in events] for name, _ in _COLUMNS]
+    return {name: coded[name] if name in coded else [getattr(event, name) for event in events] for name, _ in _COLUMNS}

@@ -17,7 +17,7 @@ from gateway.embedded import EmbeddedPostgres
 from gateway.settings import Settings, variable
 from resolvers.context import Role
 from resolvers.keys import Authenticator, pepper
-from resolvers.store.database import Database
+from resolvers.store.database import Database, connect
 from resolvers.store.schema_version import migrate
 from schema import schema
 from tests.conftest import fresh_database
@@ -129,6 +129,29 @@ def test_an_import_can_be_repeated_and_keeps_what_it_refuses(ready: Command, tmp
     assert "0 new, 2 known already" in ready(*words).stdout
     (refused,) = (tmp_path / "orders.csv.rejects.ndjson").read_text().splitlines()
     assert json.loads(refused)["line"] == 4
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await connect(url)
+    await connection.execute(statement)
+    await connection.close()
+
+
+def test_rollups_are_proven_and_made_anew(url: str, ready: Command, tmp_path: Path) -> None:
+    ready("tenants", "create", "acme")
+    assert "0 days hold" in ready("verify", "--tenant", "acme").stdout
+    file = tmp_path / "events.csv"
+    file.write_text("who,at\nann,2026-03-01T10:00:00Z\nbob,2026-03-03T10:00:00Z\n", encoding="utf-8")
+    columns = ("--set", "kind=PRODUCT", "--set", "name=view", "--map", "subject=who", "--map", "occurred_at=at")
+    assert ready("import", str(file), "--tenant", "acme", *columns).exit_code == 0
+    assert "3 days hold: 4 rollups equal the events." in ready("verify", "--tenant", "acme").stdout
+    asyncio.run(_execute(url, "UPDATE rollup SET n = n + 1 WHERE at >= '2026-03-03'"))
+    said = ready("verify", "--tenant", "acme")
+    assert "2026-03-03: 2 of 2 rollups are not as the events say." in said.stdout
+    assert "gateway rebuild --tenant acme --from 2026-03-03" in str(said.exception)
+    assert "1 days rebuilt" in ready("rebuild", "--tenant", "acme", "--from", "2026-03-03").stdout
+    assert "4 rollups equal" in ready("verify", "--tenant", "acme").stdout
+    assert "before" in _fail(ready, "verify", "--tenant", "acme", "--from", "2026-03-03", "--to", "2026-03-01")
 
 
 def test_a_database_that_does_not_come_up_is_said(gateway: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -387,3 +387,25 @@ async def test_a_write_outlives_its_request() -> None:
         await request
     finish.set()
     await asyncio.wait_for(stored.wait(), 5)
+
+
+async def test_blank_lines_are_no_items(door: Door) -> None:
+    content = gzip.compress(b"\n \n\r\n" * 500_000 + lines(VIEW) + b"\n \n" * 500_000)
+    response = await door.send(content, headers={**NDJSON, "content-encoding": "gzip"})
+    assert response.json()["accepted"] == 1
+
+
+async def test_gzip_in_too_many_members(door: Door) -> None:
+    packed = {**NDJSON, "content-encoding": "gzip"}
+    assert (await door.send(gzip.compress(b"") * 900 + gzip.compress(lines(VIEW)), headers=packed)).status_code == 200
+    door.log.contents.clear()
+    assert await door.refused(gzip.compress(b"") * 1_100, headers=packed) == (413, "PAYLOAD_TOO_LARGE")
+
+
+async def test_what_is_too_large_is_read_to_its_end() -> None:
+    door, answer = Door(BodyLimits(expanded=10)), Answer()
+    pieces = [{"type": "http.request", "body": b" " * 20, "more_body": more} for more in (True, True, False)]
+    receive = messages(*pieces, {"type": "unread"})
+    await door.app(scope(), receive, answer.send)
+    assert answer.status == 413
+    assert (await receive())["type"] == "unread"

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import structlog
@@ -180,3 +180,19 @@ async def test_a_client_that_leaves_is_counted_apart(metrics: Metrics) -> None:
     scope = {"type": "http", "method": "GET", "path": "/x", "raw_path": b"/x", "headers": []}
     await TelemetryMiddleware(app, metrics)(scope, receive, send)
     assert 'status="499"} 1.0' in _text(metrics)
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_a_traceback_shows_no_values(style: Literal["console", "json"], capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(style, "info")
+
+    def fail(secret: str) -> None:
+        raise ValueError(len(secret))
+
+    try:
+        fail("mg_" + "s3cret")
+    except ValueError:
+        structlog.get_logger("part").exception("failed")
+    written = capsys.readouterr().err
+    assert "ValueError" in written
+    assert "mg_s3cret" not in written

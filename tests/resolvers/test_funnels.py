@@ -5,12 +5,13 @@ from decimal import Decimal
 
 import pytest
 
+from resolvers import funnels as funnels_module
 from resolvers.analysis.filters import All, DimensionIs, NameIs, Op
 from resolvers.analysis.funnels import Entry, FunnelDefinition, Step
 from resolvers.analysis.periods import Compare, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput, Forbidden, NotFound
+from resolvers.errors import BadInput, Forbidden, NotFound, Overloaded
 from resolvers.funnels import delete_funnel, funnel, funnels, funnels_by_id, save_funnel
 from resolvers.store.database import Database
 from tests.factories import event, new_principal, store
@@ -149,3 +150,18 @@ async def test_a_viewer_asks_but_does_not_keep(context: Context, owner: Database
     await funnel(viewer, definition("view", "buy"), Question(MARCH))
     with pytest.raises(Forbidden, match="ANALYST"):
         await save_funnel(viewer, "mine", definition("view", "buy"))
+
+
+@pytest.mark.parametrize("name", ["a\x00b", "two\nlines"])
+async def test_a_step_is_named_in_printable_text(context: Context, name: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        await save_funnel(context, "kept", definition("first", name))
+    assert refused.value.field == "steps[1].name"
+
+
+async def test_who_waits_too_long_for_a_turn_is_told_so(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(funnels_module, "_WAIT_SECONDS", 0)
+    async with context.services.heavy, context.services.heavy:
+        with pytest.raises(Overloaded) as refused:
+            await funnel(context, definition("a", "b"), Question(PeriodRequest(last="30d")))
+    assert refused.value.retry_after

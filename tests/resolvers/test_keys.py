@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 
 from resolvers.context import Context, Principal, Role, Services
@@ -135,3 +136,24 @@ async def test_a_malformed_tenant_is_refused(
     with pytest.raises(BadInput) as refused:
         await create_tenant(owner, slug, currency=currency, timezone=timezone)
     assert refused.value.field == field
+
+
+async def test_a_flood_of_unknown_keys_costs_few_questions(
+    owner: Database, services: Services, principal: Principal, secret: bytes
+) -> None:
+    good = (await create_key(owner, principal.tenant_id, Role.VIEWER, "good", pepper=secret)).secret
+    asked: list[str] = []
+
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    sqlalchemy_event.listen(services.database.engine.sync_engine, "before_cursor_execute", count)
+    authenticator = Authenticator(services.database, secret)
+    found = await asyncio.gather(
+        *(authenticator.authenticate(f"unknown-{n}") for n in range(200)),
+        authenticator.authenticate(good),
+        return_exceptions=True,
+    )
+    sqlalchemy_event.remove(services.database.engine.sync_engine, "before_cursor_execute", count)
+    assert [type(one) for one in found] == [Unauthenticated] * 200 + [Principal]
+    assert len(asked) <= 2

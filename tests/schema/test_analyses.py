@@ -10,6 +10,7 @@ import pytest
 from resolvers import catalogue
 from resolvers.analysis.estimates import Estimate, Interval, Money, Quality, Unit
 from resolvers.analysis.events import Kind
+from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING, All, KindIs, NameIs
 from resolvers.analysis.funnels import (
     Entry,
@@ -61,6 +62,7 @@ METRIC = MetricAnswer(
     ),
     group_count=9,
     unconverted=(Money(Decimal("0.10"), "JPY"),),
+    explain=Explanation(Source.ROLLUPS, 3, 0.5),
 )
 ESTIMATE = """{value unit currency numerator denominator n interval {low high level method} previous change asOf
   definition quality}"""

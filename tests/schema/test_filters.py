@@ -28,7 +28,7 @@ from resolvers.analysis.filters import Any as AnyOf
 from resolvers.errors import BadInput
 from schema.conditions import MAX_TEXT, read_filter, write_filter
 from schema.dimensions import Dimension
-from schema.filters import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES, FilterInput, Flag, Measure
+from schema.filters import MAX_ALL_VALUES, MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES, FilterInput, Flag, Measure
 from schema.scalars import SCALARS
 
 
@@ -149,6 +149,7 @@ NAME = {"name": "x"}
             "where" + ".not" * (MAX_DEPTH - 1),
         ),
         ({"all": [NAME] * (MAX_CONDITIONS + 1)}, f"where.all[{MAX_CONDITIONS}]"),
+        ({"all": [{"name": ["a"] * MAX_VALUES}] * (MAX_ALL_VALUES // MAX_VALUES)}, "where.all[4]"),
     ],
 )
 def test_refusals_name_the_path(where: dict[str, Any], field: str) -> None:

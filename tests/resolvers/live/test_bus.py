@@ -4,6 +4,7 @@ import asyncio
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from resolvers.context import Context, Principal, Services
 from resolvers.live.bus import CHANNEL, Bus
@@ -92,3 +93,29 @@ async def test_words_it_does_not_know_do_no_harm(services: Services, database_ur
     await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
     await connection.close()
     assert services.bus.ready.is_set()
+
+
+async def test_what_is_no_word_of_ours_is_passed_over(context: Context, principal: Principal, owner: Database) -> None:
+    async with owner.shared() as session:
+        connection = await session.connection()
+        for word in ("", "v", "v x y z", "v 1 2 a,b", "v 1 5 ,", "k x", "k", "v 1 2 3 4", "x" * 7_000):
+            await connection.execute(text("SELECT pg_notify(:channel, :word)"), {"channel": CHANNEL, "word": word})
+    async with asyncio.timeout(10):
+        with context.services.bus.listen(principal.tenant_id) as mailbox:
+            await store(context, event())
+            await mailbox.wait(PRODUCT)
+
+
+async def test_a_failure_of_any_kind_is_not_the_end(database_url: str) -> None:
+    failures: list[Exception] = [asyncpg.InternalClientError("confused"), OSError("away"), RuntimeError("a defect")]
+
+    async def unlucky() -> asyncpg.Connection:
+        if failures:
+            raise failures.pop()
+        return await connect(database_url)
+
+    bus = Bus(unlucky)
+    bus.start()
+    async with asyncio.timeout(10):
+        await bus.ready.wait()
+    await bus.stop()

@@ -75,3 +75,24 @@ async def test_keys_are_told_apart_to_the_letter() -> None:
         compute = Counted(key)
         compute.go.set()
         assert await cache.answer(key, compute) == key
+
+
+async def test_the_last_asker_going_away_stops_the_computation() -> None:
+    cache, compute = Cache(), Counted()
+    asked = [asyncio.create_task(cache.answer("key", compute)) for _ in range(2)]
+    await asyncio.sleep(0)
+    for asker in asked:
+        asker.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    assert await _settled([asyncio.create_task(cache.answer("key", compute))], compute) == ["answer"]
+    assert compute.times == 2
+
+
+async def test_large_answers_make_others_go() -> None:
+    cache, compute = Cache(weight=10), Counted()
+    compute.go.set()
+    for key, weight in (("a", 4), ("b", 4), ("c", 4), ("b", 4)):
+        await cache.answer(key, compute, weight=weight)
+    assert compute.times == 3
+    await cache.answer("a", compute, weight=4)
+    assert compute.times == 4

@@ -184,3 +184,41 @@ async def test_dictionaries_of_tenants_are_apart(context: Context, owner: Databa
     for one in (context, other):
         page = await events(one, where=EVERYTHING)
         assert [found.event.subject for found in page.events] == [f"of {one.require(Role.ADMIN).tenant}"]
+
+
+async def test_a_log_that_is_held_keeps_back_no_other_tenant(
+    context: Context, principal: Principal, owner: Database, database_url: str
+) -> None:
+    stranger = await new_principal(owner)
+    hurried = await Database.open(database_url, pool_size=2, lock_seconds=0.2)
+    writer = Writer(hurried, TermMemory())
+    writer.start()
+    for tenant_id in (principal.tenant_id, stranger.tenant_id):
+        await writer.write(tenant_id, [made("before")])
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        connection = await session.connection()
+        await connection.execute(text("SELECT version FROM data_version FOR UPDATE"))
+        held, free = await asyncio.gather(
+            writer.write(principal.tenant_id, [made("after")]),
+            writer.write(stranger.tenant_id, [made("after")]),
+            return_exceptions=True,
+        )
+    assert isinstance(held, Overloaded)
+    assert free == [None]
+    assert await writer.write(principal.tenant_id, [made("after")]) == [None]
+    await writer.stop()
+    await hurried.close()
+
+
+async def test_a_database_that_falls_silent_is_given_up(
+    context: Context, principal: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await context.services.writer.write(principal.tenant_id, [made("before")])
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        connection = await session.connection()
+        await connection.execute(text("SELECT version FROM data_version FOR UPDATE"))
+        monkeypatch.setattr(writer_module, "_DEADLINE", 0.2)
+        with pytest.raises(Unavailable):
+            await context.services.writer.write(principal.tenant_id, [made("after")])
+    monkeypatch.undo()
+    assert await context.services.writer.write(principal.tenant_id, [made("after")]) == [None]

@@ -1,0 +1,25 @@
+"""How an answer came about, for whoever wonders what it cost."""
+
+import strawberry
+
+from resolvers.analysis import explanations as values
+from schema.shapes import enumerate_in_schema, shapes
+
+enumerate_in_schema(
+    values.Source,
+    "What an answer was read from.",
+    {
+        "ROLLUPS": "Sums kept by hour and by day: as many rows however many events there are.",
+        "JOURNEYS": "Columns of events by subject and time.",
+        "LOG": "The events themselves.",
+    },
+    name="AnswerSource",
+)
+
+
+@shapes(values.Explanation)
+@strawberry.type(description="How an answer came about. A kept answer tells how it was computed at first.")
+class Explanation:
+    source: values.Source = strawberry.field(description="What it was read from; of several the dearest.")
+    rows: int = strawberry.field(description="How many rows were read there.")
+    milliseconds: float = strawberry.field(description="How long the database took, in milliseconds.")
