@@ -32,6 +32,7 @@ from resolvers.live.cache import Cache
 from resolvers.store.database import Database, connect
 from resolvers.store.schema_version import revision_gap
 from resolvers.store.terms import TermMemory
+from resolvers.store.versions import VersionReader
 from resolvers.store.writer import Writer
 from schema import schema
 
@@ -58,6 +59,7 @@ class Gateway:
         self.stopping = False
         self._services: Services | None = None
         self._authenticator: Authenticator | None = None
+        self._versions: VersionReader | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self._recheck = asyncio.Event()
 
@@ -134,6 +136,11 @@ class Gateway:
     async def ingest(self, principal: Principal, items: Sequence[Mapping[str, Any]]) -> Receipt:
         return await ingest(self.context(principal), items, limit=self.settings.max_batch)
 
+    async def versions(self, tenant_id: int, kinds: tuple[int, ...]) -> tuple[int, ...]:
+        if self._versions is None:
+            self._versions = VersionReader(self.services.database)
+        return await self._versions.of(tenant_id, kinds)
+
     async def ping(self) -> bool:
         return await self.services.writer.database.ping()
 
@@ -203,6 +210,7 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         sessions=gateway.sessions,
         limits=gateway.limits,
         observer=gateway.metrics,
+        versions=gateway.versions,
         allowed_origins=frozenset(settings.allowed_origins),
     )
 

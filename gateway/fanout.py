@@ -7,7 +7,7 @@ what is new (events) are not shared: each reads the log at its own pace and miss
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Hashable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Hashable, Iterable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from contextvars import Context
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLField,
     GraphQLSchema,
     InlineFragmentNode,
     OperationDefinitionNode,
@@ -28,6 +29,7 @@ from gateway.answers import Answer
 from gateway.limits import Limits
 from gateway.sessions import Sessions
 from resolvers.errors import Overloaded
+from resolvers.live.looks import Looks
 from schema.live import STATE
 
 T = TypeVar("T")
@@ -41,24 +43,27 @@ _SLICE = 250
 
 
 def is_state(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> bool:
-    """Whether each answer of a valid subscription stands for all before it."""
+    """Whether all that a valid operation asks for at the root is marked by the schema as state."""
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-    name = _root_field(operation.selection_set.selections, fragments)
-    root = schema.subscription_type
-    definition = root.fields.get(name) if root is not None and name is not None else None
-    field = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF) if definition else None
+    root = schema.get_root_type(operation.operation)
+    fields = root.fields if root is not None else {}
+    names = set(_root_fields(operation.selection_set.selections, fragments)) - {"__typename"}
+    return all(name in fields and _is_marked(fields[name]) for name in names)
+
+
+def _is_marked(definition: GraphQLField) -> bool:
+    field = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
     return field is not None and bool(field.metadata.get(STATE))
 
 
-def _root_field(selections: Iterable[SelectionNode], fragments: dict[str, FragmentDefinitionNode]) -> str | None:
-    # A valid subscription has one field, however it is wrapped.
+def _root_fields(selections: Iterable[SelectionNode], fragments: dict[str, FragmentDefinitionNode]) -> Iterator[str]:
     for node in selections:
         if isinstance(node, FieldNode):
-            return node.name.value
+            yield node.name.value
+            continue
         within = fragments[node.name.value] if isinstance(node, FragmentSpreadNode) else node
         if isinstance(within, InlineFragmentNode | FragmentDefinitionNode):
-            return _root_field(within.selection_set.selections, fragments)
-    return None
+            yield from _root_fields(within.selection_set.selections, fragments)
 
 
 class Mailbox:
@@ -122,8 +127,7 @@ class _Question:
     def __init__(self, source: Source, sessions: Sessions) -> None:
         self._source = source
         self._sessions = sessions
-        self._look: asyncio.Task[Answer | None] | None = None
-        self._next_look: asyncio.Task[Answer | None] | None = None
+        self._looks: Looks[Answer | None] = Looks(self._first, self._keep)
         self._begun = False
         self._watchers: set[Mailbox] = set()
         self._task = self._keep(self._run())
@@ -150,7 +154,7 @@ class _Question:
 
     async def end(self) -> None:
         """Compute no more; on return nothing of it is left."""
-        tasks = {task for task in (self._task, self._look, self._next_look) if task is not None}
+        tasks: set[asyncio.Task[Any]] = {self._task, *self._looks.tasks}
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -158,7 +162,7 @@ class _Question:
     async def answers(self, mailbox: Mailbox) -> AsyncGenerator[Answer, None]:
         """A watcher's answers: the present one at once, then the latest whenever there is one that differs."""
         if mailbox.late:
-            present = await self._present()
+            present = await self._looks.fresh()
             if present is None:
                 return
             mailbox.last = present.body
@@ -166,19 +170,7 @@ class _Question:
         while (answer := await mailbox.take()) is not None:
             yield answer
 
-    async def _present(self) -> Answer | None:
-        """An answer sought from now on: what its watcher was told before it came cannot be missing from it.
-
-        Those who come while one waits to begin share it; None where the subscription sends nothing.
-        """
-        if self._next_look is None:
-            self._next_look = self._keep(self._seek(self._look))
-        return await asyncio.shield(self._next_look)
-
-    async def _seek(self, before: asyncio.Task[Answer | None] | None) -> Answer | None:
-        if before is not None:
-            await asyncio.wait({before})
-        self._look, self._next_look = self._next_look, None
+    async def _first(self) -> Answer | None:
         async with aclosing(self._source()) as answers:
             return await anext(answers, None)
 
