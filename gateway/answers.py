@@ -7,7 +7,6 @@ is logged under a reference, and the caller gets that reference only.
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NotRequired, TypedDict
 
 import orjson
@@ -47,7 +46,7 @@ class ErrorPayload(TypedDict):
     extensions: dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Answer:
     """One result of an operation, encoded."""
 
@@ -59,11 +58,6 @@ class Answer:
     overload: int | None = None
     """503 or 429 where overload is the whole answer."""
     retry_after: float | None = None
-
-    @cached_property
-    def text(self) -> str:
-        """``body`` for those who send text; made once for however many it is sent to."""
-        return self.body.decode()
 
     @property
     def code(self) -> str | None:

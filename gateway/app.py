@@ -33,6 +33,7 @@ from resolvers.store.database import Database, connect
 from resolvers.store.folding import keep_folded
 from resolvers.store.schema_version import revision_gap
 from resolvers.store.terms import TermMemory
+from resolvers.store.versions import VersionReader
 from resolvers.store.writer import Writer
 from schema import schema
 
@@ -60,6 +61,7 @@ class Gateway:
         self._services: Services | None = None
         self._authenticator: Authenticator | None = None
         self._upkeep: list[asyncio.Task[None]] = []
+        self._versions: VersionReader | None = None
         self._recheck = asyncio.Event()
 
     @property
@@ -145,6 +147,11 @@ class Gateway:
     async def ingest(self, principal: Principal, items: Sequence[Mapping[str, Any]]) -> Receipt:
         return await ingest(self.context(principal), items, limit=self.settings.max_batch)
 
+    async def versions(self, tenant_id: int, kinds: tuple[int, ...]) -> tuple[int, ...]:
+        if self._versions is None:
+            self._versions = VersionReader(self.services.database)
+        return await self._versions.of(tenant_id, kinds)
+
     async def ping(self) -> bool:
         return await self.services.writer.database.ping()
 
@@ -214,6 +221,7 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         sessions=gateway.sessions,
         limits=gateway.limits,
         observer=gateway.metrics,
+        versions=gateway.versions,
         allowed_origins=frozenset(settings.allowed_origins),
     )
 

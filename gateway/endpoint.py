@@ -8,6 +8,7 @@ import strawberry
 
 from gateway.limits import Limits
 from gateway.sessions import Sessions
+from gateway.whole import Versions
 from resolvers.context import Principal
 
 
@@ -50,5 +51,7 @@ class Endpoint:
     sessions: Sessions
     limits: Limits = field(default_factory=Limits)
     observer: Observer = field(default_factory=NullObserver)
+    versions: Versions | None = None
+    """The present data versions, by which answers may be given again; without it each is sought anew."""
     allowed_origins: frozenset[str] = frozenset()
     """Origins, besides the gateway's own, whose pages may open WebSockets (``https://host[:port]``); ``*`` is any."""

@@ -7,7 +7,7 @@ what is new (events) are not shared: each reads the log at its own pace and miss
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Hashable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Hashable, Iterable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from contextvars import Context
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLField,
     GraphQLSchema,
     InlineFragmentNode,
     OperationDefinitionNode,
@@ -28,59 +29,92 @@ from gateway.answers import Answer
 from gateway.limits import Limits
 from gateway.sessions import Sessions
 from resolvers.errors import Overloaded
+from resolvers.live.looks import Looks
 from schema.live import STATE
 
 T = TypeVar("T")
 Source = Callable[[], AsyncGenerator[Answer, None]]
 """Begins the answers of a subscription, errors among them; it does not raise."""
+Sink = Callable[[Answer], bool]
+"""Takes an answer if it can be passed on at once."""
+
+_SLICE = 250
+"""Watchers told before others than they may go on."""
 
 
 def is_state(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> bool:
-    """Whether each answer of a valid subscription stands for all before it."""
+    """Whether all that a valid operation asks for at the root is marked by the schema as state."""
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-    name = _root_field(operation.selection_set.selections, fragments)
-    root = schema.subscription_type
-    definition = root.fields.get(name) if root is not None and name is not None else None
-    field = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF) if definition else None
+    root = schema.get_root_type(operation.operation)
+    fields = root.fields if root is not None else {}
+    names = set(_root_fields(operation.selection_set.selections, fragments)) - {"__typename"}
+    return all(name in fields and _is_marked(fields[name]) for name in names)
+
+
+def _is_marked(definition: GraphQLField) -> bool:
+    field = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
     return field is not None and bool(field.metadata.get(STATE))
 
 
-def _root_field(selections: Iterable[SelectionNode], fragments: dict[str, FragmentDefinitionNode]) -> str | None:
-    # A valid subscription has one field, however it is wrapped.
+def _root_fields(selections: Iterable[SelectionNode], fragments: dict[str, FragmentDefinitionNode]) -> Iterator[str]:
     for node in selections:
         if isinstance(node, FieldNode):
-            return node.name.value
+            yield node.name.value
+            continue
         within = fragments[node.name.value] if isinstance(node, FragmentSpreadNode) else node
         if isinstance(within, InlineFragmentNode | FragmentDefinitionNode):
-            return _root_field(within.selection_set.selections, fragments)
-    return None
+            yield from _root_fields(within.selection_set.selections, fragments)
 
 
-class _Mailbox:
-    """One watcher's slot: the latest answer it has not taken."""
+class Mailbox:
+    """One watcher's slot: the latest answer it has not taken.
 
-    __slots__ = ("_answer", "_ended", "_waiter")
+    ``sink`` is offered an answer when none waits, and says whether it took it: whoever can send at once needs no task
+    woken for each answer.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_answer", "_ended", "_sink", "_waiter", "last", "late")
+
+    def __init__(self, sink: Sink | None, *, late: bool) -> None:
+        self._sink = sink
+        self.late = late
+        """Whether the watcher came when its question was already being computed."""
         self._answer: Answer | None = None
         self._ended = False
         self._waiter: asyncio.Future[None] | None = None
+        self.last: bytes | None = None
+        """The answer that the watcher knows."""
 
     def put(self, answer: Answer) -> None:
+        """Have the watcher know ``answer``, instead of any that it has not taken yet."""
+        if self._sink is not None and self._waiter is not None and answer.executed and not self._waiter.done():
+            if answer.body == self.last:
+                return
+            if self._sink(answer):
+                self.last = answer.body
+                return
         self._answer = answer
         self._wake()
 
     def end(self) -> None:
+        """There will be no other."""
         self._ended = True
         self._wake()
 
     async def take(self) -> Answer | None:
-        """The next answer; None once there is no other."""
-        while self._answer is None and not self._ended:
+        """The next answer that the watcher does not know; None once there is no other."""
+        while True:
+            answer, self._answer = self._answer, None
+            if answer is not None and answer.body != self.last:
+                self.last = answer.body
+                return answer
+            if self._ended:
+                return None
             self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        answer, self._answer = self._answer, None
-        return answer
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -93,10 +127,9 @@ class _Question:
     def __init__(self, source: Source, sessions: Sessions) -> None:
         self._source = source
         self._sessions = sessions
-        self._look: asyncio.Task[Answer | None] | None = None
-        self._next_look: asyncio.Task[Answer | None] | None = None
+        self._looks: Looks[Answer | None] = Looks(self._first, self._keep)
         self._begun = False
-        self._watchers: set[_Mailbox] = set()
+        self._watchers: set[Mailbox] = set()
         self._task = self._keep(self._run())
 
     @property
@@ -109,49 +142,35 @@ class _Question:
         """Whether no further answer will come."""
         return self._task.done()
 
-    def join(self) -> _Mailbox:
+    def join(self, sink: Sink | None) -> Mailbox:
         """Begin to watch."""
-        mailbox = _Mailbox()
+        mailbox = Mailbox(sink, late=self._begun)
         self._watchers.add(mailbox)
         return mailbox
 
-    def leave(self, mailbox: _Mailbox) -> None:
+    def leave(self, mailbox: Mailbox) -> None:
         """Watch no more."""
         self._watchers.discard(mailbox)
 
     async def end(self) -> None:
         """Compute no more; on return nothing of it is left."""
-        tasks = {task for task in (self._task, self._look, self._next_look) if task is not None}
+        tasks: set[asyncio.Task[Any]] = {self._task, *self._looks.tasks}
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
 
-    async def answers(self, mailbox: _Mailbox) -> AsyncGenerator[Answer, None]:
+    async def answers(self, mailbox: Mailbox) -> AsyncGenerator[Answer, None]:
         """A watcher's answers: the present one at once, then the latest whenever there is one that differs."""
-        last: Answer | None = None
-        if self._begun:
-            last = await self._present()
-            if last is None:
+        if mailbox.late:
+            present = await self._looks.fresh()
+            if present is None:
                 return
-            yield last
+            mailbox.last = present.body
+            yield present
         while (answer := await mailbox.take()) is not None:
-            if last is None or answer.body != last.body:
-                last = answer
-                yield answer
+            yield answer
 
-    async def _present(self) -> Answer | None:
-        """An answer sought from now on: what its watcher was told before it came cannot be missing from it.
-
-        Those who come while one waits to begin share it; None where the subscription sends nothing.
-        """
-        if self._next_look is None:
-            self._next_look = self._keep(self._seek(self._look))
-        return await asyncio.shield(self._next_look)
-
-    async def _seek(self, before: asyncio.Task[Answer | None] | None) -> Answer | None:
-        if before is not None:
-            await asyncio.wait({before})
-        self._look, self._next_look = self._next_look, None
+    async def _first(self) -> Answer | None:
         async with aclosing(self._source()) as answers:
             return await anext(answers, None)
 
@@ -160,11 +179,18 @@ class _Question:
         try:
             async with aclosing(self._source()) as answers:
                 async for answer in answers:
-                    for watcher in self._watchers:
-                        watcher.put(answer)
+                    await self._publish(answer)
         finally:
             for watcher in self._watchers:
                 watcher.end()
+
+    async def _publish(self, answer: Answer) -> None:
+        # Those who come meanwhile seek an answer of their own first.
+        for number, watcher in enumerate(list(self._watchers), 1):
+            if watcher in self._watchers:
+                watcher.put(answer)
+            if not number % _SLICE:
+                await asyncio.sleep(0)
 
     def _keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         # It works for all its watchers: what the log says of the first one's request must not be said of it.
@@ -205,16 +231,16 @@ class LiveQuestions:
 
     @asynccontextmanager
     async def watched(
-        self, tenant_id: int, key: Hashable | None, source: Source
+        self, tenant_id: int, key: Hashable | None, source: Source, sink: Sink | None = None
     ) -> AsyncIterator[AsyncGenerator[Answer, None]]:
         """The answers of a subscription, from the computation of those with an equal ``key``; None shares with nobody.
 
-        Raises Overloaded where the tenant watches too much.
+        Those that ``sink`` takes are not repeated. Raises Overloaded where the tenant watches too much.
         """
         self._watchers.take(tenant_id)
         try:
-            alone = key is None
-            async with self._alone(tenant_id, source) if alone else self._together(tenant_id, key, source) as answers:
+            watching = self._alone(tenant_id, source) if key is None else self._together(tenant_id, key, source, sink)
+            async with watching as answers:
                 yield answers
         finally:
             self._watchers.give(tenant_id)
@@ -229,13 +255,13 @@ class LiveQuestions:
 
     @asynccontextmanager
     async def _together(
-        self, tenant_id: int, key: Hashable, source: Source
+        self, tenant_id: int, key: Hashable, source: Source, sink: Sink | None
     ) -> AsyncIterator[AsyncGenerator[Answer, None]]:
         question = self._shared.get(key)
         if question is None or question.ended:
             self._computed.take(tenant_id)
             question = self._shared[key] = _Question(source, self._sessions)
-        mailbox = question.join()
+        mailbox = question.join(sink)
         try:
             yield question.answers(mailbox)
         finally:

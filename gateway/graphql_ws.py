@@ -6,6 +6,7 @@ https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing, suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from gateway.answers import Answer, refuse
 from gateway.endpoint import Endpoint
 from gateway.handshakes import deny, init_token, is_allowed
 from gateway.operations import Malformed, Operation, Operations, Parameters, Refused, read_parameters
-from gateway.outlets import Gone, Outlet
+from gateway.outlets import FRAMES, Frames, Gone, Outlet
 from gateway.sessions import REVOKED, Ending, Kind, Session
 from resolvers.errors import GatewayError, Overloaded, Unauthenticated
 
@@ -62,7 +63,7 @@ class GraphQLOverWebSocket:
                 await _close(send, Ending(4406, "Subprotocol not acceptable"))
                 return
             await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-            socket = _Socket(self._endpoint, self._operations, session, headers, receive, send)
+            socket = _Socket(self._endpoint, self._operations, session, headers, receive, send, scope.get(FRAMES))
             await socket.run()
         finally:
             self._endpoint.sessions.close(session)
@@ -73,8 +74,8 @@ class _Call:
 
     def __init__(self, id_: str, parameters: Parameters) -> None:
         self.id = id_
-        self.quoted_id = orjson.dumps(id_).decode()
-        self.head = f'{{"id":{self.quoted_id},"type":"next","payload":'
+        self.quoted_id = orjson.dumps(id_)
+        self.head = b'{"id":' + self.quoted_id + b',"type":"next","payload":'
         self.parameters = parameters
         self.task: asyncio.Task[None] | None = None
         self.writes = False
@@ -97,6 +98,7 @@ class _Socket:
         headers: Headers,
         receive: Receive,
         send: Send,
+        frames: Frames | None,
     ) -> None:
         self._endpoint = endpoint
         self._limits = endpoint.limits
@@ -108,7 +110,7 @@ class _Socket:
         self._calls: dict[str, _Call] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._initialised = self._acknowledged = False
-        self._outlet = Outlet(send, self._limits.send_seconds, lambda: session.end(1013, "Too slow"))
+        self._outlet = Outlet(send, frames, self._limits.send_seconds, lambda: session.end(1013, "Too slow"))
         self._write = self._outlet.write
 
     async def run(self) -> None:
@@ -166,7 +168,7 @@ class _Socket:
             case "connection_init":
                 await self._initialise(message.get("payload"))
             case "ping":
-                await self._write('{"type":"pong"}')
+                await self._write(b'{"type":"pong"}')
             case "pong":
                 pass
             case "subscribe":
@@ -192,7 +194,7 @@ class _Socket:
         except GatewayError:
             raise Close(1013, "Try again later") from None
         self._acknowledged = True
-        await self._write('{"type":"connection_ack"}')
+        await self._write(b'{"type":"connection_ack"}')
 
     async def _subscribe(self, id_: str, payload: object) -> None:
         if not self._acknowledged:
@@ -236,7 +238,7 @@ class _Socket:
                 await self._message(call, "next", answer)
             await self._finish(call, answer)
             return
-        async with aclosing(self._operations.stream(operation)) as answers:
+        async with aclosing(self._operations.stream(operation, partial(self._pass_on, call))) as answers:
             async for answer in answers:
                 if not answer.executed:
                     await self._finish(call, answer)
@@ -262,10 +264,13 @@ class _Socket:
         if call.dropped:
             return
         if type_ == "next" and answer is not None:
-            await self._write(f"{call.head}{answer.text}}}")
+            await self._write(call.head + answer.body + b"}")
             return
-        payload = "" if answer is None else f',"payload":{orjson.dumps(answer.errors).decode()}'
-        await self._write(f'{{"id":{call.quoted_id},"type":"{type_}"{payload}}}')
+        payload = b"" if answer is None else b',"payload":' + orjson.dumps(answer.errors)
+        await self._write(b'{"id":' + call.quoted_id + b',"type":"' + type_.encode() + b'"' + payload + b"}")
+
+    def _pass_on(self, call: _Call, answer: Answer) -> bool:
+        return not call.dropped and self._outlet.write_now(call.head, answer.body, b"}")
 
 
 def _id(message: Mapping[str, Any]) -> str:

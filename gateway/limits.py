@@ -70,6 +70,8 @@ class Limits:
     cached_tokens: int = 60_000
     """Tokens of all kept documents together; a token takes about 0.6 kB."""
 
+    whole_answers: int = 32 * 2**20
+    """Bytes of the answers that are kept to be given again."""
     persisted_characters: int = 4 * 2**20
     """Characters of the documents kept for clients to refer to by their hash."""
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Hashable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import blake2b
 from inspect import isawaitable
 from typing import Any
 
@@ -16,10 +17,11 @@ from gateway.answers import Answer, ErrorPayload, refusal, refuse, result, witho
 from gateway.compiled import CompiledExecutor
 from gateway.documents import Documents, Prepared
 from gateway.endpoint import Endpoint
-from gateway.fanout import LiveQuestions, is_state
+from gateway.fanout import LiveQuestions, Sink, is_state
 from gateway.persisted import MESSAGE, NOT_FOUND, PersistedQueries, referred
 from gateway.variables import are_modest
-from resolvers.context import Principal, Role
+from gateway.whole import WholeAnswers
+from resolvers.context import Context, Principal, Reliance, Role
 from resolvers.errors import GatewayError, Overloaded
 
 
@@ -103,6 +105,8 @@ class Operations:
         self._endpoint = endpoint
         self.documents = Documents(endpoint.schema._schema, endpoint.limits)
         self.persisted = PersistedQueries(endpoint.limits.persisted_characters)
+        versions = endpoint.versions
+        self.whole = WholeAnswers(versions, endpoint.limits.whole_answers) if versions is not None else None
         self.live = LiveQuestions(endpoint.sessions, endpoint.limits)
         self._executing = 0
 
@@ -156,9 +160,7 @@ class Operations:
             if self._executing > endpoint.limits.executing:
                 raise Overloaded("Too many operations are under way.", retry_after=1)
             async with asyncio.timeout(endpoint.limits.operation_seconds):
-                pending = execute(**self._arguments(operation))
-                outcome = pending if isinstance(pending, ExecutionResult) else await pending
-            answer = result(outcome.data, outcome.errors, suggestions=operation.reads)
+                answer = await self._answer(operation)
         except Exception as error:
             answer = refuse(error)
         finally:
@@ -168,16 +170,36 @@ class Operations:
             endpoint.observer.operation(operation.name, operation.kind.value, seconds, code)
         return answer
 
-    async def stream(self, operation: Operation) -> AsyncGenerator[Answer, None]:
+    async def _answer(self, operation: Operation) -> Answer:
+        principal, whole = operation.principal, self.whole
+        key = self._question(operation) if operation.kind is OperationType.QUERY and whole is not None else None
+        if key is None or whole is None or principal is None:
+            return await self._sought(operation, self._endpoint.context(principal))
+        if (kept := await whole.get(key, principal.tenant_id)) is not None:
+            return kept
+        context, reliance = self._endpoint.context(principal), Reliance(whole.now())
+        if isinstance(context, Context):
+            context.reliance = reliance
+        answer = await self._sought(operation, context)
+        whole.keep(key, answer, reliance)
+        return answer
+
+    async def _sought(self, operation: Operation, context: object) -> Answer:
+        pending = execute(**self._arguments(operation, context))
+        outcome = pending if isinstance(pending, ExecutionResult) else await pending
+        return result(outcome.data, outcome.errors, suggestions=operation.reads)
+
+    async def stream(self, operation: Operation, sink: Sink | None = None) -> AsyncGenerator[Answer, None]:
         """The answers of a subscription, each sought once the one before is taken; the last may not be ``executed``.
 
-        What others watch too is computed once for all.
+        What others watch too is computed once for all; ``sink`` may take answers that then do not come here.
         """
         observer, started, code = self._endpoint.observer, time.perf_counter(), None
         observer.subscription_opened(operation.name)
         tenant_id = operation.principal.tenant_id if operation.principal else 0
         try:
-            watched = self.live.watched(tenant_id, self._question(operation), partial(self._source, operation))
+            source = partial(self._source, operation)
+            watched = self.live.watched(tenant_id, self._question(operation), source, sink)
             async with watched as answers, aclosing(answers):
                 async for answer in answers:
                     code = answer.code
@@ -193,7 +215,9 @@ class Operations:
 
     async def _source(self, operation: Operation) -> AsyncGenerator[Answer, None]:
         try:
-            results = await _results(subscribe(**self._arguments(operation)))
+            results = await _results(
+                subscribe(**self._arguments(operation, self._endpoint.context(operation.principal)))
+            )
             async with aclosing(results):
                 async for outcome in results:
                     yield result(outcome.data, outcome.errors, suggestions=operation.reads)
@@ -201,7 +225,7 @@ class Operations:
             yield refuse(error)
 
     def _question(self, operation: Operation) -> Hashable | None:
-        """What subscriptions must have in common to share their answers; None for one that shares with nobody."""
+        """What operations must have in common for one answer to serve them; None for one with an answer of its own."""
         prepared, node, principal = operation.prepared, operation.node, operation.principal
         if principal is None or prepared.document is None:
             return None
@@ -212,15 +236,16 @@ class Operations:
         variables = {name: given[name] for name in names if name in given}
         # All of the caller that an answer can depend on: whose data, which role, currency and time zone.
         caller = replace(principal, key_id=0)
-        return caller, prepared, operation.name, orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
+        canonical = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
+        return caller, prepared, operation.name, blake2b(canonical, digest_size=16).digest()
 
-    def _arguments(self, operation: Operation) -> dict[str, Any]:
+    def _arguments(self, operation: Operation, context: object) -> dict[str, Any]:
         return {
             "schema": self._endpoint.schema._schema,
             "document": operation.prepared.document,
             "variable_values": operation.parameters.variables,
             "operation_name": operation.name,
-            "context_value": self._endpoint.context(operation.principal),
+            "context_value": context,
             "executor_class": CompiledExecutor,
             "compiled": operation.prepared.compiled,
         }

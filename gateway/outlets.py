@@ -5,6 +5,12 @@ from collections.abc import Callable
 
 from starlette.types import Send
 
+FRAMES = "gateway.frames"
+"""The key in a scope under which the gateway's own server takes text frames past its queues: a ``Frames``."""
+
+Frames = Callable[..., bool]
+"""Sends the parts of one text frame, as UTF-8, if that can be done at once."""
+
 
 class Gone(Exception):
     """The peer has left."""
@@ -16,8 +22,9 @@ class Outlet:
     One timer a socket: a deadline for each message would cost more than sending it.
     """
 
-    def __init__(self, send: Send, seconds: float, stalled: Callable[[], None]) -> None:
+    def __init__(self, send: Send, frames: Frames | None, seconds: float, stalled: Callable[[], None]) -> None:
         self._send = send
+        self._frames = frames
         self._seconds = seconds
         self._stalled = stalled
         self._loop = asyncio.get_running_loop()
@@ -25,13 +32,17 @@ class Outlet:
         self._progress = 0.0
         self._check = self._loop.call_later(seconds, self._look)
 
-    async def write(self, message: str) -> None:
+    def write_now(self, *parts: bytes) -> bool:
+        """Send the parts of one message, unless the server cannot at once or other messages wait."""
+        return self._frames is not None and not self._waiting and self._frames(*parts)
+
+    async def write(self, message: bytes) -> None:
         """Send a text frame, as clients read no binary ones; raises Gone where there is nobody to read it."""
         if not self._waiting:
             self._progress = self._loop.time()
         self._waiting += 1
         try:
-            await self._send({"type": "websocket.send", "text": message})
+            await self._send({"type": "websocket.send", "text": message.decode()})
             self._progress = self._loop.time()
         except OSError:
             raise Gone from None

@@ -6,6 +6,7 @@ import logging
 import resource
 import socket
 from collections.abc import Callable
+from struct import pack
 from typing import cast
 
 import uvicorn
@@ -13,7 +14,9 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import OPEN
 
+from gateway.outlets import FRAMES
 from gateway.settings import Settings
 
 _SPARE_FILES = 256
@@ -96,7 +99,26 @@ class _StallGuard(asyncio.Protocol):
 
 
 class WebSocketProtocol(_StallGuard, WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket protocol that drops peers who do not read."""
+    """uvicorn's WebSocket protocol that drops peers who do not read, and takes text to send without a task's help."""
+
+    async def run_asgi(self) -> None:
+        cast(dict[str, object], self.scope)[FRAMES] = self.send_frame
+        await super().run_asgi()
+
+    def send_frame(self, *parts: bytes) -> bool:
+        """Send the parts of one text frame; False where it would have to wait, or there is nobody to read it."""
+        if not self.handshake_complete or self.close_sent or self.disconnected or not self.writable.is_set():
+            return False
+        if self.conn.state is not OPEN or self.transport.is_closing():
+            return False
+        size = sum(map(len, parts))
+        # RFC 6455, 5.2: final, text, not masked, the length in 7, 16 or 64 bits.
+        if size < 126:
+            head = pack("!BB", 0x81, size)
+        else:
+            head = pack("!BBH", 0x81, 126, size) if size <= 0xFFFF else pack("!BBQ", 0x81, 127, size)
+        self.transport.write(b"".join((head, *parts)))
+        return True
 
 
 class HttpProtocol(_StallGuard, HttpToolsProtocol):

@@ -109,7 +109,7 @@ def depends_on(*roots: Filter) -> Kinds:
 
 
 async def kept(
-    context: Context, subject: object, kinds: Kinds, compute: Callable[[], Awaitable[T]], *, points: int = 1
+    context: Context, subject: tuple[object, ...], kinds: Kinds, compute: Callable[[], Awaitable[T]], *, points: int = 1
 ) -> T:
     """The answer to ``subject``, computed unless nothing of ``kinds`` was committed since it last was.
 
@@ -119,6 +119,9 @@ async def kept(
     principal = context.require(Role.VIEWER)
     async with context.services.database.tenant(principal.tenant_id) as session:
         versions = await VersionRepository(session).of(principal.tenant_id, sorted(kinds))
+    if context.reliance is not None:
+        ends = [part.period.end for part in subject if isinstance(part, Resolved)]
+        context.reliance.add(sorted(kinds), versions, min(ends, default=None))
     asked = blake2b(repr(subject).encode(), digest_size=16).hexdigest()
     settings = f"{principal.currency}|{principal.timezone}"
     key = f"{principal.tenant_id}|{settings}|{asked}|{','.join(map(str, versions))}"

@@ -1,9 +1,9 @@
 """What a resolver is given: who asks, and the means to answer."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
 from resolvers.errors import BadInput, Forbidden, Unauthenticated
@@ -72,6 +72,37 @@ LARGEST_ANSWER = 12_000
 time, others wait for."""
 
 
+class Reliance:
+    """What the answers of one operation stand on: the data versions they were read at, and how long time lets them be.
+
+    ``begun`` is an instant before the first of them was asked for.
+    """
+
+    def __init__(self, begun: datetime) -> None:
+        self._begun = begun
+        self.versions: dict[int, int] = {}
+        """By kind of event."""
+        # An earlier period that is compared with is cut at the minute.
+        self.until = begun.replace(second=0, microsecond=0) + timedelta(minutes=1)
+        self._torn = False
+
+    @property
+    def sound(self) -> bool:
+        """Whether the answers are all of one state of the log."""
+        return bool(self.versions) and not self._torn
+
+    def add(self, kinds: Iterable[int], versions: Iterable[int], period_end: datetime | None) -> None:
+        """Note an answer read at the ``versions`` of its ``kinds``; None where what time does to it is not known."""
+        if period_end is None:
+            self._torn = True
+            return
+        for kind, version in zip(kinds, versions, strict=True):
+            self._torn |= self.versions.setdefault(kind, version) != version
+        # A period that is still running ends with its unit, and the next one begins then.
+        if period_end > self._begun:
+            self.until = min(self.until, period_end)
+
+
 class Context:
     """One operation's view: the caller, the services and loaders that live as long as the operation."""
 
@@ -79,6 +110,8 @@ class Context:
         self.services = services
         self.principal = principal
         self._left = LARGEST_ANSWER
+        self.reliance: Reliance | None = None
+        """Told of every analysis that is answered, where somebody wants to know."""
 
     def spend(self, points: int) -> None:
         """Count what an answer takes; raises BadInput where the operation asks for too much in all."""

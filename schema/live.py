@@ -18,7 +18,7 @@ from schema.arguments import EveryArgument, read_interval
 T = TypeVar("T")
 
 STATE = "state"
-"""The key of a subscription field's metadata that says whether each of its answers stands for all before it."""
+"""The key of a field's metadata that says whether each of its answers tells all there is: a later one stands for it."""
 
 _LIVE = (
     "Sends the present answer at once, and then each that differs from the one before: after a commit that "
@@ -59,6 +59,7 @@ class Analysis(Generic[T]):
 
         once = field(Role.VIEWER, self.graphql_type, self.description)(resolver)
         once.arguments = _arguments(self.read)
+        once.metadata = MappingProxyType({STATE: True})
         return once
 
     def subscription(self) -> StrawberryField:

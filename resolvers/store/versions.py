@@ -5,11 +5,15 @@ that positions follow the order of commits without gaps and a reader that has se
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, SmallInteger
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+
+from resolvers.live.looks import Looks
+from resolvers.store.database import Database
 
 WHOLE_LOG = 0
 
@@ -20,6 +24,29 @@ class DataVersionRow(SQLModel, table=True):
     tenant_id: int = Field(primary_key=True)
     kind: int = Field(sa_column=Column(SmallInteger, primary_key=True))
     version: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class VersionReader:
+    """Reads the versions of tenants for many who ask at the same time: one look serves those of one tenant."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._looks: dict[int, Looks[dict[int, int]]] = {}
+
+    async def of(self, tenant_id: int, kinds: tuple[int, ...]) -> tuple[int, ...]:
+        """The version of each kind in the order given, as of a moment after the call."""
+        looks = self._looks.setdefault(tenant_id, Looks(partial(self._read, tenant_id)))
+        try:
+            found = await looks.fresh()
+        finally:
+            if not looks.tasks and self._looks.get(tenant_id) is looks:
+                del self._looks[tenant_id]
+        return tuple(found.get(kind, 0) for kind in kinds)
+
+    async def _read(self, tenant_id: int) -> dict[int, int]:
+        query = select(DataVersionRow.kind, DataVersionRow.version).where(DataVersionRow.tenant_id == tenant_id)
+        async with self._database.tenant(tenant_id) as session:
+            return dict((await session.exec(query)).all())
 
 
 class VersionRepository:

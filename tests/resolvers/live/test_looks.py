@@ -1,0 +1,58 @@
+"""Looks: shared by those who ask together, and never begun before they asked."""
+
+import asyncio
+
+from resolvers.live.looks import Looks
+
+
+class Counted:
+    """A look that takes until the gate opens, and tells which it is."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.looking = asyncio.Event()
+        self.gate = asyncio.Event()
+
+    async def __call__(self) -> int:
+        self.begun += 1
+        number = self.begun
+        self.looking.set()
+        await self.gate.wait()
+        return number
+
+
+async def test_who_asks_while_a_look_is_under_way_shares_the_next() -> None:
+    counted = Counted()
+    looks = Looks(counted)
+    early = [asyncio.create_task(looks.fresh()) for _ in range(3)]
+    await counted.looking.wait()
+    late = [asyncio.create_task(looks.fresh()) for _ in range(3)]
+    counted.gate.set()
+    assert await asyncio.gather(*early) == [1] * 3
+    assert await asyncio.gather(*late) == [2] * 3
+    assert await looks.fresh() == 3
+    assert looks.tasks == set()
+
+
+async def test_one_who_goes_away_stops_nothing_for_the_others() -> None:
+    counted = Counted()
+    looks = Looks(counted)
+    first, second = asyncio.create_task(looks.fresh()), asyncio.create_task(looks.fresh())
+    await counted.looking.wait()
+    first.cancel()
+    counted.gate.set()
+    assert await second == 1
+
+
+async def test_a_look_that_fails_fails_for_those_who_shared_it_alone() -> None:
+    results = iter([RuntimeError("first"), None])
+
+    async def look() -> str:
+        if (error := next(results)) is not None:
+            raise error
+        return "seen"
+
+    looks = Looks(look)
+    failed = await asyncio.gather(looks.fresh(), looks.fresh(), return_exceptions=True)
+    assert [str(error) for error in failed] == ["first", "first"]
+    assert await looks.fresh() == "seen"
