@@ -15,7 +15,7 @@ from resolvers.analysis.columns import Coded
 from resolvers.analysis.filter_json import from_json, to_json
 from resolvers.analysis.filters import weight
 from resolvers.analysis.funnel_answers import Breakdown, answer
-from resolvers.analysis.funnel_kernel import FunnelWalk, walk
+from resolvers.analysis.funnel_kernel import FunnelWalk, joined_walks, walk
 from resolvers.analysis.funnels import Entry, FunnelAnswer, FunnelDefinition, Step
 from resolvers.analysis.journeys import Journeys
 from resolvers.analysis.periods import Period, epoch_us
@@ -123,21 +123,21 @@ async def _walk(
     steps = [step.where for step in definition.steps]
     async with context.services.database.tenant(principal.tenant_id) as session:
         repository = JourneyRepository(session, context.services.memory, context.services.segments)
-        journeys = await repository.read(principal.tenant_id, reach, asked.where, steps, by)
-        walked, entries = await asyncio.to_thread(_walked, journeys, definition, period)
-        texts = await repository.texts(principal.tenant_id, [code for codes, _ in entries for code in codes if code])
-    return walked, [
-        Breakdown(name, index, [texts.get(code) for code in codes])
-        for name, (codes, index) in zip(by, entries, strict=True)
-    ]
+        reading = await repository.by_subject(
+            principal.tenant_id, reach, asked.where, steps, by, partial(_walked, definition, period)
+        )
+        walked, entries = joined_walks([walked for walked, _ in reading.parts]), []
+        for place, name in enumerate(by):
+            column = Coded.of(np.concatenate([codes[place] for _, codes in reading.parts]))
+            texts = await repository.texts(principal.tenant_id, [code for code in column.codes.tolist() if code])
+            entries.append(Breakdown(name, column.index, [texts.get(code) for code in column.codes.tolist()]))
+    return walked, entries
 
 
-def _walked(
-    journeys: Journeys, definition: FunnelDefinition, period: Period
-) -> tuple[FunnelWalk, list[tuple[list[int], NDArray[np.integer]]]]:
-    """The walks, and for each dimension the codes of their entries: which there are, and which one each walk has.
+def _walked(definition: FunnelDefinition, period: Period, journeys: Journeys) -> tuple[FunnelWalk, NDArray[np.int32]]:
+    """The walks of some subjects, and the codes of their entries for each dimension.
 
-    The entries of the walks are numbered as the walks are: all other events have done their part.
+    The entries are numbered as the walks are: all other events have done their part.
     """
     found = walk(
         journeys.subject,
@@ -149,11 +149,7 @@ def _walked(
         entry_end_us=epoch_us(period.end),
         ordered=journeys.ordered,
     )
-    entries: list[tuple[list[int], NDArray[np.integer]]] = []
-    for codes in journeys.dimensions:
-        column = Coded.of(codes[found.entry])
-        entries.append((column.codes.tolist(), column.index))
-    return replace(found, entry=np.arange(found.entry.size)), entries
+    return replace(found, entry=np.arange(found.entry.size)), journeys.dimensions[:, found.entry]
 
 
 async def save_funnel(context: Context, name: str, definition: FunnelDefinition) -> SavedFunnel:

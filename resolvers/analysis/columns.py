@@ -62,8 +62,7 @@ class Coded:
 
     def values(self, rows: "NDArray[np.intp] | slice" = slice(None)) -> NDArray[np.int32]:
         """The codes of rows."""
-        values: NDArray[np.int32] = self.codes[self.index[rows]]
-        return values
+        return self.codes.take(self.index[rows])
 
     def part(self, start: int, end: int) -> "Coded":
         return replace(self, index=self.index[start:end])
@@ -91,9 +90,7 @@ class Moments:
         return self.ticks.nbytes
 
     def microseconds(self, rows: "NDArray[np.intp] | slice" = slice(None)) -> NDArray[np.int64]:
-        at = self.ticks[rows].astype(np.int64)
-        if self.unit_us != 1:
-            at *= self.unit_us
+        at: NDArray[np.int64] = np.multiply(self.ticks[rows], self.unit_us, dtype=np.int64, casting="unsafe")
         at += self.start_us
         return at
 
@@ -240,11 +237,11 @@ def _coded(name: str, columns: EventColumns, op: Op, wanted: list[int]) -> Test:
             passing = codes == 0
         case _:
             raise ValueError(f"a dimension has no {op}")
-    chosen = np.flatnonzero(passing)
-    if chosen.size in (0, passing.size):
-        every = bool(chosen.size)
+    chosen: list[int] = np.flatnonzero(passing).tolist()
+    if len(chosen) in (0, passing.size):
+        every = bool(chosen)
         return lambda part: every
-    if chosen.size <= _FEW:
+    if len(chosen) <= _FEW:
         # Comparing small numbers is tens of times faster than looking each one up.
         return lambda part: reduce(np.logical_or, [_index(part, name) == place for place in chosen])
     return lambda part: passing.take(_index(part, name))

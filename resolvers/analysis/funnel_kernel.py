@@ -1,12 +1,13 @@
 """Walks every subject of a tenant through a funnel at once, over columns of events."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resolvers.analysis.blocks import BLOCK, each
+from resolvers.analysis.blocks import BLOCK
 from resolvers.analysis.funnels import Entry
 
 Ints = NDArray[np.int64]
@@ -80,17 +81,30 @@ class _Question:
 def _walk_ordered(
     subject: NDArray[np.integer], time_us: Ints, mask: NDArray[np.unsignedinteger], question: _Question
 ) -> FunnelWalk:
-    """The walk over columns by subject, time and arrival, side by side over ranges of subjects."""
+    """The walk over columns by subject, time and arrival, one range of subjects after the other."""
     cuts = np.searchsorted(subject, subject[BLOCK::BLOCK])
     bounds = np.unique([0, *cuts, subject.size]).tolist()
-    walks = each(
-        lambda rows: _walk_block(subject[slice(*rows)], time_us[slice(*rows)], mask[slice(*rows)], question),
-        pairwise(bounds),
-    )
-    starts = zip(walks, bounds[:-1], strict=True)
+    walks = [
+        _walk_block(subject[start:end], time_us[start:end], mask[start:end], question)
+        for start, end in pairwise(bounds)
+    ]
+    return joined_walks(walks, bounds)
+
+
+def joined_walks(walks: Sequence[FunnelWalk], starts: Sequence[int] | None = None) -> FunnelWalk:
+    """Walks over columns one after the other as walks over them all.
+
+    ``starts`` says where the columns of each begin; by default these hold the walks' entries and nothing else.
+    """
+    if len(walks) == 1:
+        return walks[0]
+    if starts is None:
+        starts = [0, *accumulate(found.depth.size for found in walks)]
     return FunnelWalk(
         np.concatenate([np.empty(0, np.int64), *(found.depth for found in walks)]),
-        np.concatenate([np.empty(0, np.int64), *(found.entry + start for found, start in starts)]),
+        np.concatenate(
+            [np.empty(0, np.int64), *(one.entry + start for one, start in zip(walks, starts, strict=False))]
+        ),
         np.concatenate([np.empty(0), *(found.seconds for found in walks)]),
     )
 
@@ -207,14 +221,14 @@ def _advance(columns: _Columns, starts: Ints, steps: int, window_us: int) -> tup
 
 def _next(columns: _Columns, step: int, trail: list[Ints]) -> Ints:
     """For each walk, the row that the step takes, if it is still the same subject's."""
-    qualifies = (columns.mask >> step & 1).astype(np.bool_)
+    qualifies = (columns.mask & (1 << step)) != 0
     candidates = np.append(np.flatnonzero(qualifies), columns.mask.size)
     since = trail[-1] if columns.instant is None else columns.instant[trail[-1]]
     rank: NDArray[np.integer]
     if since.size < columns.mask.size // _DENSE:
         rank = np.searchsorted(candidates, since)
     else:
-        rank = (np.cumsum(qualifies, dtype=np.int32) - qualifies)[since]
+        rank = np.cumsum(qualifies, dtype=np.int32)[since] - qualifies[since]
     row = candidates[rank]
     while columns.overlapping:
         used = np.logical_or.reduce([row == taken for taken in trail])
@@ -235,6 +249,14 @@ def _first_of_each(codes: NDArray[np.integer]) -> NDArray[np.bool_]:
 def _farthest(codes: NDArray[np.integer], depth: Ints) -> Ints:
     """For each code, the first of its walks that came farthest; ``codes`` are in runs."""
     runs = _first_of_each(codes)
-    farthest = np.maximum.reduceat(depth, np.flatnonzero(runs))
-    best = np.flatnonzero(depth == farthest[np.cumsum(runs) - 1])
-    return best[_first_of_each(codes[best])]
+    best = np.flatnonzero(runs)
+    # Most walks end where they began, and of those the first one counts unless another came farther.
+    far = np.flatnonzero(depth > 1)
+    if far.size:
+        run = (np.cumsum(runs, dtype=np.int32) - 1)[far]
+        begins = np.flatnonzero(_first_of_each(run))
+        reached = np.repeat(np.maximum.reduceat(depth[far], begins), np.diff(begins, append=far.size))
+        farthest = np.flatnonzero(depth[far] == reached)
+        farthest = farthest[_first_of_each(run[farthest])]
+        best[run[farthest]] = far[farthest]
+    return best

@@ -1,7 +1,8 @@
 """The events of a question as arrays: which steps each subject took when, for the kernels that walk journeys."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from resolvers.analysis.blocks import BLOCK, each
 from resolvers.analysis.columns import Coding, EventColumns, both, bound
 from resolvers.analysis.filters import Filter
+
+T = TypeVar("T")
 
 _KEY_BITS = 63
 _SMALL = BLOCK // 4
@@ -29,10 +32,6 @@ class Journeys:
     dimensions: NDArray[np.int32]
     ordered: bool
     """Whether rows are in the order of subject, time and arrival; else they are in the order of arrival."""
-    segments: int = 0
-    """How many segments they were read from."""
-    scanned: int = 0
-    """How many events were looked at to find them."""
 
     @property
     def nbytes(self) -> int:
@@ -67,11 +66,18 @@ def step_bits(steps: int) -> np.dtype[np.unsignedinteger]:
     return np.min_scalar_type((1 << steps) - 1) if steps else np.dtype(np.uint8)
 
 
-def gathered(runs: Sequence[EventColumns], tail: Journeys | None, asked: Selection, coding: Coding) -> Journeys:
-    """The events of the selection in the order of subject, time and arrival.
+def gathered(
+    runs: Sequence[EventColumns],
+    tail: Journeys | None,
+    asked: Selection,
+    coding: Coding,
+    work: Callable[[Journeys], T],
+) -> list[T]:
+    """What ``work`` makes of the events of the selection, a range of subjects at a time, small enough to be quick.
 
-    Runs are in that order each; of simultaneous events those of an earlier run came first, those of ``tail`` last,
-    which was selected already. Works on one range of subjects after the other, each small enough to be quick.
+    It is given all that is selected of these subjects, in the order of subject, time and arrival; the ranges follow
+    each other, but are worked on side by side. Runs are in that order each; of simultaneous events those of an
+    earlier run came first, those of ``tail`` last, which was selected already.
     """
     large = max((place for place, run in enumerate(runs) if run.subject.size > _SMALL), default=-1) + 1
     selectors = [_Selector(run, asked, coding) for run in runs]
@@ -82,14 +88,14 @@ def gathered(runs: Sequence[EventColumns], tail: Journeys | None, asked: Selecti
     parts = [run.subject for run in runs[:large]] + ([rest.subject] if rest else [])
     cuts = _cuts(parts)
 
-    def range_of_subjects(place: int) -> Journeys:
+    def range_of_subjects(place: int) -> T:
         extents = [(cut[place], cut[place + 1]) for cut in cuts]
         found = [select(*rows) for select, rows in zip(selectors[:large], extents, strict=False)]
         if rest is not None:
             found.append(rest.part(*extents[-1]))
-        return _merged(found)
+        return work(_merged(found))
 
-    return joined(each(range_of_subjects, range(len(cuts[0]) - 1)), ordered=True)
+    return each(range_of_subjects, range(len(cuts[0]) - 1))
 
 
 def _cuts(parts: Sequence[NDArray[np.int32]]) -> list[list[int]]:
@@ -153,5 +159,9 @@ def chronological(subject: NDArray[np.int32], at: NDArray[np.int64]) -> NDArray[
     bits = int(at.max() - first).bit_length()
     if bits + int(subject.max() - low).bit_length() > _KEY_BITS:
         return np.lexsort((at, subject))
+    key = subject - low
+    key <<= bits
+    key -= first
+    key += at
     # A stable sort of plain numbers, which finds sorted runs and merges them.
-    return np.argsort((subject - low << bits) | (at - first), kind="stable")
+    return np.argsort(key, kind="stable")

@@ -1,9 +1,10 @@
 """Reading a tenant's journeys: from segments and what the log has since, or from the log alone."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from typing import Generic, TypeVar
 
 import numpy as np
 from sqlalchemy import ColumnElement, Integer, and_, case, func, literal, or_, select
@@ -12,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from resolvers.analysis.columns import Coding, EventColumns, columns_of
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.filters import Filter
-from resolvers.analysis.journeys import Journeys, Selection, gathered, step_bits
+from resolvers.analysis.journeys import Journeys, Selection, gathered, joined, step_bits
 from resolvers.analysis.periods import Period, epoch_us
 from resolvers.store.conditions import Codes, condition
 from resolvers.store.copying import EPOCH_US, copied, too_many
@@ -21,10 +22,23 @@ from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.segments import Manifest, Run, SegmentRepository, State, month_bounds
 from resolvers.store.terms import TERMS, TermMemory, TermRepository
 
+T = TypeVar("T")
+
 _LARGEST = 256 << 20
 """Bytes of journeys in memory at once."""
 _ROW_BYTES = 12
 """What subject and time of an event take, decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[T]):
+    """What was made of journeys, and what it took."""
+
+    parts: list[T]
+    segments: int
+    """How many segments were read; 0 where all came from the log."""
+    scanned: int
+    """How many events were looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +67,40 @@ class JourneyRepository:
 
         Raises BadInput where they are more than fit in memory.
         """
+        found = (await self.by_subject(tenant_id, period, where, steps, by, lambda part: part)).parts
+        if sum(part.nbytes for part in found) > _LARGEST:
+            raise too_many()
+        return joined(found, ordered=found[0].ordered)
+
+    async def by_subject(
+        self,
+        tenant_id: int,
+        period: Period,
+        where: Filter,
+        steps: Sequence[Filter],
+        by: Sequence[str],
+        work: Callable[[Journeys], T],
+    ) -> Reading[T]:
+        """What ``work`` makes of the same events, given in parts none of which shares a subject with another.
+
+        Work is done in threads. Raises BadInput where the events have to be read from the log and are more than fit
+        in memory.
+        """
         codes = await Codes.of(self.terms, tenant_id, where, *steps)
         asked = _Question(tenant_id, period, where, steps, by, codes)
         needed = columns_of(where, *steps)
         if needed is not None:
-            found = await self._folded(asked, sorted(needed | set(by)))
+            found = await self._folded(asked, sorted(needed | set(by)), work)
             if found is not None:
                 return found
-        return await self._logged(asked, None)
+        journeys = await self._logged(asked, None)
+        return Reading([await asyncio.to_thread(work, journeys)], 0, journeys.subject.size)
 
     async def texts(self, tenant_id: int, codes: Sequence[int]) -> dict[int, str]:
         """The dimension values behind codes."""
         return await self.terms.values(tenant_id, TERMS, codes)
 
-    async def _folded(self, asked: _Question, names: Sequence[str]) -> Journeys | None:
+    async def _folded(self, asked: _Question, names: Sequence[str], work: Callable[[Journeys], T]) -> Reading[T] | None:
         """Segments as far as they reach, the log from there on; None where segments are of no use."""
         state = await self.segments.state(asked.tenant_id)
         loaded, behind = await self._loaded(asked, names, state)
@@ -82,11 +116,9 @@ class JourneyRepository:
         folded_to, tail = state.manifest.folded_to, None
         if state.version > folded_to or behind:
             tail = await self._logged(asked, _uncovered(folded_to, state.version, behind))
-        found = await asyncio.to_thread(gathered, _large_first(loaded), tail, selection, coding)
-        if found.nbytes > _LARGEST:
-            raise too_many()
-        scanned = sum(run.rows for run, _ in loaded) + (0 if tail is None else tail.scanned)
-        return replace(found, segments=len(loaded), scanned=scanned)
+        parts = await asyncio.to_thread(gathered, _large_first(loaded), tail, selection, coding, work)
+        scanned = sum(run.rows for run, _ in loaded) + (0 if tail is None else tail.subject.size)
+        return Reading(parts, len(loaded), scanned)
 
     async def _loaded(
         self, asked: _Question, names: Sequence[str], state: State
@@ -145,7 +177,6 @@ class JourneyRepository:
             steps=rows["steps"].astype(step_bits(len(asked.steps))),
             dimensions=np.stack(codes) if codes else np.empty((0, len(rows)), np.int32),
             ordered=False,
-            scanned=len(rows),
         )
 
 

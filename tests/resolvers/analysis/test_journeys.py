@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from resolvers.analysis import journeys
 from resolvers.analysis.columns import Coded, Coding, EventColumns, Moments
 from resolvers.analysis.filters import EVERYTHING, DimensionIs, NameIs, Op
-from resolvers.analysis.journeys import Journeys, Selection, gathered, step_bits
+from resolvers.analysis.journeys import Journeys, Selection, gathered, joined, step_bits
 
 EVENT = st.tuples(st.integers(1, 4), st.one_of(st.integers(0, 3), st.integers(-(2**61), 2**61)), st.integers(1, 3))
 
@@ -17,6 +17,11 @@ def part(events: list[tuple[int, int, int]]) -> Journeys:
     subject, at, steps = np.array(events, np.int64).reshape(-1, 3).T
     mark = np.arange(len(events), dtype=np.int32).reshape(1, -1)
     return Journeys(subject.astype(np.int32), at, steps.astype(np.uint8), mark, ordered=False)
+
+
+def whole(part: Journeys) -> Journeys:
+    assert part.ordered
+    return part
 
 
 def rows(found: Journeys) -> list[tuple[int, ...]]:
@@ -63,8 +68,7 @@ def test_runs_and_tail_become_one_by_subject_time_and_arrival(seed: int) -> None
         runs.pop()
     steps = tuple(NameIs((name,)) for name in "abc")
     asked = Selection(0, 2**62, EVERYTHING, steps, ("plan",))
-    found = gathered(runs, tail, asked, Coding({"a": 1, "b": 2, "c": 3}, {}))
-    assert found.ordered
+    found = joined(gathered(runs, tail, asked, Coding({"a": 1, "b": 2, "c": 3}, {}), whole), ordered=True)
     assert rows(found) == [(subject, at, 1 << steps - 1, mark) for subject, at, mark, steps in expected]
 
 
@@ -85,10 +89,14 @@ def test_a_selection_takes_its_period_its_steps_and_its_dimensions() -> None:
     steps = (NameIs(("view",)), NameIs(("buy", "view")), NameIs(("never",)))
     where = DimensionIs("plan", Op.EXISTS)
     coding = Coding({"view": 1, "buy": 2}, {})
-    found = gathered([log], None, Selection(10, 45, where, steps, ("plan", "agent")), coding)
+
+    def selected(asked: Selection) -> Journeys:
+        return joined(gathered([log], None, asked, coding, whole), ordered=True)
+
+    found = selected(Selection(10, 45, where, steps, ("plan", "agent")))
     assert rows(found) == [(1, 10, 3, 5, 0), (1, 30, 3, 6, 0), (2, 20, 2, 6, 0), (3, 35, 2, 5, 0)]
-    assert not rows(gathered([log], None, Selection(100, 200, EVERYTHING, steps, ()), coding))
-    assert rows(gathered([log], None, Selection(45, 46, EVERYTHING, (EVERYTHING,), ()), coding)) == [(3, 45, 1)]
+    assert not rows(selected(Selection(100, 200, EVERYTHING, steps, ())))
+    assert rows(selected(Selection(45, 46, EVERYTHING, (EVERYTHING,), ()))) == [(3, 45, 1)]
 
 
 def test_steps_take_the_fewest_bytes_that_hold_them() -> None:
