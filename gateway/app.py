@@ -113,9 +113,7 @@ class Gateway:
         """Finish what was taken, then close everything."""
         self.stopping = True
         await self.sessions.shutdown(self.settings.shutdown_seconds)
-        for task in self._upkeep:
-            task.cancel()
-        await asyncio.gather(*self._upkeep, return_exceptions=True)
+        await ended(self._upkeep)
         await self.services.bus.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_SECONDS):
@@ -188,6 +186,14 @@ class Gateway:
                 log.warning("upkeep.delayed", reason=error.message)
             except Exception:
                 log.exception("upkeep.failed")
+
+
+async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they end: a driver that is cancelled within a COPY tells its caller of a database error."""
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=0.5)
 
 
 def _limits(settings: Settings) -> Limits:

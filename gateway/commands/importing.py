@@ -26,8 +26,8 @@ from gateway.importer import ImportSummary, import_file
 from gateway.settings import Settings
 from resolvers.context import Principal, Role
 
-_PATIENCE = {"statement_seconds": 120.0, "lock_seconds": 60.0, "pool_wait_seconds": 60.0}
-"""Nobody waits for an import's answers, so it outlasts what a request would not."""
+_PATIENCE = {"statement_seconds": 120.0, "lock_seconds": 60.0, "pool_wait_seconds": 60.0, "upkeep": False}
+"""Nobody waits for an import's answers, so it outlasts what a request would not, and leaves upkeep to who serves."""
 
 Texts = list[str] | None
 

@@ -4,6 +4,7 @@ import asyncio
 
 import httpx2
 
+from gateway.app import ended
 from resolvers.store.database import Database
 from resolvers.store.schema_version import migrate
 from resolvers.store.segments import SegmentRepository
@@ -30,3 +31,21 @@ async def test_a_gateway_folds_what_is_behind(postgres_url: str, http: httpx2.As
             async with gateway.services.database.tenant(principal.tenant_id) as session:
                 folded = (await SegmentRepository(session).state(principal.tenant_id)).manifest.folded_to
     await owner.close()
+
+
+async def test_upkeep_ends_even_where_a_cancellation_gets_lost() -> None:
+    ends = 0
+
+    async def stubborn() -> None:
+        nonlocal ends
+        while ends < 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                ends += 1
+
+    tasks = [asyncio.create_task(stubborn())]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await ended(tasks)
+    assert tasks[0].done()
