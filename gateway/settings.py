@@ -45,7 +45,7 @@ class Settings(BaseSettings):
         None,
         validation_alias="REDIS_URL",
         repr=False,
-        description="Redis that several gateways share as cache and bus. Default: PostgreSQL is the bus.",
+        description="Redis for several gateways to share. This version does not use it: PostgreSQL is the bus, caches are local.",
     )
     bootstrap_key: SecretStr | None = Field(
         None,
