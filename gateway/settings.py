@@ -45,7 +45,8 @@ class Settings(BaseSettings):
         None,
         validation_alias="REDIS_URL",
         repr=False,
-        description="Redis for several gateways to share. This version does not use it: PostgreSQL is the bus, caches are local.",
+        description="Redis for several gateways to share. "
+        "This version does not use it: PostgreSQL is the bus, caches are local.",
     )
     bootstrap_key: SecretStr | None = Field(
         None,
