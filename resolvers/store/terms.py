@@ -22,6 +22,13 @@ _ENTRY_BYTES = 200
 """About what the entries of both dictionaries take for a text, beside the text itself."""
 
 
+# One look-up a text: without statistics, as in a log just begun, ANY would be a walk over all texts.
+_LOOK_UP = (
+    "SELECT wanted.value, found.code FROM unnest($3::text[]) AS wanted(value) CROSS JOIN LATERAL"
+    " (SELECT code FROM term WHERE tenant_id = $1 AND space = $2 AND value = wanted.value LIMIT 1) AS found"
+)
+
+
 class TermRow(SQLModel, table=True):
     __tablename__ = "term"
 
@@ -107,7 +114,7 @@ async def intern(
         return codes, {}
     missing = [value for value in values if value not in codes]
     rows = await connection.fetch(
-        "SELECT value, code FROM term WHERE tenant_id = $1 AND space = $2 AND value = ANY($3::text[])",
+        _LOOK_UP,
         tenant_id,
         space,
         missing,
