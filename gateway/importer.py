@@ -6,6 +6,7 @@ equal rows of one file stay different events.
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from gateway.import_rows import Row, Rows, open_rows
 from resolvers.analysis.events import Receipt
 
 BATCH = 5_000
+_AHEAD = 2
+"""Batches under way besides the one that is read."""
 
 Ingest = Callable[[Sequence[dict[str, Any]]], Awaitable[Receipt]]
 
@@ -64,14 +67,11 @@ async def import_file(
     summary = ImportSummary()
     with open_rows(path, plan) as rows, _Rejects(rejects_path, rows, summary) as rejects:
         batches = _batches(rows, Mapper(plan, rows.cell_of))
-        batch = await asyncio.to_thread(next, batches, None)
-        while batch is not None:
-            # The next batch is read while the database is at work on this one.
-            storing = asyncio.ensure_future(ingest(batch.items)) if batch.items else None
-            try:
-                following = await asyncio.to_thread(next, batches, None)
-            finally:
-                receipt = await storing if storing else Receipt()
+        storing: deque[tuple[_Batch, asyncio.Future[Receipt]]] = deque()
+
+        async def settle() -> None:
+            batch, stored = storing.popleft()
+            receipt = await stored
             summary.rows += batch.read
             summary.bytes_read = batch.position
             summary.skipped += batch.read - len(batch.items) - len(batch.unreadable)
@@ -79,8 +79,22 @@ async def import_file(
             summary.duplicates += receipt.duplicates
             rejects.take(batch, receipt)
             progress(summary)
-            batch = following
+
+        try:
+            # Batches are read and judged while the database is at work on those before.
+            while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+                storing.append((batch, asyncio.ensure_future(_stored(ingest, batch))))
+                if len(storing) > _AHEAD:
+                    await settle()
+            while storing:
+                await settle()
+        finally:
+            await asyncio.gather(*(stored for _, stored in storing), return_exceptions=True)
     return summary
+
+
+async def _stored(ingest: Ingest, batch: _Batch) -> Receipt:
+    return await ingest(batch.items) if batch.items else Receipt()
 
 
 def _batches(rows: Rows, mapper: Mapper) -> Iterator[_Batch]:
