@@ -1,0 +1,1 @@
+"""How fast the gateway is, as ratios against the bare thing, measured interleaved in one run."""
