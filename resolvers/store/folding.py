@@ -1,10 +1,11 @@
 """Folding: turning what is new in the log into journey segments, in the background."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar, cast
 
 import numpy as np
 import structlog
@@ -19,13 +20,13 @@ from resolvers.errors import GatewayError
 from resolvers.store.copying import EPOCH_US, copied
 from resolvers.store.database import Database, driver
 from resolvers.store.events import EVENT
-from resolvers.store.segment_cache import SegmentCache, decoded
+from resolvers.store.segment_cache import Decoded, SegmentCache, decoded
 from resolvers.store.segment_codec import Damaged, pack_coded, pack_moments, pack_subjects, seal
-from resolvers.store.segments import COLUMNS, Manifest, Run, SegmentRepository, month_bounds
+from resolvers.store.segments import Manifest, Run, SegmentRepository, month_bounds
 
-BATCH = 200_000
+BATCH = 100_000
 """Events of the log that one transaction folds."""
-LARGEST_RUN = 1 << 21
+LARGEST_RUN = 3_000_000
 _GROWTH = 4
 """A run is merged with one before it that has at most this many times its rows: so a month has few runs, and an
 event is written few times over."""
@@ -34,8 +35,11 @@ _SECONDS = 60
 
 _AGE = timedelta(minutes=10)
 
+_WORKER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="folding")
+"""One thread, as each keeps hold of much of the memory that it has used."""
+
+T = TypeVar("T")
 Events = NDArray[np.void]
-Sealed = Mapping[str, bytes | None]
 
 log = structlog.get_logger(__name__)
 
@@ -196,15 +200,17 @@ async def _append(
         rows += old[0].rows
     after = old[0].after if old else kept[-1].through if kept else 0
     run = Run(month, after, through, rows)
-    parts = []
-    for one in old:
-        sealed = await segments.sealed(tenant_id, one, COLUMNS)
-        if sealed is None:
-            raise _BrokenError(one)
-        parts.append((one, sealed))
-    columns = await asyncio.to_thread(_combined, tenant_id, run, parts, events)
+    # One column at a time: all of them at once would take many times the memory.
+    subjects, times = [await _parts(segments, tenant_id, old, name) for name in ("subject", "at")]
+    order, *sealed = await _aside(_ordered, tenant_id, run, subjects, times, events)
+    await segments.add(tenant_id, run, *sealed)
+    del subjects, times, sealed
+    for name in CODED:
+        parts = list(zip(old, await _parts(segments, tenant_id, old, name), strict=True))
+        column = await _aside(_coded, tenant_id, run, name, parts, events, order)
+        if column is not None:
+            await segments.fill(tenant_id, run, name, column)
     await segments.drop(tenant_id, old)
-    await segments.add(tenant_id, run, columns)
     runs = [one for one in manifest.runs if one not in old]
     return replace(manifest, runs=tuple(sorted([*runs, run], key=lambda one: (one.month, one.after))))
 
@@ -216,31 +222,47 @@ def _by_month(events: Events) -> Iterator[tuple[date, Events]]:
         yield month.astype(date), events[months == month]
 
 
-def _combined(tenant_id: int, run: Run, parts: Sequence[tuple[Run, Sealed]], events: Events) -> dict[str, bytes | None]:
-    """The columns of a run made of other runs and new events, sealed.
+async def _aside(work: Callable[..., T], *arguments: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(_WORKER, work, *arguments)
 
-    One column at a time: decoded, all of them would take many times the memory.
-    """
 
-    def old(name: str) -> Iterator[Any]:
-        for one, sealed in parts:
-            try:
-                yield decoded(sealed[name], name, one, tenant_id)
-            except Damaged as damage:
-                raise _BrokenError(one) from damage
+async def _parts(segments: SegmentRepository, tenant_id: int, runs: Sequence[Run], name: str) -> list[Decoded]:
+    """One column of each run; raises _BrokenError."""
+    found = []
+    for run in runs:
+        sealed = await segments.sealed(tenant_id, run, [name])
+        if sealed is None:
+            raise _BrokenError(run)
+        try:
+            found.append(await _aside(decoded, sealed[name], name, run, tenant_id))
+        except Damaged as damage:
+            raise _BrokenError(run) from damage
+    return found
 
-    subject = np.concatenate([*old("subject"), events["subject"].astype(np.int32)])
-    moments = [column.microseconds() for column in old("at")]
-    at = np.concatenate([*moments, events["at"].astype(np.int64) + EPOCH_US])
+
+def _ordered(
+    tenant_id: int, run: Run, subjects: Sequence[Decoded], times: Sequence[Decoded], events: Events
+) -> tuple[NDArray[np.intp], bytes, bytes]:
+    """The order of the rows of a run made of other runs and new events, and its subjects and times, sealed."""
+    subject = np.concatenate([*cast(list[NDArray[np.int32]], subjects), events["subject"].astype(np.int32)])
+    old = [cast(Moments, part).microseconds() for part in times]
+    at = np.concatenate([*old, events["at"].astype(np.int64) + EPOCH_US])
+    del old
     order = chronological(subject, at)
-    packed: dict[str, bytes | None] = {
-        "subject": pack_subjects(subject[order]),
-        "at": pack_moments(Moments.of(at[order], epoch_us(month_bounds(run.month)[0]))),
-    }
-    del subject, at, moments
-    for name in CODED:
-        columns = zip(parts, old(name), strict=True)
-        values = [np.zeros(one.rows, np.int32) if column is None else column.values() for (one, _), column in columns]
-        column = Coded.of(np.concatenate([*values, events[name].astype(np.int32)])[order])
-        packed[name] = None if column.blank else pack_coded(column)
-    return {name: None if body is None else seal(body, run.place(tenant_id, name)) for name, body in packed.items()}
+    packed = pack_subjects(subject[order])
+    at = at[order]
+    moments = Moments.of(at, epoch_us(month_bounds(run.month)[0]))
+    return (
+        order,
+        seal(packed, run.place(tenant_id, "subject")),
+        seal(pack_moments(moments), run.place(tenant_id, "at")),
+    )
+
+
+def _coded(
+    tenant_id: int, run: Run, name: str, parts: Sequence[tuple[Run, Decoded]], events: Events, order: NDArray[np.intp]
+) -> bytes | None:
+    """A column of codes of such a run, sealed; None where no event carries any."""
+    values = [np.zeros(one.rows, np.int32) if part is None else cast(Coded, part).values() for one, part in parts]
+    column = Coded.of(np.concatenate([*values, events[name].astype(np.int32)])[order])
+    return None if column.blank else seal(pack_coded(column), run.place(tenant_id, name))

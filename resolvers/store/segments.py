@@ -18,12 +18,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from resolvers.analysis.columns import CODED
 from resolvers.store.database import driver
 from resolvers.store.versions import WHOLE_LOG
-
-COLUMNS = ("subject", "at", *CODED)
-_NAMES = ", ".join(COLUMNS)
 
 
 class JourneyStateRow(SQLModel, table=True):
@@ -180,17 +176,30 @@ class SegmentRepository:
         )
         return None if row is None else dict(row)
 
-    async def add(self, tenant_id: int, run: Run, columns: Mapping[str, bytes | None]) -> None:
-        """Write a run."""
+    async def add(self, tenant_id: int, run: Run, subject: bytes, at: bytes) -> None:
+        """Write a run with its sealed subjects and times; its other columns are to follow."""
         await (await driver(self.session)).execute(
-            f"INSERT INTO journey_segment (tenant_id, month, after, through, rows, {_NAMES})"  # noqa: S608
-            f" VALUES ($1, $2, $3, $4, $5, {', '.join(f'${place}' for place in range(6, 6 + len(COLUMNS)))})",
+            "INSERT INTO journey_segment (tenant_id, month, after, through, rows, subject, at)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7)",
             tenant_id,
             run.month,
             run.after,
             run.through,
             run.rows,
-            *(columns[name] for name in COLUMNS),
+            subject,
+            at,
+        )
+
+    async def fill(self, tenant_id: int, run: Run, name: str, column: bytes) -> None:
+        """Write another sealed column of a run just added."""
+        await (await driver(self.session)).execute(
+            f"UPDATE journey_segment SET {name} = $5"  # noqa: S608  # a name of a column only
+            " WHERE tenant_id = $1 AND month = $2 AND after = $3 AND through = $4",
+            tenant_id,
+            run.month,
+            run.after,
+            run.through,
+            column,
         )
 
     async def drop(self, tenant_id: int, runs: Sequence[Run]) -> None:

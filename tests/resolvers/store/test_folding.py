@@ -131,7 +131,7 @@ class _Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("statement", ["hold", "present", "state", "sealed", "drop", "add", "save"])
+@pytest.mark.parametrize("statement", ["hold", "present", "state", "sealed", "add", "fill", "drop", "save"])
 async def test_a_fold_killed_at_any_statement_leaves_what_was(
     context: Context, principal: Principal, plain: Principal, statement: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
