@@ -43,6 +43,8 @@ from graphql.execution.executor import Executor
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
 
+from schema.scalars import big_integer
+
 Completer = Callable[[Any, GraphQLResolveInfo[Any]], Any]
 """Takes a resolver's value and the info of its field; returns what stands in the response."""
 
@@ -57,6 +59,7 @@ _AS_IT_IS: dict[GraphQLScalarType, str] = {
     GraphQLFloat: "{0}.__class__ is float and {0} - {0} == 0.0",
     GraphQLBoolean: "({0} is True or {0} is False)",
 }
+_EXACT_INTEGER = "{0}.__class__ is int and -9007199254740992 < {0} < 9007199254740992"
 
 
 class Unfit(Exception):
@@ -120,6 +123,8 @@ class Source:
 
     def _as_it_is(self, type_: GraphQLLeafType, value: str) -> str | None:
         test = _AS_IT_IS.get(type_) if isinstance(type_, GraphQLScalarType) else None
+        if type_.coerce_output_value is big_integer:
+            test = _EXACT_INTEGER
         return None if test is None else test.format(value)
 
     def _enum(self, type_: GraphQLEnumType, value: str) -> str:

@@ -127,7 +127,9 @@ WHOLE = f"""{{bough {{name leaf {FIELDS} leafOrNull {FIELDS} leaves {FIELDS} lea
   eithers {{__typename}}}}}}"""
 
 
-@pytest.mark.parametrize("value", [None, Odd(), ValueError("raised"), float("inf"), 2**31, 1.5, "x", [], MISSING, True])
+@pytest.mark.parametrize(
+    "value", [None, Odd(), ValueError("raised"), float("inf"), 2**31, 2**53, -(2**53), 1.5, "x", [], MISSING, True]
+)
 @pytest.mark.parametrize("name", list(vars(leaf())))
 def test_a_value_that_does_not_fit_is_reported_alike(name: str, value: Any) -> None:
     odd = leaf(**{name: value})
