@@ -1,11 +1,11 @@
-"""Folding: turning what is new in the log into journey segments, in the background."""
+"""Folding: turning what is new in the log into journey segments."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from datetime import date, timedelta
-from typing import Any, NoReturn, TypeVar, cast
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import structlog
@@ -16,11 +16,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from resolvers.analysis.columns import CODED, FLAGS, Coded, Moments
 from resolvers.analysis.journeys import chronological
 from resolvers.analysis.periods import epoch_us
-from resolvers.errors import GatewayError
 from resolvers.store.copying import EPOCH_US, copied
 from resolvers.store.database import Database, driver
 from resolvers.store.events import EVENT
-from resolvers.store.segment_cache import Decoded, SegmentCache, decoded
+from resolvers.store.segment_cache import Decoded, decoded
 from resolvers.store.segment_codec import Damaged, pack_coded, pack_moments, pack_subjects, seal
 from resolvers.store.segments import Manifest, Run, SegmentRepository, month_bounds
 
@@ -33,8 +32,6 @@ event is written few times over."""
 _SECONDS = 60
 """What a statement of upkeep, or the work between two of them, may take."""
 
-_AGE = timedelta(minutes=10)
-
 _WORKER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="folding")
 """One thread, as each keeps hold of much of the memory that it has used."""
 
@@ -44,49 +41,33 @@ Events = NDArray[np.void]
 log = structlog.get_logger(__name__)
 
 
-async def keep_folded(
-    database: Database, cache: SegmentCache, *, events: int = 20_000, age: timedelta = _AGE, every: float = 10.0
-) -> NoReturn:
-    """Fold, for as long as it is not cancelled, every tenant whose log has run ahead of its segments.
+@dataclass(slots=True)
+class FoldingFigures:
+    """What upkeep has done since the process began, and what it saw when it last looked."""
 
-    That is by ``events``, or by any for ``age``; looks for them ``every`` so many seconds.
-    """
-    while True:
-        try:
-            await fold_due(database, cache, events=events, age=age)
-        except GatewayError as error:
-            log.warning("journeys.upkeep_delayed", reason=error.message)
-        except Exception:
-            log.exception("journeys.upkeep_failed")
-        await asyncio.sleep(every)
-
-
-async def fold_due(database: Database, cache: SegmentCache, *, events: int, age: timedelta) -> int:
-    """Fold the tenants that are due now, or of which ``cache`` found a run missing; return the events folded.
-
-    One tenant's failure does not keep the others waiting; raises the last one's when all had their turn.
-    """
-    async with database.shared() as session:
-        rows = await (await driver(session)).fetch("SELECT tenant_id FROM journeys_behind($1, $2)", events, age)
-    due = dict.fromkeys([*cache.lost, *(row[0] for row in rows)])
-    total, failure = 0, None
-    for tenant_id in due:
-        try:
-            total += await fold(database, tenant_id)
-            cache.lost.discard(tenant_id)
-        except Exception as error:
-            failure = error
-    if failure is not None:
-        raise failure
-    return total
+    runs: int = 0
+    """Times that a tenant was folded."""
+    failures: int = 0
+    """Times that this did not succeed."""
+    seconds: float = 0.0
+    """What both took."""
+    events: int = 0
+    """Events folded, those folded anew included."""
+    damaged: int = 0
+    """Segments that folding found damaged or gone."""
+    unfolded: int | None = None
+    """Events of the thousand tenants furthest behind that were not folded; None before the first look."""
+    segment_bytes: int | None = None
+    """What the segments of all tenants took in the database; None before the first look."""
 
 
-async def fold(database: Database, tenant_id: int, *, batch: int = BATCH) -> int:
+async def fold(database: Database, tenant_id: int, *, batch: int = BATCH, figures: FoldingFigures | None = None) -> int:
     """Bring a tenant's segments up to its log and mend those that are lost; return the events folded.
 
     Each batch is a transaction of its own, which reads the log without locking it. Does nothing where another process
     is at it. Raises GatewayError where the database is away; the batches done until then stay.
     """
+    figures = figures or FoldingFigures()
     async with database.tenant(tenant_id) as session:
         await SegmentRepository(session).found(tenant_id)
     total, more = 0, True
@@ -94,7 +75,9 @@ async def fold(database: Database, tenant_id: int, *, batch: int = BATCH) -> int
         try:
             folded, more = await _fold_batch(database, tenant_id, batch)
             total += folded
+            figures.events += folded
         except _BrokenError as broken:
+            figures.damaged += 1
             log.warning("journeys.segment_damaged", run=str(broken.run))
             async with database.tenant(tenant_id) as session:
                 await SegmentRepository(session).drop(tenant_id, [broken.run])
