@@ -18,32 +18,23 @@ class FoldingCollector(Collector):
         self._cache = cache
 
     def collect(self) -> Iterator[Metric]:
-        figures, cache = self._figures, self._cache
-        for name, documentation, count in (
-            (
-                "gateway_folding_runs",
-                "Times that a tenant was folded into journey segments.",
-                figures.runs,
-            ),
-            ("gateway_folding_failures", "Times that this failed.", figures.failures),
-            ("gateway_folding_seconds", "Time that it took.", figures.seconds),
-            ("gateway_folded_events", "Events folded, those folded anew included.", figures.events),
-            ("gateway_damaged_segments", "Segments found damaged or gone.", figures.damaged + cache.damaged),
-        ):
-            yield CounterMetricFamily(name, documentation, value=count)
-        for name, documentation, size in (
-            (
-                "gateway_unfolded_events",
-                "Events that await folding, as of the last look.",
-                figures.unfolded,
-            ),
-            (
-                "gateway_segment_bytes",
-                "What journey segments take in the database, as of that look.",
-                figures.segment_bytes,
-            ),
-            ("gateway_segment_cache_bytes", "What their columns take in memory.", cache.size),
-        ):
-            # A process that leaves upkeep to others does not look.
-            if size is not None:
-                yield GaugeMetricFamily(name, documentation, value=size)
+        done, cache = self._figures, self._cache
+        damaged = done.damaged + cache.damaged
+        yield _counter("folding_runs", "Times that a tenant was folded into journey segments.", done.runs)
+        yield _counter("folding_failures", "Times that this failed.", done.failures)
+        yield _counter("folding_seconds", "Time that it took.", done.seconds)
+        yield _counter("folded_events", "Events folded, those folded anew included.", done.events)
+        yield _counter("damaged_segments", "Segments found damaged or gone.", damaged)
+        yield _gauge("segment_cache_bytes", "What columns of segments take in memory.", cache.size)
+        # A process that leaves upkeep to others does not look.
+        if done.unfolded is not None and done.segment_bytes is not None:
+            yield _gauge("unfolded_events", "Events that await folding, as of the last look.", done.unfolded)
+            yield _gauge("segment_bytes", "What segments take in the database, as of that look.", done.segment_bytes)
+
+
+def _counter(name: str, documentation: str, value: float) -> Metric:
+    return CounterMetricFamily(f"gateway_{name}", documentation, value=value)
+
+
+def _gauge(name: str, documentation: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"gateway_{name}", documentation, value=value)
