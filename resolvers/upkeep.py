@@ -1,6 +1,6 @@
 """Upkeep of what is derived from the log: proving it, and making it anew."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -9,7 +9,10 @@ from sqlalchemy import func, select
 from resolvers.errors import BadInput
 from resolvers.store.database import Database, rows
 from resolvers.store.events import EVENT
+from resolvers.store.folding import fold
+from resolvers.store.refolding import MonthChecked, check, refold
 from resolvers.store.rollups import ROLLUP, RollupRepository
+from resolvers.store.segments import SegmentRepository
 
 _DAY = timedelta(days=1)
 
@@ -30,7 +33,11 @@ async def extent(database: Database, tenant_id: int) -> tuple[date, date] | None
             await rows(session, select(func.min(at), func.max(at)).where(of == tenant_id))
             for at, of in ((EVENT.occurred_at, EVENT.tenant_id), (ROLLUP.at, ROLLUP.tenant_id))
         ]
+        months = (await SegmentRepository(session).state(tenant_id)).manifest.months()
     cuts = [cut.astimezone(UTC).date() for ((first, last),) in found for cut in (first, last) if cut is not None]
+    # Segments are of whole months, whose other days have nothing to be looked at.
+    known = {cut.replace(day=1) for cut in cuts}
+    cuts += [month for month in months if not known or not min(known) <= month <= max(known)]
     return (min(cuts), max(cuts)) if cuts else None
 
 
@@ -41,15 +48,39 @@ def days(first: date, last: date) -> list[datetime]:
     return [datetime.combine(first + n * _DAY, time(), UTC) for n in range((last - first).days + 1)]
 
 
-async def rebuild(database: Database, tenant_id: int, span: list[datetime]) -> AsyncIterator[Checked]:
+def months(span: Sequence[datetime]) -> list[date]:
+    """The months that days lie in, by their first day."""
+    return sorted({day.date().replace(day=1) for day in span})
+
+
+async def rebuild(database: Database, tenant_id: int, span: Sequence[datetime]) -> AsyncIterator[Checked]:
     """Make the rollups of each day anew, each day in a transaction of its own that holds up the tenant's writers."""
     for day in span:
         async with database.tenant(tenant_id) as session:
             yield Checked(day.date(), await RollupRepository(session).rebuild(tenant_id, day), 0)
 
 
-async def verify(database: Database, tenant_id: int, span: list[datetime]) -> AsyncIterator[Checked]:
+async def verify(database: Database, tenant_id: int, span: Sequence[datetime]) -> AsyncIterator[Checked]:
     """Hold the rollups of each day against the log."""
     for day in span:
         async with database.tenant(tenant_id) as session:
             yield Checked(day.date(), *await RollupRepository(session).verify(tenant_id, day))
+
+
+async def rebuild_journeys(database: Database, tenant_id: int, span: Sequence[date]) -> AsyncIterator[MonthChecked]:
+    """Make the journey segments of each month anew, each in one transaction, which holds up folding only.
+
+    Before that what was not folded yet is folded, unless that is being done already.
+    """
+    await fold(database, tenant_id)
+    for month in span:
+        events = await refold(database, tenant_id, month)
+        async with database.tenant(tenant_id) as session:
+            runs = (await SegmentRepository(session).state(tenant_id)).manifest.months().get(month, [])
+        yield MonthChecked(month, len(runs), events, ())
+
+
+async def verify_journeys(database: Database, tenant_id: int, span: Sequence[date]) -> AsyncIterator[MonthChecked]:
+    """Hold the journey segments of each month, and what is read from the log beside them, against the log."""
+    for month in span:
+        yield await check(database, tenant_id, month)

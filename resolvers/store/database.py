@@ -152,6 +152,14 @@ class Database:
             yield session
 
     @asynccontextmanager
+    async def snapshot(self, tenant_id: int) -> AsyncIterator[AsyncSession]:
+        """A unit of work all of whose statements see what was there at the first of them: for long reading."""
+        async with self.shared() as session:
+            await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            await enter(session, tenant_id)
+            yield session
+
+    @asynccontextmanager
     async def shared(self) -> AsyncIterator[AsyncSession]:
         """A unit of work that has not entered a tenant: under the application's role it sees no tenant's rows."""
         try:

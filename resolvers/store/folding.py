@@ -95,14 +95,12 @@ class _BrokenError(Exception):
 async def _fold_batch(database: Database, tenant_id: int, batch: int) -> tuple[int, bool]:
     """Fold one batch; return how many events it had, and whether more are left."""
     async with database.tenant(tenant_id) as session:
-        connection = await driver(session)
-        for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
-            await connection.execute("SELECT set_config($1, $2, true)", setting, f"{_SECONDS}s")
+        await take_time(session)
         segments = SegmentRepository(session)
         manifest = await segments.hold(tenant_id)
         if manifest is None:
             return 0, False
-        manifest = await _checked(segments, tenant_id, manifest)
+        manifest = await intact(segments, tenant_id, manifest)
         version = (await segments.state(tenant_id)).version
         if manifest.behind:
             rows, through, manifest = await _mend(session, tenant_id, manifest, batch)
@@ -111,12 +109,20 @@ async def _fold_batch(database: Database, tenant_id: int, batch: int) -> tuple[i
         else:
             return 0, False
         for month, events in _by_month(rows):
-            manifest = await _append(segments, tenant_id, manifest, month, through, events)
+            manifest = await append(segments, tenant_id, manifest, month, through, events)
         await segments.save(tenant_id, manifest)
         return len(rows), bool(manifest.behind) or manifest.folded_to < version
 
 
-async def _checked(segments: SegmentRepository, tenant_id: int, manifest: Manifest) -> Manifest:
+async def take_time(session: AsyncSession, *, statement_seconds: int = _SECONDS) -> None:
+    """Let a transaction last as long as folding may need; a statement of it without end where that is 0."""
+    connection = await driver(session)
+    limits = {"statement_timeout": statement_seconds, "idle_in_transaction_session_timeout": _SECONDS}
+    for setting, seconds in limits.items():
+        await connection.execute("SELECT set_config($1, $2, true)", setting, f"{seconds}s")
+
+
+async def intact(segments: SegmentRepository, tenant_id: int, manifest: Manifest) -> Manifest:
     """The manifest without what is not there; what is there without being in it is deleted."""
     present = await segments.present(tenant_id)
     manifest = manifest.intact(present)
@@ -129,16 +135,14 @@ async def _follow(
 ) -> tuple[Events, int, Manifest]:
     """The next events of the log, and the manifest as if it had them."""
     through = min(version, manifest.folded_to + batch)
-    rows = await _events(session, tenant_id, manifest.folded_to, through)
+    rows = await arrivals(session, tenant_id, manifest.folded_to, through)
     return rows, through, replace(manifest, folded_to=through)
 
 
 async def _mend(session: AsyncSession, tenant_id: int, manifest: Manifest, batch: int) -> tuple[Events, int, Manifest]:
     """The next events of a month that is behind, and the manifest as if it had them."""
     month, after = min(manifest.behind.items())
-    start, end = month_bounds(month)
-    inside = and_(EVENT.occurred_at >= start, EVENT.occurred_at < end)
-    rows = await _events(session, tenant_id, after, manifest.folded_to, inside, limit=batch)
+    rows = await arrivals(session, tenant_id, after, manifest.folded_to, within(month), limit=batch)
     through = int(rows["position"][-1]) if len(rows) == batch else manifest.folded_to
     behind = {other: position for other, position in manifest.behind.items() if other != month}
     if through < manifest.folded_to:
@@ -146,7 +150,13 @@ async def _mend(session: AsyncSession, tenant_id: int, manifest: Manifest, batch
     return rows, through, replace(manifest, behind=behind)
 
 
-async def _events(
+def within(month: date) -> ColumnElement[bool]:
+    """Which events lie in a month."""
+    start, end = month_bounds(month)
+    return and_(EVENT.occurred_at >= start, EVENT.occurred_at < end)
+
+
+async def arrivals(
     session: AsyncSession,
     tenant_id: int,
     after: int,
@@ -154,7 +164,7 @@ async def _events(
     condition: ColumnElement[bool] | None = None,
     limit: int | None = None,
 ) -> Events:
-    """Events of somebody with after < position <= through, in order of arrival."""
+    """Events of somebody with after < position <= through, in order of arrival, with what segments hold of them."""
     coded = []
     for name in CODED:
         value = EVENT[name].cast(Integer)
@@ -171,17 +181,26 @@ async def _events(
     return await copied(session, query.order_by(EVENT.position).limit(limit), fields)
 
 
-async def _append(
-    segments: SegmentRepository, tenant_id: int, manifest: Manifest, month: date, through: int, events: Events
+async def append(
+    segments: SegmentRepository,
+    tenant_id: int,
+    manifest: Manifest,
+    month: date,
+    through: int,
+    events: Events,
+    start: int = 0,
 ) -> Manifest:
-    """Write a month's new events, together with those of its runs that have become small beside them."""
+    """Write a month's new events, together with those of its runs that have become small beside them.
+
+    A month without runs begins after position ``start``.
+    """
     kept = manifest.months().get(month, [])
     old: list[Run] = []
     rows = len(events)
     while kept and kept[-1].rows <= _GROWTH * rows and kept[-1].rows + rows <= LARGEST_RUN:
         old.insert(0, kept.pop())
         rows += old[0].rows
-    after = old[0].after if old else kept[-1].through if kept else 0
+    after = old[0].after if old else kept[-1].through if kept else start
     run = Run(month, after, through, rows)
     # One column at a time: all of them at once would take many times the memory.
     subjects, times = [await _parts(segments, tenant_id, old, name) for name in ("subject", "at")]
