@@ -81,7 +81,7 @@ class Reliance:
     """
 
     def __init__(self, begun: datetime) -> None:
-        self._begun = begun
+        self.begun = begun
         self.versions: dict[int, int] = {}
         """By kind of event."""
         # An earlier period that is compared with is cut at the minute.
@@ -101,7 +101,7 @@ class Reliance:
         for kind, version in zip(kinds, versions, strict=True):
             self._torn |= self.versions.setdefault(kind, version) != version
         # A period that is still running ends with its unit, and the next one begins then.
-        if period_end > self._begun:
+        if period_end > self.begun:
             self.until = min(self.until, period_end)
 
 
