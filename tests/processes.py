@@ -48,6 +48,13 @@ async def postmaster_there(folder: Path, *, other_than: int | None = None) -> in
         await asyncio.sleep(0.02)
 
 
+def silence(server: int) -> None:
+    """Stop a PostgreSQL and all its processes where they are, by SIGSTOP."""
+    os.kill(server, signal.SIGSTOP)
+    for child in Path(f"/proc/{server}/task/{server}/children").read_text(encoding="ascii").split():
+        os.kill(int(child), signal.SIGSTOP)
+
+
 class Serving:
     """A ``gateway serve`` that can be started again; it logs to ``serve.log`` in its folder."""
 

@@ -99,11 +99,14 @@ class Rebuilds:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.stopping = False
+        self.welcome = asyncio.Event()
+        """Set while there is a gateway; a command that starts without one would take over the database."""
         self.outcomes = Counter[int]()
         self.running: asyncio.subprocess.Process | None = None
 
     async def run(self) -> None:
         while not self.stopping:
+            await self.welcome.wait()
             self.running = await command("rebuild", "--data-dir", str(self.folder))
             said, _ = await self.running.communicate()
             code = self.running.returncode or 0
@@ -137,6 +140,7 @@ async def revive(gateway: Serving) -> None:
 
 
 async def strike(victim: str, gateway: Serving, rebuilds: Rebuilds) -> None:
+    rebuilds.welcome.clear()
     match victim:
         case "gateway":
             await gateway.kill()
@@ -150,6 +154,7 @@ async def strike(victim: str, gateway: Serving, rebuilds: Rebuilds) -> None:
             await revive(gateway)
         case _ if rebuilds.running is not None and rebuilds.running.returncode is None:
             rebuilds.running.kill()
+    rebuilds.welcome.set()
 
 
 async def proven(folder: Path) -> str:
@@ -183,6 +188,7 @@ async def test_what_was_acknowledged_survives_any_death(folder: Path) -> None:
     load = Load(gateway, random)
     async with killed_at_the_end(gateway), httpx2.AsyncClient(timeout=20) as http:
         await revive(gateway)
+        rebuilds.welcome.set()
         url = EmbeddedPostgres(folder).url
         tasks = [asyncio.create_task(load.write(http)) for _ in range(WRITERS)]
         tasks.append(asyncio.create_task(rebuilds.run()))
