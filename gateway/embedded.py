@@ -233,7 +233,8 @@ class EmbeddedPostgres:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    _wake(process.pid)
+    if process.poll() is None:
+        _wake(process.pid)
     for request, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 1), (signal.SIGKILL, STOP_SECONDS)):
         process.send_signal(request)
         try:
