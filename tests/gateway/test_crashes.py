@@ -78,7 +78,7 @@ class Load:
             receipt = response.json()
             assert receipt["accepted"] + receipt["duplicates"] == len(batch), receipt
         else:
-            assert response.status_code == 503, response.text
+            assert response.status_code in (429, 503), response.text
             assert int(response.headers["retry-after"]) >= 1
         return str(response.status_code)
 
