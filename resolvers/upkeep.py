@@ -12,7 +12,7 @@ from resolvers.store.events import EVENT
 from resolvers.store.folding import fold
 from resolvers.store.refolding import MonthChecked, check, refold
 from resolvers.store.rollups import ROLLUP, RollupRepository
-from resolvers.store.segments import SegmentRepository
+from resolvers.store.segments import Manifest, SegmentRepository
 
 _DAY = timedelta(days=1)
 
@@ -33,7 +33,7 @@ async def extent(database: Database, tenant_id: int) -> tuple[date, date] | None
             await rows(session, select(func.min(at), func.max(at)).where(of == tenant_id))
             for at, of in ((EVENT.occurred_at, EVENT.tenant_id), (ROLLUP.at, ROLLUP.tenant_id))
         ]
-        months = (await SegmentRepository(session).state(tenant_id)).manifest.months()
+    months = (await _manifest(database, tenant_id)).months()
     cuts = [cut.astimezone(UTC).date() for ((first, last),) in found for cut in (first, last) if cut is not None]
     # Segments are of whole months, whose other days have nothing to be looked at.
     known = {cut.replace(day=1) for cut in cuts}
@@ -72,12 +72,18 @@ async def rebuild_journeys(database: Database, tenant_id: int, span: Sequence[da
 
     Before that what was not folded yet is folded, unless that is being done already.
     """
+    before = await _manifest(database, tenant_id)
     await fold(database, tenant_id)
     for month in span:
-        events = await refold(database, tenant_id, month)
-        async with database.tenant(tenant_id) as session:
-            runs = (await SegmentRepository(session).state(tenant_id)).manifest.months().get(month, [])
-        yield MonthChecked(month, len(runs), events, ())
+        if before.folded_to:
+            await refold(database, tenant_id, month)
+        runs = (await _manifest(database, tenant_id)).months().get(month, [])
+        yield MonthChecked(month, len(runs), sum(run.rows for run in runs), ())
+
+
+async def _manifest(database: Database, tenant_id: int) -> Manifest:
+    async with database.tenant(tenant_id) as session:
+        return (await SegmentRepository(session).state(tenant_id)).manifest
 
 
 async def verify_journeys(database: Database, tenant_id: int, span: Sequence[date]) -> AsyncIterator[MonthChecked]:
