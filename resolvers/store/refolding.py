@@ -43,12 +43,12 @@ async def refold(database: Database, tenant_id: int, month: date, *, batch: int 
         manifest = manifest.without(month, folded_to=through)
         total, after, more = 0, 0, True
         while more:
-            rows = await arrivals(session, tenant_id, after, through, within(month), limit=batch)
-            more = len(rows) == batch
-            after = int(rows["position"][-1]) if more else through
-            if len(rows):
-                manifest = await append(segments, tenant_id, manifest, month, after, rows, start)
-            total += len(rows)
+            events = await arrivals(session, tenant_id, after, through, within(month), limit=batch)
+            more = len(events) == batch
+            after = int(events["position"][-1]) if more else through
+            if len(events):
+                manifest = await append(segments, tenant_id, manifest, month, after, events, start)
+            total += len(events)
         await segments.save(tenant_id, manifest)
         return total
 
