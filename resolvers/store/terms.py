@@ -47,7 +47,7 @@ class TermMemory:
 
     def keep(self, tenant_id: int, space: int, codes: Mapping[str, int]) -> None:
         """Remember committed codes; everything is forgotten when there are too many."""
-        size = sum(getsizeof(text) + _ENTRY_BYTES for text in codes)
+        size = sum(map(getsizeof, codes)) + _ENTRY_BYTES * len(codes)
         self._held += size
         if self._held > _REMEMBERED:
             self.codes.clear()
@@ -55,7 +55,7 @@ class TermMemory:
             self._held = size
         self.codes.setdefault((tenant_id, space), {}).update(codes)
         values = self.values.setdefault((tenant_id, space), {})
-        values.update((code, value) for value, code in codes.items())
+        values.update(zip(codes.values(), codes, strict=True))
 
 
 class TermRepository:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from resolvers.analysis.events import Event
@@ -139,7 +139,7 @@ class Writer:
                 events = [event for place in places for event in batch[place].events]
                 outcomes = iter(await self._append(await driver(session), tenant_id, events, learnt))
                 for place in places:
-                    results[place] = [next(outcomes) for _ in batch[place].events]
+                    results[place] = list(islice(outcomes, len(batch[place].events)))
         for tenant_id, space, codes in learnt:
             self.memory.keep(tenant_id, space, codes)
         return [results[place] for place in range(len(batch))]
