@@ -54,7 +54,7 @@ END $$
 """
 
 # A tenant that statistics do not know yet seems to have a row or none, and every index then as good as another; walking
-# all its texts for each one that is looked up was the planner's choice once. Only one index has the order asked for here.
+# all its texts for each one that is looked up was the planner's choice once. Only one index has the order asked for.
 TERM_CODES = """
 CREATE FUNCTION term_codes(tenant integer, wanted_space smallint, wanted text[])
 RETURNS TABLE (value text, code integer)
