@@ -7,6 +7,7 @@ bucket it falls into, 2 γ^i / (γ + 1), which is off by at most α of the value
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 from math import ceil, floor
 
 import numpy as np
@@ -38,12 +39,14 @@ def quantile(q: float, histograms: Sequence[Sequence[int]]) -> float | None:
     parts = np.concatenate([np.asarray(histogram, np.int64) for histogram in histograms] or [np.empty(0, np.int64)])
     if not parts.size:
         return None
-    numbers, place = np.unique(parts >> 32, return_inverse=True)
-    below = np.bincount(place, parts & _LOW).cumsum()
-    rank = q * (below[-1] - 1)
-    low, high = (_middle(int(numbers[np.searchsorted(below, at, "right")])) for at in (floor(rank), ceil(rank)))
-    return float(low + (high - low) * (rank - floor(rank)))
+    # Bucket by bucket, whatever their counts: they are the lower bits.
+    parts.sort()
+    below = (parts & _LOW).cumsum()
+    rank = q * float(below[-1] - 1)
+    low, high = (_middle(int(parts[np.searchsorted(below, at, "right")]) >> 32) for at in (floor(rank), ceil(rank)))
+    return low + (high - low) * (rank - floor(rank))
 
 
+@lru_cache(maxsize=8192)
 def _middle(bucket: int) -> float:
     return 0.0 if bucket == ZERO else float(2 * GAMMA**bucket / (GAMMA + 1))
