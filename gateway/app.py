@@ -29,6 +29,7 @@ from resolvers.events import ingest
 from resolvers.keys import Authenticator, pepper
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
+from resolvers.live.relay import Relay
 from resolvers.live.shared import RedisState, SharedMemory
 from resolvers.sharing import shared_memory, sharing
 from resolvers.store.database import Database, connect
@@ -65,6 +66,7 @@ class Gateway:
         self._upkeep: list[asyncio.Task[None]] = []
         self._versions: VersionReader | None = None
         self._shared: SharedMemory | None = None
+        self._relay: Relay | None = None
         self._recheck = asyncio.Event()
 
     @property
@@ -98,7 +100,10 @@ class Gateway:
         writer.start()
         bus.start()
         if self._shared is not None:
+            self._relay = Relay(self._shared, bus.relayed)
+            writer.announce = self._relay.announce
             self._shared.start()
+            self._relay.start()
         self._upkeep = [asyncio.create_task(self._keep_up(), name="upkeep")]
         if self.settings.upkeep:
             self._upkeep.append(asyncio.create_task(self._keep_folded(), name="folding"))
@@ -132,11 +137,12 @@ class Gateway:
         await self.sessions.shutdown(self.settings.shutdown_seconds)
         await ended(self._upkeep)
         await self.services.bus.stop()
-        if self._shared is not None:
-            await self._shared.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_SECONDS):
                 await self._finish()
+        if self._relay is not None and self._shared is not None:
+            await self._relay.stop()
+            await self._shared.stop()
 
     async def _finish(self) -> None:
         services = self.services

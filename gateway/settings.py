@@ -46,7 +46,7 @@ class Settings(BaseSettings):
         None,
         validation_alias="REDIS_URL",
         repr=False,
-        description="Redis through which gateways share answers, redis:// or rediss://. Default: each has its own.",
+        description="Redis for several gateways to share answers, redis://, rediss:// or unix://. Default: none.",
     )
     bootstrap_key: SecretStr | None = Field(
         None,

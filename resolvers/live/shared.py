@@ -9,6 +9,7 @@ While Redis does not answer, nobody waits for it: it is left alone until it answ
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from enum import Enum
 from hashlib import blake2b
@@ -61,6 +62,11 @@ class Redis(RedisBackend):  # type: ignore[misc]  # aiocache has no types
         async with asyncio.timeout(_SECONDS):
             await self.client.ping()
 
+    async def publish(self, channel: str, message: bytes) -> None:
+        """Send a message to those who listen at this moment."""
+        async with asyncio.timeout(_SECONDS):
+            await self.client.publish(channel, message)
+
     async def _set(
         self, key: str, value: Any, ttl: float | None = None, _cas_token: Any = None, _conn: Any = None
     ) -> bool:
@@ -76,6 +82,7 @@ class SharedMemory:
     def __init__(self, url: str, namespace: str, secret: bytes) -> None:
         self._redis = Redis(url)
         self._namespace = namespace
+        self.channel = f"gateway:{namespace}"
         self._secret = secret
         self._task: asyncio.Task[None] | None = None
         self._lost = asyncio.Event()
@@ -105,9 +112,7 @@ class SharedMemory:
         except Exception as error:
             self._failed(error)
             return None
-        if not isinstance(found, bytes) or not compare_digest(found[:_SEAL], self._seal(name, found[_SEAL:])):
-            return None
-        return found[_SEAL:]
+        return self._opened(name, found)
 
     async def put(self, key: str, value: bytes, lasting: timedelta) -> None:
         """Keep ``value`` under ``key``, where Redis takes it."""
@@ -121,10 +126,35 @@ class SharedMemory:
         else:
             self._become(RedisState.UP)
 
+    async def publish(self, message: bytes) -> None:
+        """Send ``message`` to all who listen, where Redis takes it."""
+        if self.state is RedisState.AWAY:
+            return
+        try:
+            await self._redis.publish(self.channel, self._seal(self.channel, message) + message)
+        except Exception as error:
+            self._failed(error)
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        """What gateways publish from now on, until Redis is lost; raises what it meets."""
+        async with self._redis.client.pubsub(ignore_subscribe_messages=True) as subscription:
+            async with asyncio.timeout(_SECONDS):
+                await subscription.subscribe(self.channel)
+            while self.up.is_set():
+                message = await subscription.get_message(timeout=_PROBE)
+                opened = None if message is None else self._opened(self.channel, message["data"])
+                if opened is not None:
+                    yield opened
+
     def _name(self, key: str) -> str:
         # The key begins with the tenant; the rest of it may be long.
         tenant, _, rest = key.partition("|")
         return f"gateway:{self._namespace}:{tenant}:{blake2b(rest.encode(), digest_size=16).hexdigest()}"
+
+    def _opened(self, name: str, sealed: object) -> bytes | None:
+        if not isinstance(sealed, bytes) or not compare_digest(sealed[:_SEAL], self._seal(name, sealed[_SEAL:])):
+            return None
+        return sealed[_SEAL:]
 
     def _seal(self, name: str, value: bytes) -> bytes:
         return blake2b(b"%s\0%s" % (name.encode(), value), key=self._secret, digest_size=_SEAL).digest()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -81,13 +81,17 @@ class _Request:
 
 @dataclass(slots=True)
 class _Learnt:
-    """Codes that become known to the process when the transaction commits."""
+    """Codes that become known to the process when the transaction commits, and what is announced then."""
 
     codes: list[tuple[int, int, dict[str, int]]] = field(default_factory=list)
+    announcements: list[str] = field(default_factory=list)
 
 
 class Writer:
     """The one way into the log for a process."""
+
+    announce: Callable[[str], None] | None = None
+    """Told of each commit after it, besides NOTIFY."""
 
     def __init__(self, database: Database, memory: TermMemory) -> None:
         self.database = database
@@ -186,6 +190,8 @@ class Writer:
                     results[place] = [next(outcomes) for _ in batch[place].events]
         for tenant_id, space, codes in learnt.codes:
             self.memory.keep(tenant_id, space, codes)
+        if self.announce is not None and learnt.announcements:
+            self.announce("\n".join(learnt.announcements))
         return [results[place] for place in range(len(batch))]
 
     async def _append(
@@ -250,6 +256,7 @@ class Writer:
         )
         announcement = f"v {tenant_id} {positions[-1]} {','.join(map(str, kinds))}"
         await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, announcement)
+        learnt.announcements.append(announcement)
 
 
 def _parts(batch: list[_Request], *, alone: bool) -> list[list[_Request]]:

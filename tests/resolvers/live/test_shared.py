@@ -1,6 +1,9 @@
 """What gateways share through Redis, and what befalls them when Redis is ill: a forgotten value, and nothing else."""
 
 import asyncio
+import contextlib
+import shutil
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -158,6 +161,49 @@ async def test_a_password_opens_it_and_is_told_nobody(tmp_path: Path) -> None:
                 assert refused.state is RedisState.AWAY
     assert logs[1]["event"] == "redis.away"
     assert "open" not in str(logs)
+
+
+async def test_it_is_reached_through_tls_where_the_certificate_is_trusted(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "certificate", tmp_path / "key"
+    await certified(certificate, key)
+    encrypted = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    encrypted.load_cert_chain(certificate, key)
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while said := await reader.read(10_000):
+                writer.write(said)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        within, out = await asyncio.open_unix_connection(tmp_path / "redis")
+        await asyncio.gather(pass_on(reader, out), pass_on(within, writer))
+
+    async with running(RedisServer(tmp_path, password="open/sesame")):
+        server = await asyncio.start_server(serve, "localhost", 0, ssl=encrypted)
+        url = f"rediss://:open%2Fsesame@localhost:{server.sockets[0].getsockname()[1]}/0"
+        async with server, sharing(f"{url}?ssl_ca_certs={certificate}") as one:
+            await eventually(one.up.is_set)
+            await one.put("1|key", b"value", HOUR)
+            assert await one.get("1|key") == b"value"
+            with capture_logs() as logs:
+                async with sharing(url) as distrustful:
+                    await eventually(lambda: len(logs) == 1)
+                    assert distrustful.state is RedisState.AWAY
+    assert "sesame" not in str(logs)
+
+
+async def certified(certificate: Path, key: Path) -> None:
+    """Write a certificate for localhost that signs itself, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl on this machine")
+    made = await asyncio.create_subprocess_exec(
+        *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"),
+        *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-out", certificate, "-keyout", key),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await made.wait() == 0
 
 
 @pytest.mark.parametrize(
