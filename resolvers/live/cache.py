@@ -24,7 +24,6 @@ LASTING = timedelta(hours=1)
 """How long other processes can have an answer at least."""
 _WRITING = 32
 """Answers on their way to other processes at a time; beyond them, answers are not shared."""
-_LARGEST = 1 << 20
 # What is plain no more would come back as something else.
 _STRICTLY = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
@@ -78,8 +77,7 @@ class Sharing:
         except Exception:
             log.exception("cache.unwritable")
             return
-        if len(value) <= _LARGEST:
-            await self.shared.put(key, value, lasting)
+        await self.shared.put(key, value, lasting)
 
     def _written(self, kept: Kept[Any]) -> bytes:
         envelope = [kept.state, kept.at.isoformat(), kept.weight, self.write(kept.value)]

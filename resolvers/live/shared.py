@@ -30,6 +30,8 @@ _CONNECTIONS = 16
 _PATIENCE = (0.1, 0.5, 1.0, 2.0, 5.0)
 _PROBE = 5.0
 _SEAL = 16
+LARGEST = 1 << 20
+"""Bytes of a value."""
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +68,10 @@ class Redis(RedisBackend):  # type: ignore[misc]  # aiocache has no types
         """Send a message to those who listen at this moment."""
         async with asyncio.timeout(_SECONDS):
             await self.client.publish(channel, message)
+
+    async def _get(self, key: str, encoding: str | None = None, _conn: Any = None) -> Any:
+        # What is larger was not put there by us, and is not read whole.
+        return await self.client.getrange(key, 0, LARGEST + _SEAL - 1) or None
 
     async def _set(
         self, key: str, value: Any, ttl: float | None = None, _cas_token: Any = None, _conn: Any = None
@@ -115,8 +121,8 @@ class SharedMemory:
         return self._opened(name, found)
 
     async def put(self, key: str, value: bytes, lasting: timedelta) -> None:
-        """Keep ``value`` under ``key``, where Redis takes it."""
-        if self.state is RedisState.AWAY:
+        """Keep ``value`` under ``key``, where Redis takes it and it is not too large."""
+        if self.state is RedisState.AWAY or len(value) > LARGEST:
             return
         name = self._name(key)
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from resolvers.live.shared import RedisState, SharedMemory
+from resolvers.live.shared import LARGEST, RedisState, SharedMemory
 from tests.redis_server import RedisServer, eventually, running
 
 HOUR = timedelta(hours=1)
@@ -68,6 +68,21 @@ async def test_it_is_kept_for_a_while(redis: RedisServer) -> None:
         (name,) = await client.keys("*")
         assert name.startswith(b"gateway:ours:1:")
         assert 0 < await client.ttl(name) <= 3600
+
+
+async def test_what_is_too_large_is_neither_put_nor_read_whole(redis: RedisServer) -> None:
+    async with connected(redis) as one, redis.client() as client:
+        largest = b"x" * LARGEST
+        await one.put("1|key", largest, HOUR)
+        assert await one.get("1|key") == largest
+        (name,) = await client.keys("*")
+        await one.put("1|key", largest + b"x", HOUR)
+        assert await one.get("1|key") == largest
+        await client.append(name, b"x" * LARGEST)
+        assert await one.get("1|key") == largest
+        await client.setrange(name, 0, b"x" * LARGEST)
+        assert await one.get("1|key") is None
+        assert await one._redis.get(name) == b"x" * LARGEST + b"x" * 16
 
 
 @pytest.mark.parametrize("garbage", [b"", b"x", b"\x80\x04N.", b"x" * 16, b"x" * 100_000])
