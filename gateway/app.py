@@ -30,6 +30,9 @@ from resolvers.events import ingest
 from resolvers.keys import Authenticator, pepper
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
+from resolvers.live.relay import Relay
+from resolvers.live.shared import RedisState, SharedMemory
+from resolvers.sharing import shared_memory, sharing
 from resolvers.store.database import Database, connect
 from resolvers.store.schema_version import revision_gap
 from resolvers.store.terms import TermMemory
@@ -63,6 +66,8 @@ class Gateway:
         self._authenticator: Authenticator | None = None
         self._upkeep: list[asyncio.Task[None]] = []
         self._versions: VersionReader | None = None
+        self._shared: SharedMemory | None = None
+        self._relay: Relay | None = None
         self._recheck = asyncio.Event()
 
     @property
@@ -77,6 +82,8 @@ class Gateway:
         try:
             configured = self.settings.secret
             secret = await pepper(owner, configured.get_secret_value() if configured else None)
+            if self.settings.redis_url is not None:
+                self._shared = await shared_memory(self.settings.redis_url, owner, secret)
         finally:
             await owner.close()
         database = await self._pool(self.settings.pool_size - _RESERVED)
@@ -86,18 +93,33 @@ class Gateway:
         writer = Writer(reserved, memory)
         bus = Bus(lambda: connect(self.database_url), revoked=self._revoked, resumed=self._resumed)
         self._authenticator = Authenticator(reserved, secret)
+        cache = Cache(sharing=None if self._shared is None else sharing(self._shared))
         self._services = Services(
-            database, memory, writer, bus, Cache(), asyncio.Semaphore(_HEAVY), counted=self._counted
+            database, memory, writer, bus, cache, asyncio.Semaphore(_HEAVY), counted=self._counted
         )
         self.metrics.registry.register(FoldingCollector(self._services.folding, self._services.segments))
-        self.metrics.pool_size.set(self.settings.pool_size)
-        self.metrics.pool_in_use.set_function(lambda: database.in_use() + reserved.in_use())
-        self.metrics.sockets.set_function(lambda: self.sessions.count(Kind.WEBSOCKET))
+        self._measure(database, reserved, cache)
         writer.start()
         bus.start()
+        if self._shared is not None:
+            self._relay = Relay(self._shared, bus.relayed)
+            writer.announce = self._relay.announce
+            self._shared.start()
+            self._relay.start()
         self._upkeep = [asyncio.create_task(self._keep_up(), name="upkeep")]
         if self.settings.upkeep:
             self._upkeep.append(asyncio.create_task(self._keep_folded(), name="folding"))
+
+    def _measure(self, database: Database, reserved: Database, cache: Cache) -> None:
+        metrics, shared = self.metrics, self._shared
+        metrics.pool_size.set(self.settings.pool_size)
+        metrics.pool_in_use.set_function(lambda: database.in_use() + reserved.in_use())
+        metrics.sockets.set_function(lambda: self.sessions.count(Kind.WEBSOCKET))
+        metrics.answers.labels("memory").set_function(lambda: cache.hits)
+        metrics.answers.labels("redis").set_function(lambda: cache.shared_hits)
+        metrics.answers.labels("computed").set_function(lambda: cache.misses)
+        if shared is not None:
+            metrics.watch_redis(lambda: shared.state is not RedisState.AWAY)
 
     async def _keep_folded(self) -> None:
         own = await self._pool(1)
@@ -120,6 +142,9 @@ class Gateway:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_SECONDS):
                 await self._finish()
+        if self._relay is not None and self._shared is not None:
+            await self._relay.stop()
+            await self._shared.stop()
 
     async def _finish(self) -> None:
         services = self.services
@@ -154,6 +179,10 @@ class Gateway:
 
     async def ping(self) -> bool:
         return await self.services.writer.database.ping()
+
+    def redis(self) -> str | None:
+        """How Redis does, in a word; None where none is configured."""
+        return None if self._shared is None else self._shared.state.value
 
     async def revision_gap(self) -> str | None:
         return await revision_gap(self.database_url)
@@ -245,7 +274,7 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         routes=[
             *graphql_routes(endpoint),
             ingest_route(gateway.authenticate, gateway.ingest),
-            *health_routes(gateway.ping, gateway.revision_gap, lambda: gateway.stopping),
+            *health_routes(gateway.ping, gateway.revision_gap, lambda: gateway.stopping, gateway.redis),
             Route("/metrics", gateway.metrics.endpoint),
             Route("/schema.graphql", _printed_schema),
             *page_routes(),

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from redis.asyncio.connection import parse_url
 
 PREFIX = "GATEWAY_"
 SECRET_LENGTH = 16
@@ -45,8 +46,7 @@ class Settings(BaseSettings):
         None,
         validation_alias="REDIS_URL",
         repr=False,
-        description="Redis for several gateways to share. "
-        "This version does not use it: PostgreSQL is the bus, caches are local.",
+        description="Redis for several gateways to share answers, redis://, rediss:// or unix://. Default: none.",
     )
     bootstrap_key: SecretStr | None = Field(
         None,
@@ -106,6 +106,15 @@ class Settings(BaseSettings):
         scheme = (value or "postgresql:").partition(":")[0].partition("+")[0]
         if scheme not in {"postgresql", "postgres"}:
             raise ValueError("must begin with postgresql://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: str | None) -> str | None:
+        try:
+            parse_url(value or "redis:")
+        except ValueError:
+            raise ValueError("must be a redis://, rediss:// or unix:// address") from None
         return value
 
     @property

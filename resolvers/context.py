@@ -87,14 +87,37 @@ class Reliance:
         # An earlier period that is compared with is cut at the minute.
         self.until = begun.replace(second=0, microsecond=0) + timedelta(minutes=1)
         self._torn = False
+        self._exact = False
+        self.accepted: datetime | None = None
+        """Until when the caller accepts the answers although the log moves on; None where one of them must be exact."""
 
     @property
     def sound(self) -> bool:
         """Whether the answers are all of one state of the log."""
         return bool(self.versions) and not self._torn
 
-    def add(self, kinds: Iterable[int], versions: Iterable[int], period_end: datetime | None) -> None:
-        """Note an answer read at the ``versions`` of its ``kinds``; None where what time does to it is not known."""
+    def accept(self, until: datetime) -> None:
+        """Note an answer of an earlier state of the log, which the caller accepts ``until`` then."""
+        self._torn = True
+        self._accept(until)
+
+    def _accept(self, until: datetime | None) -> None:
+        self._exact |= until is None
+        bounds = [bound for bound in (self.accepted, until) if bound is not None]
+        self.accepted = None if self._exact else min(bounds, default=None)
+
+    def add(
+        self,
+        kinds: Iterable[int],
+        versions: Iterable[int],
+        period_end: datetime | None,
+        accepted: datetime | None = None,
+    ) -> None:
+        """Note an answer read at the ``versions`` of its ``kinds``; None where what time does to it is not known.
+
+        ``accepted`` is until when the caller accepts it whatever the versions become; None: not at all.
+        """
+        self._accept(accepted)
         if period_end is None:
             self._torn = True
             return

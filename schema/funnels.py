@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Annotated
 
 import strawberry
@@ -215,7 +216,7 @@ def ask(
 ) -> Asked[values.FunnelAnswer]:
     """The question about a funnel that has been read."""
     question = read_question(period, timezone=timezone, by=by, where=where, compare=compare, top=top)
-    return Asked(lambda: funnels.funnel(context, definition, question), funnels.kinds(definition))
+    return Asked(question, partial(funnels.funnel, context, definition), funnels.kinds(definition))
 
 
 def _funnel(

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Annotated
 
 import strawberry
@@ -88,7 +89,7 @@ def _revenue(
     ] = Compare.PREVIOUS_PERIOD,
 ) -> Asked[values.RevenueAnswer]:
     question = read_question(period, timezone=timezone, granularity=granularity, where=where, compare=compare)
-    return Asked(lambda: revenue.revenue(context, question), revenue.kinds())
+    return Asked(question, partial(revenue.revenue, context), revenue.kinds())
 
 
 REVENUE = Analysis(

@@ -78,6 +78,45 @@ async def test_it_does_not_stand_before_it_was_asked_for() -> None:
     assert await kept.get() is None
 
 
+async def test_what_the_caller_accepts_for_a_while_needs_no_look_until_then() -> None:
+    kept, sound, older = Kept(), Reliance(NOON), Reliance(NOON)
+    sound.add((1, 2), (7, 3), NOON, NOON + timedelta(seconds=9))
+    sound.add((1,), (7,), NOON, NOON + timedelta(seconds=5))
+    older.accept(NOON + timedelta(seconds=5))
+    for key, reliance in (("sound", sound), ("older", older)):
+        kept.answers.keep(key, Answer(b"{}"), reliance)
+    kept.at += timedelta(seconds=4)
+    for _ in range(2):
+        assert [await kept.get(key) is not None for key in ("sound", "older")] == [True, True]
+        kept.versions[1] += 1
+    kept.versions[1] = 7
+    kept.at += timedelta(seconds=1)
+    # Of the one it is known which state it is of, and the log says the same.
+    assert [await kept.get(key) is not None for key in ("sound", "older")] == [True, False]
+    kept.versions[1] += 1
+    assert await kept.get("sound") is None
+
+
+async def test_what_must_be_exact_in_part_is_looked_at_as_a_whole() -> None:
+    kept = Kept()
+    for order in (1, -1):
+        mixed = Reliance(NOON)
+        for accepted in (NOON + MINUTE, None)[::order]:
+            mixed.add((1, 2), (7, 3), NOON, accepted)
+        kept.answers.keep("mixed", Answer(b"{}"), mixed)
+        kept.versions[1] = 8
+        assert await kept.get("mixed") is None
+        kept.versions[1] = 7
+    torn = Reliance(NOON)
+    torn.accept(NOON + MINUTE)
+    torn.add((1, 2), (7, 3), NOON)
+    late = Reliance(NOON)
+    late.accept(NOON)
+    for reliance in (torn, late):
+        kept.answers.keep("key", Answer(b"{}"), reliance)
+    assert len(kept.answers) == 0
+
+
 async def test_what_was_read_from_two_states_is_not_kept() -> None:
     kept, torn, unknown = Kept(), Reliance(NOON), Reliance(NOON)
     torn.add((1, 2), (7, 3), NOON)
