@@ -12,6 +12,7 @@ from resolvers.analysis.estimates import Estimate, Money
 from resolvers.analysis.explanations import Explanation, dearest
 from resolvers.analysis.filters import weight
 from resolvers.analysis.metrics import (
+    MONEY_FIELDS,
     Aggregate,
     DimensionValue,
     Metric,
@@ -22,12 +23,13 @@ from resolvers.analysis.metrics import (
     finish,
 )
 from resolvers.analysis.questions import Question
+from resolvers.analysis.sums import Values
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.catalogue import METRICS, metric
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
-from resolvers.store.metrics import Keys, MetricRepository, Selection, Statistics, Values
-from resolvers.store.sources import MONEY_FIELDS
+from resolvers.store.metrics import MetricRepository
+from resolvers.store.scans import Keys, Selection, Statistics
 
 MOST_METRICS = 20
 _PARTS = ("numerator", "denominator", "squares")

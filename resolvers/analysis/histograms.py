@@ -7,6 +7,7 @@ bucket it falls into, 2 γ^i / (γ + 1), which is off by at most α of the value
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 from math import ceil, floor
 
 import numpy as np
@@ -35,7 +36,7 @@ def quantile(q: float, histograms: Sequence[Sequence[int]]) -> float | None:
     Each element of a histogram holds a bucket's number in its upper and a count in its lower 32 bits; of no values
     there is none.
     """
-    parts = np.concatenate([np.asarray(histogram, np.int64) for histogram in histograms] or [np.empty(0, np.int64)])
+    parts = _strung(histograms)
     if not parts.size:
         return None
     numbers, place = np.unique(parts >> 32, return_inverse=True)
@@ -45,5 +46,20 @@ def quantile(q: float, histograms: Sequence[Sequence[int]]) -> float | None:
     return float(low + (high - low) * (rank - floor(rank)))
 
 
+def difference(histograms: Sequence[Sequence[int]], others: Sequence[Sequence[int]]) -> Sequence[int]:
+    """The histogram of the values that are in the first but not in the others, which hold none but theirs."""
+    parts, less = _strung(histograms), _strung(others)
+    numbers, place = np.unique(np.concatenate([parts, less]) >> 32, return_inverse=True)
+    count = np.bincount(place[: parts.size], parts & _LOW, numbers.size).astype(np.int64)
+    count -= np.bincount(place[parts.size :], less & _LOW, numbers.size).astype(np.int64)
+    left: list[int] = (numbers << 32 | count)[count > 0].tolist()
+    return left
+
+
+def _strung(histograms: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    return np.concatenate([np.asarray(histogram, np.int64) for histogram in histograms] or [np.empty(0, np.int64)])
+
+
+@lru_cache(maxsize=4_096)
 def _middle(bucket: int) -> float:
     return 0.0 if bucket == ZERO else float(2 * GAMMA**bucket / (GAMMA + 1))
