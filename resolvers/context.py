@@ -10,6 +10,7 @@ from resolvers.errors import BadInput, Forbidden, Unauthenticated
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
 from resolvers.store.database import Database
+from resolvers.store.presence_cache import PresenceCache
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TermMemory
 from resolvers.store.writer import Writer
@@ -62,6 +63,7 @@ class Services:
     heavy: asyncio.Semaphore
     """Held by whoever reads journeys: it bounds the memory that arrays take."""
     segments: SegmentCache = field(default_factory=SegmentCache)
+    presence: PresenceCache = field(default_factory=PresenceCache)
     now: Callable[[], datetime] = utc_now
     counted: Callable[[str, str, int], None] = lambda kind, outcome, count: None
     """Told how many events of a kind had which outcome, for telemetry."""

@@ -20,6 +20,7 @@ from resolvers.errors import GatewayError
 from resolvers.store.copying import EPOCH_US, copied
 from resolvers.store.database import Database, driver
 from resolvers.store.events import EVENT
+from resolvers.store.presence_folding import fold_presence
 from resolvers.store.segment_cache import Decoded, SegmentCache, decoded
 from resolvers.store.segment_codec import Damaged, pack_coded, pack_moments, pack_subjects, seal
 from resolvers.store.segments import Manifest, Run, SegmentRepository, month_bounds
@@ -82,11 +83,12 @@ async def fold_due(database: Database, cache: SegmentCache, *, events: int, age:
 
 
 async def fold(database: Database, tenant_id: int, *, batch: int = BATCH) -> int:
-    """Bring a tenant's segments up to its log and mend those that are lost; return the events folded.
+    """Bring a tenant's presence and segments up to its log and mend what is lost; return the events folded.
 
     Each batch is a transaction of its own, which reads the log without locking it. Does nothing where another process
     is at it. Raises GatewayError where the database is away; the batches done until then stay.
     """
+    await fold_presence(database, tenant_id, batch=batch)
     async with database.tenant(tenant_id) as session:
         await SegmentRepository(session).found(tenant_id)
     total, more = 0, True

@@ -9,10 +9,12 @@ from resolvers.analysis.classes import EventClass
 from resolvers.analysis.estimates import Money
 from resolvers.analysis.metrics import Statistic
 from resolvers.analysis.periods import Period
-from resolvers.analysis.planning import in_rollups, plan_of
+from resolvers.analysis.planning import in_presence, in_rollups, plan_of
 from resolvers.store.conditions import Codes
 from resolvers.store.database import driver
 from resolvers.store.log_metrics import LogMetrics
+from resolvers.store.presence_cache import PresenceCache
+from resolvers.store.presence_metrics import PresenceMetrics
 from resolvers.store.rollup_metrics import RollupMetrics, Scope
 from resolvers.store.rollup_reading import RollupReader, Which
 from resolvers.store.scans import Keys, Selection, Statistics, joined
@@ -22,8 +24,9 @@ from resolvers.store.terms import TermMemory, TermRepository
 class MetricRepository:
     """Aggregates the events of one tenant."""
 
-    def __init__(self, session: AsyncSession, memory: TermMemory) -> None:
+    def __init__(self, session: AsyncSession, memory: TermMemory, sets: PresenceCache) -> None:
         self.session = session
+        self.sets = sets
         self.terms = TermRepository(session, memory)
         self._classes: dict[Period, list[EventClass]] = {}
 
@@ -43,21 +46,42 @@ class MetricRepository:
         everything else is summed up as one more group. What is kept of the log answers what it can, the log the rest.
         """
         scope = await self._scope(selection, statistics, buckets, by)
-        summed = [place for place, one in enumerate(statistics) if scope is not None and in_rollups(one)]
-        if by and len(summed) < len(statistics):
-            # The groups of one statistic are those of all.
-            summed = []
-        logged = [place for place in range(len(statistics)) if place not in summed]
         scans: list[tuple[list[int], Statistics]] = []
-        if scope is not None and summed:
-            own = [statistics[place] for place in summed]
-            rollups = RollupMetrics(await driver(self.session), self.terms, selection.tenant_id)
-            scans.append((summed, await rollups.statistics(selection, scope, own, buckets, by, groups, top)))
+        logged = list(range(len(statistics)))
+        # The groups of one statistic are those of all.
+        if scope is not None and (not by or all(map(in_rollups, statistics))):
+            scans = await self._kept(selection, scope, statistics, buckets, by, groups, top)
+            logged = [place for place in logged if not any(place in places for places, _ in scans)]
         if logged:
             own = [statistics[place] for place in logged]
             log = LogMetrics(self.session, self.terms)
             scans.append((logged, await log.statistics(selection, own, buckets, by, groups, top)))
         return joined(scans, statistics)
+
+    async def _kept(
+        self,
+        selection: Selection,
+        scope: Scope,
+        statistics: Sequence[Statistic],
+        buckets: Sequence[datetime],
+        by: Sequence[str],
+        groups: Sequence[Keys] | None,
+        top: int,
+    ) -> list[tuple[list[int], Statistics]]:
+        """What is kept of the log about some of the statistics, given by their places."""
+        connection, tenant_id = await driver(self.session), selection.tenant_id
+        scans: list[tuple[list[int], Statistics]] = []
+        places = [place for place, one in enumerate(statistics) if in_rollups(one)]
+        if places:
+            rollups = RollupMetrics(connection, self.terms, tenant_id)
+            own = [statistics[place] for place in places]
+            scans.append((places, await rollups.statistics(selection, scope, own, buckets, by, groups, top)))
+        places = [place for place, one in enumerate(statistics) if in_presence(one) and scope.plan.dimension is None]
+        if places:
+            presence = PresenceMetrics(connection, self.sets, tenant_id)
+            found = await presence.statistics(selection, scope, [statistics[place] for place in places], buckets)
+            scans += [] if found is None else [(places, found)]
+        return scans
 
     async def unconverted(self, selection: Selection, sums: Sequence[Statistic]) -> tuple[Money, ...]:
         """What sums of money leave out: the money in other currencies than the tenant's, per currency."""

@@ -1,7 +1,7 @@
 """Whichever way a question is answered, from what is kept or from the log, the answer is the same."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -11,16 +11,19 @@ from unittest.mock import patch
 import pytest
 
 from resolvers.analysis.events import Kind
-from resolvers.analysis.explanations import Source
+from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING, All, DimensionIs, Filter, FlagIs, KindIs, NameIs, Not, Op
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.metrics import MetricAnswer, MetricGroup
 from resolvers.analysis.periods import Compare, Granularity, PeriodRequest
 from resolvers.analysis.questions import Question
-from resolvers.context import Context
+from resolvers.analysis.revenue import RevenueAnswer
+from resolvers.context import Context, Principal
 from resolvers.events import ingest
 from resolvers.live.cache import Cache
 from resolvers.metrics import metrics
+from resolvers.revenue import revenue
+from resolvers.store.folding import fold
 from tests.factories import event, purchase, store
 from tests.resolvers.test_metrics import MARCH, SLUGS, START, random_events
 
@@ -46,6 +49,16 @@ async def both_ways(context: Context, slug: str, question: Question) -> tuple[Me
         logged = await asked(context, slug, question)
     assert logged.explain.source is Source.LOG
     return planned, logged
+
+
+async def revenue_both_ways(context: Context, question: Question) -> list[RevenueAnswer]:
+    found = []
+    for way in (nullcontext(), only_the_log()):
+        afresh = Context(replace(context.services, cache=Cache()), context.principal)
+        with way:
+            answer = await revenue(afresh, replace(question, by=()))
+        found.append(replace(answer, explain=Explanation(Source.LOG, 0, 0)))
+    return found
 
 
 def condition(chance: Random) -> Filter:
@@ -100,20 +113,28 @@ def near(one: Decimal | None, other: Decimal | None) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_random_questions_about_random_events(context: Context, seed: int) -> None:
+async def test_random_questions_about_random_events(context: Context, principal: Principal, seed: int) -> None:
+    """Late, repeated and conflicting events, folded at random moments in batches of random size."""
     chance = Random(seed)
     made = [one | {"id": f"e{n}"} for n, one in enumerate(random_events(seed, 500))]
-    conflicting = [one | {"id": f"e{chance.randrange(400)}"} for one in random_events(seed + 50, 60)]
+    made += [one | {"id": f"e{chance.randrange(400)}"} for one in random_events(seed + 50, 100)]
     chance.shuffle(made)
-    await ingest(context, made[:400] + conflicting)
-    await ingest(context, made[300:])
+    made += [event(kind="CONVERSION", name="purchase", subject="", amount="3", currency="USD", orderId="o1")]
     sources = set()
-    for _ in range(40):
-        slug, question = chance.choice(SLUGS), question_of(chance)
-        planned, logged = await both_ways(context, slug, question)
-        assert same(planned, logged), (slug, question, planned, logged)
-        sources.add(planned.explain.source)
-    assert Source.ROLLUPS in sources
+    while made:
+        size = chance.choice([1, 40, 150])
+        await ingest(context, made[:size])
+        made = made[size:]
+        if chance.random() < 0.7:
+            await fold(context.services.database, principal.tenant_id, batch=chance.choice([7, 1000]))
+        for _ in range(6):
+            slug, question = chance.choice(SLUGS), question_of(chance)
+            planned, logged = await both_ways(context, slug, question)
+            assert same(planned, logged), (slug, question, planned, logged)
+            sources.add(planned.explain.source)
+        revenues = await revenue_both_ways(context, question)
+        assert revenues[0] == revenues[1], question
+    assert {Source.ROLLUPS, Source.PRESENCE} <= sources
 
 
 @pytest.mark.parametrize("slug", ["ai_latency_p50", "ai_latency_p95"])
