@@ -21,6 +21,7 @@ from resolvers.analysis.metrics import (
     Series,
     Statistic,
     finish,
+    value_of,
 )
 from resolvers.analysis.questions import Question
 from resolvers.analysis.sums import Values
@@ -165,21 +166,12 @@ class _Scan:
         return {part: by_statistic[statistic] for part, statistic in _parts(one).items()}
 
     def _series(self, one: Metric, buckets: Mapping[int, Values]) -> Series:
-        points = [
-            finish(
-                one,
-                self._found(one, buckets.get(place)),
-                previous=None,
-                currency=self.currency,
-                as_of=self.as_of,
-            )
-            for place in range(len(self.asked.buckets))
-        ]
+        points = [value_of(one, self._found(one, buckets.get(place))) for place in range(len(self.asked.buckets))]
         return Series(
             granularity=self.asked.granularity,
             timezone=self.asked.timezone,
             at=self.asked.buckets,
-            value=tuple(None if point.value is None else float(point.value) for point in points),
-            exact=tuple(point.value for point in points),
-            n=tuple(point.n for point in points),
+            value=tuple(None if value is None else float(value) for value, _ in points),
+            exact=tuple(value for value, _ in points),
+            n=tuple(n for _, n in points),
         )

@@ -36,11 +36,10 @@ def quantile(q: float, histograms: Sequence[Sequence[int]]) -> float | None:
     Each element of a histogram holds a bucket's number in its upper and a count in its lower 32 bits; of no values
     there is none.
     """
-    parts = _strung(histograms)
+    parts = np.sort(_strung(histograms))
     if not parts.size:
         return None
-    numbers, place = np.unique(parts >> 32, return_inverse=True)
-    below = np.bincount(place, parts & _LOW).cumsum()
+    numbers, below = parts >> 32, (parts & _LOW).cumsum()
     rank = q * (below[-1] - 1)
     low, high = (_middle(int(numbers[np.searchsorted(below, at, "right")])) for at in (floor(rank), ceil(rank)))
     return float(low + (high - low) * (rank - floor(rank)))

@@ -4,7 +4,7 @@ Statements are put together from constants alone and sent as they are, since com
 than the database does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,6 +33,8 @@ _OF_EVENT = {
     "histogram": f"CASE WHEN duration_ms IS NOT NULL THEN ARRAY[({BUCKET})::bigint << 32 | 1] END",
 }
 """What an event adds to a column of the rollups."""
+
+_FEW = 4
 
 Marked = Mapping[EventClass, int]
 """The classes that a question is about, and which of its statistics count their events, as bits."""
@@ -151,38 +153,54 @@ class RollupReader:
             f" {arguments.add(list(marked.values()), 'bigint[]')}) AS c (kind, name, currency, flags, mask)) AS class"
         )
         place = 0 if which.dimension is None else 1 + DIMENSIONS.index(which.dimension)
-        narrowed, some = ("AND value = 0" if place == 0 else ""), ""
+        some = None if place else "= 0"
         if which.values is not None:
             some = f"= ANY({arguments.add(list(which.values), 'integer[]')})"
-            narrowed = f"AND value {some}"
-        grained = [(DAY, span) for span in cuts.days] + [(HOUR, span) for span in cuts.hours]
-        spans = (
-            f"unnest({arguments.add([grain for grain, _ in grained], 'smallint[]')},"
-            f" {arguments.add([span.start for _, span in grained], 'timestamptz[]')},"
-            f" {arguments.add([span.end for _, span in grained], 'timestamptz[]')}) AS span (grain, begins, ends)"
-        )
-        rollups = (
-            f"SELECT mask, at, value, 0 AS is_event, {', '.join(columns)} FROM {spans} CROSS JOIN {classes}"  # noqa: S608
-            f" JOIN rollup USING (grain, kind, name, currency, flags) WHERE tenant_id = {tenant}"
-            f" AND dimension = {place} {narrowed} AND at >= begins AND at < ends"
-        )
-        if not cuts.ragged:
-            return rollups
-        value = "0" if which.dimension is None else which.dimension
-        carried = "" if which.dimension is None else f"AND {which.dimension} {some or 'IS NOT NULL'}"
-        events = (
-            f"SELECT mask, occurred_at, {value}, 1, {', '.join(_OF_EVENT[name] for name in columns)}"  # noqa: S608
-            f" FROM unnest({arguments.add([span.start for span in cuts.ragged], 'timestamptz[]')},"
-            f" {arguments.add([span.end for span in cuts.ragged], 'timestamptz[]')}) AS span (begins, ends)"
-            f" JOIN event ON tenant_id = {tenant} AND occurred_at >= begins AND occurred_at < ends"
-            f" JOIN {classes} ON class.kind = event.kind AND class.name = event.name"
-            f" AND class.currency = coalesce(event.currency, '') AND class.flags = {FLAGS_OF_EVENT} {carried}"
-        )
-        return f"{rollups} UNION ALL {events}"
+        parts = []
+        for grain, spans in ((DAY, cuts.days), (HOUR, cuts.hours)):
+            for within in _ranges(arguments, spans):
+                rows = f"tenant_id = {tenant} AND grain = {grain} AND dimension = {place} AND {within}"
+                parts.append(_of_rollups(", ".join(columns), classes, rows, some))
+        if cuts.ragged:
+            begins = arguments.add([span.start for span in cuts.ragged], "timestamptz[]")
+            ends = arguments.add([span.end for span in cuts.ragged], "timestamptz[]")
+            value = which.dimension or "0"
+            carried = "true" if which.dimension is None else f"{which.dimension} {some or 'IS NOT NULL'}"
+            parts.append(
+                f"SELECT mask, occurred_at, {value}, 1, {', '.join(_OF_EVENT[name] for name in columns)}"  # noqa: S608
+                f" FROM unnest({begins}, {ends}) AS span (begins, ends) CROSS JOIN LATERAL (SELECT * FROM event"
+                f" WHERE tenant_id = {tenant} AND occurred_at >= begins AND occurred_at < ends AND {carried} OFFSET 0)"
+                f" AS event JOIN {classes} ON class.kind = event.kind AND class.name = event.name"
+                f" AND class.currency = coalesce(event.currency, '') AND class.flags = {FLAGS_OF_EVENT}"
+            )
+        return " UNION ALL ".join(parts)
 
     def _count(self, rows: Sequence[Any]) -> None:
         self.rows += sum(row[3] for row in rows)
         self.events += sum(row[4] for row in rows)
+
+
+def _ranges(arguments: _Arguments, spans: Sequence[Period]) -> Iterator[str]:
+    """Conditions on time, one after the other met by rows of the spans: few of them are looked up each by itself."""
+    parts = [[span] for span in spans] if len(spans) <= _FEW else [spans]
+    for part in parts:
+        begins = arguments.add(part[0].start, "timestamptz")
+        within = f"at >= {begins} AND at < {arguments.add(part[-1].end, 'timestamptz')}"
+        if len(part) > 1:
+            edges = arguments.add([edge for span in part for edge in (span.start, span.end)], "timestamptz[]")
+            within += f" AND width_bucket(at, {edges}) % 2 = 1"
+        yield within
+
+
+def _of_rollups(columns: str, classes: str, rows: str, some: str | None) -> str:
+    """Rollups of classes; those of known values are looked up class by class, whatever the planner expects of them."""
+    plain = f"SELECT mask, at, value, 0 AS is_event, {columns} FROM {classes}"  # noqa: S608  # constants only
+    if some is None:
+        return f"{plain} JOIN rollup USING (kind, name, currency, flags) WHERE {rows}"
+    return (
+        f"{plain} CROSS JOIN LATERAL (SELECT * FROM rollup WHERE {rows} AND value {some} AND kind = class.kind"  # noqa: S608
+        f" AND name = class.name AND currency = class.currency AND flags = class.flags OFFSET 0) AS looked_up"
+    )
 
 
 def _column(statistic: Statistic) -> str:
