@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import partial
 
 from resolvers.analysis.estimates import Estimate, Money
-from resolvers.analysis.explanations import Explanation, dearest
+from resolvers.analysis.explanations import dearest
 from resolvers.analysis.filters import weight
 from resolvers.analysis.metrics import (
     MONEY_FIELDS,
@@ -107,6 +107,10 @@ def _money(one: Metric) -> list[Statistic]:
     ]
 
 
+Places = Mapping[str, int]
+"""Where among all statistics those of a metric are, by the part that each plays."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Scan:
     """What was found for a list of statistics, ready to be told metric by metric."""
@@ -120,6 +124,7 @@ class _Scan:
 
     def answer(self, one: Metric, unconverted: tuple[Money, ...]) -> MetricAnswer:
         found, earlier = self.found, self.earlier
+        places = {part: self.statistics.index(statistic) for part, statistic in _parts(one).items()}
         before = earlier.by_group if earlier else {}
         rest = len(found.groups)
         names: list[Keys | None] = [*found.groups, None] if rest in found.by_group else list(found.groups)
@@ -130,8 +135,8 @@ class _Scan:
             MetricGroup(
                 keys=() if keys is None else self._keys(keys),
                 other=keys is None,
-                estimate=self._compared(one, found.by_group.get(place), before.get(place)),
-                series=self._series(one, buckets[place]),
+                estimate=self._compared(one, places, found.by_group.get(place), before.get(place)),
+                series=self._series(one, places, buckets[place]),
             )
             for place, keys in enumerate(names)
         )
@@ -139,34 +144,29 @@ class _Scan:
             metric=one,
             period=self.asked.period,
             previous_period=self.asked.previous,
-            estimate=self._compared(one, found.total, earlier.total if earlier else None),
-            series=self._series(one, found.buckets),
+            estimate=self._compared(one, places, found.total, earlier.total if earlier else None),
+            series=self._series(one, places, found.buckets),
             groups=groups,
             group_count=found.group_count,
             unconverted=unconverted,
-            explain=self._explanation(one),
+            explain=dearest([found.explanations[place] for place in places.values()]),
         )
-
-    def _explanation(self, one: Metric) -> Explanation:
-        """How the dearest of a metric's statistics was come by."""
-        by_statistic = dict(zip(self.statistics, self.found.explanations, strict=True))
-        return dearest([by_statistic[statistic] for statistic in _parts(one).values()])
 
     def _keys(self, keys: Keys) -> tuple[DimensionValue, ...]:
         return tuple(DimensionValue(name, value) for name, value in zip(self.asked.by, keys, strict=True))
 
-    def _compared(self, one: Metric, values: Values | None, before: Values | None) -> Estimate:
-        previous = None if self.earlier is None else self._found(one, before)
-        return finish(one, self._found(one, values), previous=previous, currency=self.currency, as_of=self.as_of)
+    def _compared(self, one: Metric, places: Places, values: Values | None, before: Values | None) -> Estimate:
+        previous = None if self.earlier is None else self._found(places, before)
+        found = self._found(places, values)
+        return finish(one, found, previous=previous, currency=self.currency, as_of=self.as_of)
 
-    def _found(self, one: Metric, values: Values | None) -> dict[str, Decimal | int | float | None]:
+    def _found(self, places: Places, values: Values | None) -> dict[str, Decimal | int | float | None]:
         """A metric's statistics by part; where no event was found they are those of no events."""
         held = values or tuple(None if s.aggregate is Aggregate.QUANTILE else 0 for s in self.statistics)
-        by_statistic = dict(zip(self.statistics, held, strict=True))
-        return {part: by_statistic[statistic] for part, statistic in _parts(one).items()}
+        return {part: held[place] for part, place in places.items()}
 
-    def _series(self, one: Metric, buckets: Mapping[int, Values]) -> Series:
-        points = [value_of(one, self._found(one, buckets.get(place))) for place in range(len(self.asked.buckets))]
+    def _series(self, one: Metric, places: Places, buckets: Mapping[int, Values]) -> Series:
+        points = [value_of(one, self._found(places, buckets.get(place))) for place in range(len(self.asked.buckets))]
         return Series(
             granularity=self.asked.granularity,
             timezone=self.asked.timezone,

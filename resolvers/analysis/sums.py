@@ -55,7 +55,7 @@ def collected(statistics: Sequence[Statistic], rows: Iterable[tuple[int, Any, Se
                 places[mask] = [place for place in range(len(statistics)) if mask >> place & 1]
             for place in places[mask]:
                 if isinstance(sums[place], list):
-                    sums[place] = [*sums[place], values[place] or ()]
+                    sums[place] = [*sums[place], values[place]]
                 else:
                     sums[place] += values[place]
             sums[-1] += events

@@ -6,11 +6,12 @@ from datetime import datetime
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.classes import EventClass
+from resolvers.analysis.columns import leaves
 from resolvers.analysis.estimates import Money
+from resolvers.analysis.filters import DimensionIs, Filter, NameIs
 from resolvers.analysis.metrics import Statistic
 from resolvers.analysis.periods import Period
 from resolvers.analysis.planning import in_presence, in_rollups, plan_of
-from resolvers.store.conditions import Codes
 from resolvers.store.database import driver
 from resolvers.store.log_metrics import LogMetrics
 from resolvers.store.presence_cache import PresenceCache
@@ -18,7 +19,7 @@ from resolvers.store.presence_metrics import PresenceMetrics
 from resolvers.store.rollup_metrics import RollupMetrics, Scope
 from resolvers.store.rollup_reading import RollupReader, Which
 from resolvers.store.scans import Keys, Selection, Statistics, joined
-from resolvers.store.terms import TermMemory, TermRepository
+from resolvers.store.terms import TERMS, TermMemory, TermRepository
 
 
 class MetricRepository:
@@ -28,6 +29,7 @@ class MetricRepository:
         self.session = session
         self.sets = sets
         self.terms = TermRepository(session, memory)
+        self._known: dict[str, int | None] = {}
         self._classes: dict[Period, list[EventClass]] = {}
 
     async def statistics(
@@ -98,10 +100,22 @@ class MetricRepository:
         plan = plan_of(selection.where, selection.period, buckets, by)
         if plan is None:
             return None
-        codes = await Codes.of(self.terms, selection.tenant_id, selection.where, *(s.where for s in statistics))
+        names = await self._names(selection.tenant_id, selection.where, *(one.where for one in statistics))
         if selection.period not in self._classes:
             reader = RollupReader(await driver(self.session), selection.tenant_id)
             self._classes[selection.period] = await reader.classes(selection.period)
-        values = None if plan.values is None else [codes.terms[one] for one in plan.values if one in codes.terms]
-        passing = [one for one in self._classes[selection.period] if one.passes(plan.where, codes.terms)]
-        return Scope(plan, passing, codes.terms, Which(plan.dimension, values))
+        values = None if plan.values is None else [names[one] for one in plan.values if one in names]
+        passing = [one for one in self._classes[selection.period] if one.passes(plan.where, names)]
+        return Scope(plan, passing, names, Which(plan.dimension, values))
+
+    async def _names(self, tenant_id: int, *filters: Filter) -> dict[str, int]:
+        """The codes of the names and dimension values that filters name, each looked up once."""
+        texts = set[str]()
+        for leaf in (leaf for root in filters for leaf in leaves(root)):
+            match leaf:
+                case NameIs(values) | DimensionIs(values=values):
+                    texts.update(values)
+        if missing := texts - self._known.keys():
+            found = await self.terms.codes(tenant_id, TERMS, missing)
+            self._known |= {text: found.get(text) for text in missing}
+        return {text: code for text in texts if (code := self._known[text]) is not None}

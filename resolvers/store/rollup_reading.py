@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
+
 from resolvers.analysis.classes import EventClass
 from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.histograms import quantile
@@ -98,10 +100,13 @@ class RollupReader:
         )
         rows = await self.connection.fetch(query, *arguments.values)
         self._count(rows)
-        places = [5 + columns.index(_column(statistic)) for statistic in statistics]
-        return collected(
-            statistics, ((row[0], (row[1], row[2]), [row[place] for place in places], row[5]) for row in rows)
-        )
+        held = {name: [row[place] for row in rows] for place, name in enumerate(columns, 5)}
+        if "histogram" in held:
+            # Made into arrays once, however many quantiles are told from them.
+            held["histogram"] = [np.array(parts or (), np.int64) for parts in held["histogram"]]
+        values = zip(*(held[_column(statistic)] for statistic in statistics), strict=True)
+        keyed = zip(rows, values, strict=True)
+        return collected(statistics, ((row[0], (row[1], row[2]), own, row[5]) for row, own in keyed))
 
     async def largest(
         self, statistic: Statistic, marked: Marked, cuts: Cuts, which: Which, top: int
