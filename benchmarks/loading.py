@@ -33,8 +33,6 @@ from benchmarks.company import (
 from resolvers import upkeep
 from resolvers.store.database import Database
 from resolvers.store.events import event_key
-from resolvers.store.folding import BATCH
-from resolvers.store.presence_folding import fold_presence
 from resolvers.store.terms import SUBJECTS
 from resolvers.store.terms import TERMS as TERM_SPACE
 
@@ -119,7 +117,6 @@ async def derive(url: str, tenant_id: int, progress: Callable[[int], None]) -> N
         async for _ in upkeep.rebuild(patient, tenant_id, DAYS_OF_LOG):
             done += 1
             progress(done)
-        await fold_presence(patient, tenant_id, batch=BATCH)
     finally:
         await patient.close()
     connection = await asyncpg.connect(url)

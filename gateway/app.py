@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.endpoint import Endpoint
+from gateway.folding_metrics import FoldingCollector
 from gateway.health import health_routes
 from gateway.ingest import ingest_route
 from gateway.limits import Limits
@@ -30,9 +31,9 @@ from resolvers.keys import Authenticator, pepper
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
 from resolvers.store.database import Database, connect
-from resolvers.store.folding import keep_folded
 from resolvers.store.schema_version import revision_gap
 from resolvers.store.terms import TermMemory
+from resolvers.store.upkeep import keep_folded
 from resolvers.store.versions import VersionReader
 from resolvers.store.writer import Writer
 from schema import schema
@@ -88,6 +89,7 @@ class Gateway:
         self._services = Services(
             database, memory, writer, bus, Cache(), asyncio.Semaphore(_HEAVY), counted=self._counted
         )
+        self.metrics.registry.register(FoldingCollector(self._services.folding, self._services.segments))
         self.metrics.pool_size.set(self.settings.pool_size)
         self.metrics.pool_in_use.set_function(lambda: database.in_use() + reserved.in_use())
         self.metrics.sockets.set_function(lambda: self.sessions.count(Kind.WEBSOCKET))
@@ -100,7 +102,7 @@ class Gateway:
     async def _keep_folded(self) -> None:
         own = await self._pool(1)
         try:
-            await keep_folded(own, self.services.segments)
+            await keep_folded(own, self.services.segments, self.services.folding)
         finally:
             await own.close()
 

@@ -84,6 +84,12 @@ class _Door:
             return _error(status, error.code, error.message, field=error.field, retry_after=error.retry_after)
         except ClientDisconnect:
             return Response(status_code=400)
+        except asyncio.CancelledError:
+            # The server cancels what is not done when its time to shut down is over.
+            message = (
+                "The gateway shuts down before it knows what became of the events; send them again under their ids."
+            )
+            return _error(503, "UNAVAILABLE", message, retry_after=2)
         return _json(_shown(receipt, items))
 
     async def _principal(self, request: Request) -> Principal:

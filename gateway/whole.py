@@ -24,6 +24,7 @@ class _Kept:
     answer: Answer
     kinds: tuple[int, ...]
     versions: tuple[int, ...]
+    since: datetime
     until: datetime
 
 
@@ -46,7 +47,8 @@ class WholeAnswers:
         kept = self._kept.get(key)
         if kept is None:
             return None
-        if self.now() < kept.until and await self._versions(tenant_id, kept.kinds) == kept.versions:
+        # A clock may have stepped back to before the answer was asked for.
+        if kept.since <= self.now() < kept.until and await self._versions(tenant_id, kept.kinds) == kept.versions:
             self.hits += 1
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -63,7 +65,7 @@ class WholeAnswers:
             self._drop(key)
         kinds = tuple(sorted(reliance.versions))
         versions = tuple(reliance.versions[kind] for kind in kinds)
-        self._kept[key] = _Kept(answer, kinds, versions, reliance.until)
+        self._kept[key] = _Kept(answer, kinds, versions, reliance.begun, reliance.until)
         self._size += _weight(answer)
         while self._size > self._most:
             self._drop(next(iter(self._kept)))

@@ -10,6 +10,7 @@ from resolvers.errors import BadInput, Forbidden, Unauthenticated
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
 from resolvers.store.database import Database
+from resolvers.store.folding import FoldingFigures
 from resolvers.store.presence_cache import PresenceCache
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TermMemory
@@ -64,6 +65,7 @@ class Services:
     """Held by whoever reads journeys: it bounds the memory that arrays take."""
     segments: SegmentCache = field(default_factory=SegmentCache)
     presence: PresenceCache = field(default_factory=PresenceCache)
+    folding: FoldingFigures = field(default_factory=FoldingFigures)
     now: Callable[[], datetime] = utc_now
     counted: Callable[[str, str, int], None] = lambda kind, outcome, count: None
     """Told how many events of a kind had which outcome, for telemetry."""
@@ -81,7 +83,7 @@ class Reliance:
     """
 
     def __init__(self, begun: datetime) -> None:
-        self._begun = begun
+        self.begun = begun
         self.versions: dict[int, int] = {}
         """By kind of event."""
         # An earlier period that is compared with is cut at the minute.
@@ -101,7 +103,7 @@ class Reliance:
         for kind, version in zip(kinds, versions, strict=True):
             self._torn |= self.versions.setdefault(kind, version) != version
         # A period that is still running ends with its unit, and the next one begins then.
-        if period_end > self._begun:
+        if period_end > self.begun:
             self.until = min(self.until, period_end)
 
 

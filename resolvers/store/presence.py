@@ -10,6 +10,7 @@ made anew by upkeep; until then its days are counted from the log.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from random import getrandbits
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from resolvers.store.terms import ORDERS
 from resolvers.store.versions import WHOLE_LOG
 
 _FIRST_DAY = date(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIELDS = (
     ("position", ">i8"),
     ("at", ">i8"),
@@ -79,29 +81,29 @@ class PresenceStateRow(SQLModel, table=True):
 
 
 class PresenceRow(SQLModel, table=True):
-    """The sets of one member on one day (UTC); ``through`` is where ``folded_to`` stood when they last changed."""
+    """The sets of one member on one day (UTC); ``edition`` is another number, drawn at random, whenever they change."""
 
     __tablename__ = "presence"
 
     tenant_id: int = Field(primary_key=True)
     member: int = Field(sa_column=Column(SmallInteger, primary_key=True))
     day: date = Field(sa_column=Column(Date, primary_key=True))
-    through: int = Field(sa_column=Column(BigInteger, nullable=False))
+    edition: int = Field(sa_column=Column(BigInteger, nullable=False))
     codes: bytes | None = Field(sa_column=Column(LargeBinary))
     hours: bytes | None = Field(sa_column=Column(LargeBinary))
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """The sets of a member on a day (counted from 1970, UTC), as last changed at a place of the log."""
+    """The sets of a member on a day (counted from 1970, UTC), in one edition."""
 
     member: Member
     day: int
-    through: int
+    edition: int
 
     def place(self, tenant_id: int) -> str:
         """What its bytes are bound to."""
-        return f"presence/{tenant_id}/{int(self.member)}/{self.day}/{self.through}"
+        return f"presence/{tenant_id}/{int(self.member)}/{self.day}/{self.edition}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ class PresenceRepository:
     async def leaves(self, members: Sequence[Member], first: int, last: int) -> list[Leaf]:
         """The rows of days from ``first`` to ``last``."""
         rows = await self.connection.fetch(
-            "SELECT member, day - date '1970-01-01', through FROM presence"
+            "SELECT member, day - date '1970-01-01', edition FROM presence"
             " WHERE tenant_id = $1 AND member = ANY($2::smallint[]) AND day BETWEEN $3 AND $4",
             self.tenant_id,
             list(map(int, members)),
@@ -178,7 +180,7 @@ class PresenceRepository:
     async def sealed(self, keys: Sequence[tuple[Member, int]], *, hours: bool = True) -> list[Sealed]:
         """Those of the rows that are there; the hours only where they are wanted."""
         rows = await self.connection.fetch(
-            f"SELECT member, day - date '1970-01-01', through, codes, {'hours' if hours else 'NULL::bytea'}"  # noqa: S608
+            f"SELECT member, day - date '1970-01-01', edition, codes, {'hours' if hours else 'NULL::bytea'}"  # noqa: S608
             " FROM presence JOIN unnest($2::smallint[], $3::date[]) AS wanted (member, day) USING (member, day)"
             " WHERE tenant_id = $1",
             self.tenant_id,
@@ -187,17 +189,18 @@ class PresenceRepository:
         )
         return [Sealed(self.tenant_id, Leaf(Member(row[0]), row[1], row[2]), row[3], row[4]) for row in rows]
 
-    async def keep(self, leaf: Leaf, sets: DaySets) -> None:
+    async def keep(self, member: Member, day: int, sets: DaySets) -> None:
         """Write a row, in place of the one that was there."""
+        leaf = Leaf(member, day, getrandbits(63))
         codes, hours = sealed_sets(sets, leaf.place(self.tenant_id))
         await self.connection.execute(
-            "INSERT INTO presence (tenant_id, member, day, through, codes, hours) VALUES ($1, $2, $3, $4, $5, $6)"
+            "INSERT INTO presence (tenant_id, member, day, edition, codes, hours) VALUES ($1, $2, $3, $4, $5, $6)"
             " ON CONFLICT (tenant_id, member, day) DO UPDATE"
-            " SET through = excluded.through, codes = excluded.codes, hours = excluded.hours",
+            " SET edition = excluded.edition, codes = excluded.codes, hours = excluded.hours",
             self.tenant_id,
             int(leaf.member),
             day_of(leaf.day),
-            leaf.through,
+            leaf.edition,
             codes,
             hours,
         )
@@ -207,11 +210,11 @@ class PresenceRepository:
         await self.connection.execute(
             "UPDATE presence SET codes = NULL, hours = NULL WHERE (tenant_id, member, day) IN ("
             " SELECT tenant_id, member, day FROM presence"
-            " WHERE tenant_id = $1 AND member = $2 AND day = $3 AND through = $4 FOR UPDATE SKIP LOCKED)",
+            " WHERE tenant_id = $1 AND member = $2 AND day = $3 AND edition = $4 FOR UPDATE SKIP LOCKED)",
             self.tenant_id,
             int(leaf.member),
             day_of(leaf.day),
-            leaf.through,
+            leaf.edition,
         )
 
     async def drop(self, day: int) -> None:
@@ -230,7 +233,7 @@ class PresenceRepository:
 
     async def seen_on(self, day: int, through: int) -> Sightings:
         """The events of a day up to a position."""
-        start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)
+        start = _EPOCH + timedelta(days=day)
         return await self._sightings(_OF_DAY, 0, through, start, start + timedelta(days=1))
 
     async def tail(self, after: int, period: Period, spans: Sequence[Period]) -> Sightings:
@@ -245,6 +248,11 @@ class PresenceRepository:
 def day_of(number: int) -> date:
     """The day so many days after 1970-01-01."""
     return _FIRST_DAY + timedelta(days=number)
+
+
+def number_of(day: datetime) -> int:
+    """How many days after 1970-01-01 a day (UTC) begins."""
+    return (day - _EPOCH).days
 
 
 def _columns(rows: NDArray[np.void]) -> Sightings:

@@ -13,8 +13,7 @@ _ENTRY_BYTES = 300
 class PresenceCache:
     """Keeps the sets used last, within a budget of bytes.
 
-    A key names the rows that a set was made from and the place of the log at which each last changed; so what is kept
-    cannot be out of date.
+    A key names the rows that a set was made from, each in its edition; so what is kept cannot be out of date.
     """
 
     def __init__(self, budget: int = BUDGET) -> None:

@@ -71,6 +71,13 @@ async def test_it_stands_until_time_moves_its_periods_on(end: datetime, stands: 
     assert await kept.get() is None
 
 
+async def test_it_does_not_stand_before_it_was_asked_for() -> None:
+    kept = Kept()
+    kept.keep(end=NOON + timedelta(days=1))
+    kept.at = NOON - timedelta(seconds=1)
+    assert await kept.get() is None
+
+
 async def test_what_was_read_from_two_states_is_not_kept() -> None:
     kept, torn, unknown = Kept(), Reliance(NOON), Reliance(NOON)
     torn.add((1, 2), (7, 3), NOON)

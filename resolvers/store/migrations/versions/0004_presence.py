@@ -15,7 +15,7 @@ TABLES = [
         tenant_id integer NOT NULL,
         member smallint NOT NULL,
         day date NOT NULL,
-        through bigint NOT NULL,
+        edition bigint NOT NULL,
         codes bytea,
         hours bytea,
         PRIMARY KEY (tenant_id, member, day)
