@@ -119,7 +119,6 @@ async def test_random_questions_about_random_events(context: Context, principal:
     made = [one | {"id": f"e{n}"} for n, one in enumerate(random_events(seed, 500))]
     made += [one | {"id": f"e{chance.randrange(400)}"} for one in random_events(seed + 50, 100)]
     chance.shuffle(made)
-    made += [event(kind="CONVERSION", name="purchase", subject="", amount="3", currency="USD", orderId="o1")]
     sources = set()
     while made:
         size = chance.choice([1, 40, 150])
