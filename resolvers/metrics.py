@@ -86,7 +86,7 @@ async def _answers(context: Context, batch: Sequence[Metric], asked: Resolved) -
     selection = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
     earlier: Statistics | None = None
     async with context.services.database.tenant(principal.tenant_id) as session:
-        repository = MetricRepository(session, context.services.memory, context.services.presence)
+        repository = MetricRepository(session, context.services.memory, context.services.kept)
         as_of = context.services.now()
         found = await repository.statistics(selection, wanted, buckets=asked.buckets, by=asked.by, top=asked.top)
         if asked.previous is not None:

@@ -58,7 +58,7 @@ async def _answer(context: Context, asked: Resolved) -> RevenueAnswer:
     selection = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
     before = Selection(principal.tenant_id, principal.currency, asked.previous, asked.where)
     async with context.services.database.tenant(principal.tenant_id) as session:
-        repository = MetricRepository(session, context.services.memory, context.services.presence)
+        repository = MetricRepository(session, context.services.memory, context.services.kept)
         as_of = context.services.now()
         found = await repository.statistics(selection, _STATISTICS, buckets=asked.buckets)
         earlier = await repository.statistics(before, _STATISTICS)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+from resolvers.analysis.columns import columns_of
 from resolvers.analysis.filters import All, Any, DimensionIs, Filter, FlagIs, KindIs, NameIs, Not, Op
 from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.periods import Period
@@ -115,6 +116,12 @@ def in_presence(statistic: Statistic) -> bool:
     """Whether the sets of who and what was there, which are kept by day, hold a statistic."""
     fields = ("subject", "customer", "order")
     return statistic.aggregate is Aggregate.DISTINCT and statistic.field in fields and _of_classes(statistic.where)
+
+
+def in_journeys(statistic: Statistic, where: Filter) -> bool:
+    """Whether journeys hold a statistic of events that pass ``where``: they hold the events of somebody."""
+    distinct = statistic.aggregate is Aggregate.DISTINCT and statistic.field == "subject"
+    return distinct and columns_of(where, statistic.where) is not None
 
 
 def _conjunction(where: Filter) -> list[Filter]:

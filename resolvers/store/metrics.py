@@ -1,6 +1,8 @@
 """Statistics of a tenant's events, each from where it costs least: sums that are kept, or the log."""
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -11,23 +13,35 @@ from resolvers.analysis.estimates import Money
 from resolvers.analysis.filters import DimensionIs, Filter, NameIs
 from resolvers.analysis.metrics import Statistic
 from resolvers.analysis.periods import Period
-from resolvers.analysis.planning import in_presence, in_rollups, plan_of
+from resolvers.analysis.planning import in_journeys, in_presence, in_rollups, plan_of
 from resolvers.store.database import driver
+from resolvers.store.journey_metrics import JourneyMetrics
 from resolvers.store.log_metrics import LogMetrics
 from resolvers.store.presence_cache import PresenceCache
 from resolvers.store.presence_metrics import PresenceMetrics
 from resolvers.store.rollup_metrics import RollupMetrics, Scope
 from resolvers.store.rollup_reading import RollupReader, Which
 from resolvers.store.scans import Keys, Selection, Statistics, joined
+from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TERMS, TermMemory, TermRepository
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a process holds in memory of what is kept, and the places of those who read journeys."""
+
+    presence: PresenceCache
+    segments: SegmentCache
+    heavy: asyncio.Semaphore
 
 
 class MetricRepository:
     """Aggregates the events of one tenant."""
 
-    def __init__(self, session: AsyncSession, memory: TermMemory, sets: PresenceCache) -> None:
+    def __init__(self, session: AsyncSession, memory: TermMemory, kept: Kept) -> None:
         self.session = session
-        self.sets = sets
+        self.memory = memory
+        self.kept = kept
         self.terms = TermRepository(session, memory)
         self._known: dict[str, int | None] = {}
         self._classes: dict[Period, list[EventClass]] = {}
@@ -54,6 +68,13 @@ class MetricRepository:
         if scope is not None and (not by or all(map(in_rollups, statistics))):
             scans = await self._kept(selection, scope, statistics, buckets, by, groups, top)
             logged = [place for place in logged if not any(place in places for places, _ in scans)]
+        walked = [place for place in logged if in_journeys(statistics[place], selection.where)]
+        if walked and (not by or (scope is not None and walked == logged)):
+            own = [statistics[place] for place in walked]
+            found = await self._walked(selection, scope, own, buckets, by, groups, top)
+            if found is not None:
+                scans.append((walked, found))
+                logged = [place for place in logged if place not in walked]
         if logged:
             own = [statistics[place] for place in logged]
             log = LogMetrics(self.session, self.terms)
@@ -80,10 +101,28 @@ class MetricRepository:
             scans.append((places, await rollups.statistics(selection, scope, own, buckets, by, groups, top)))
         places = [place for place, one in enumerate(statistics) if in_presence(one) and scope.plan.dimension is None]
         if places:
-            presence = PresenceMetrics(connection, self.sets, tenant_id)
+            presence = PresenceMetrics(connection, self.kept.presence, tenant_id)
             found = await presence.statistics(selection, scope, [statistics[place] for place in places], buckets)
             scans += [] if found is None else [(places, found)]
         return scans
+
+    async def _walked(
+        self,
+        selection: Selection,
+        scope: Scope | None,
+        statistics: Sequence[Statistic],
+        buckets: Sequence[datetime],
+        by: Sequence[str],
+        groups: Sequence[Keys] | None,
+        top: int,
+    ) -> Statistics | None:
+        """What journeys tell of statistics."""
+        existing: list[int] = []
+        if by and scope is not None:
+            rollups = RollupMetrics(await driver(self.session), self.terms, selection.tenant_id)
+            existing = await rollups.existing(selection, scope, statistics)
+        journeys = JourneyMetrics(self.session, self.memory, self.kept.segments, self.kept.heavy)
+        return await journeys.statistics(selection, statistics, buckets, next(iter(by), None), groups, existing, top)
 
     async def unconverted(self, selection: Selection, sums: Sequence[Statistic]) -> tuple[Money, ...]:
         """What sums of money leave out: the money in other currencies than the tenant's, per currency."""

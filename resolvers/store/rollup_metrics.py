@@ -10,15 +10,17 @@ from typing import Any
 from resolvers.analysis.classes import EventClass
 from resolvers.analysis.estimates import Money
 from resolvers.analysis.explanations import Explanation, Source
-from resolvers.analysis.metrics import Statistic
+from resolvers.analysis.filters import EVERYTHING
+from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.planning import Plan
 from resolvers.analysis.sums import Sums, nothing, rest, told, total
 from resolvers.store.rollup_reading import Marked, RollupReader, Which
 from resolvers.store.scans import Keys, Selection, Statistics
 from resolvers.store.terms import TERMS, TermRepository
 
-_NONE = 0
+NONE = 0
 """Stands for the events that carry no value of a dimension, as codes begin at 1."""
+_EVERY = 1 << 31
 ByBucket = Mapping[int, Sums]
 
 
@@ -76,16 +78,28 @@ class RollupMetrics:
             grouping = _Grouping(reader, scope, statistics, marked, whole)
             if groups is None:
                 shown, count = await grouping.largest(top)
-                texts = await self.terms.values(self.tenant_id, TERMS, [code for code in shown if code != _NONE])
+                texts = await self.terms.values(self.tenant_id, TERMS, [code for code in shown if code != NONE])
                 groups = [(texts.get(code),) for code in shown]
             else:
                 count = len(groups)
                 codes = await self.terms.codes(self.tenant_id, TERMS, [key for (key,) in groups if key is not None])
-                shown = [_NONE if key is None else codes.get(key, -1) for (key,) in groups]
+                shown = [NONE if key is None else codes.get(key, -1) for (key,) in groups]
             found = await grouping.told(found, shown, groups, count, buckets)
         milliseconds = (perf_counter() - started) * 1e3
         explanation = Explanation(Source.ROLLUPS, reader.rows, milliseconds, tail=reader.events)
         return replace(found, explanations=(explanation,) * len(statistics))
+
+    async def existing(self, selection: Selection, scope: Scope, statistics: Sequence[Statistic]) -> list[int]:
+        """The values of the dimension that any event carries which statistics are about, as codes."""
+        counts = [Statistic(Aggregate.COUNT, EVERYTHING)]
+        marked = dict.fromkeys(scope.marked(statistics, selection.currency), 1)
+        reader = RollupReader(self.connection, self.tenant_id)
+        found, _, _, events = await reader.largest(counts[0], marked, scope.plan.cuts, scope.which, _EVERY)
+        codes = [code for code, _ in found]
+        if scope.which.values is None:
+            whole = await reader.sums(counts, marked, scope.plan.cuts, Which(), ())
+            codes += [NONE] if total(counts, whole.values())[-1] > events else []
+        return codes
 
     async def unconverted(self, selection: Selection, scope: Scope, sums: Sequence[Statistic]) -> tuple[Money, ...]:
         """What sums of money leave out: the money in other currencies than the tenant's, per currency."""
@@ -120,9 +134,9 @@ class _Grouping:
         if self.scope.which.values is None and everything[-1] > events:
             without = rest([everything[0], everything[-1]], [ranks, events])
             (rank,) = told([first], without)
-            found.append((_NONE, rank))
+            found.append((NONE, rank))
             count += 1
-            found.sort(key=lambda one: (one[1] is None, -(one[1] or 0), one[0] == _NONE, one[0]))
+            found.sort(key=lambda one: (one[1] is None, -(one[1] or 0), one[0] == NONE, one[0]))
         return [code for code, _ in found[:top]], count
 
     async def told(
@@ -147,17 +161,17 @@ class _Grouping:
     async def _by_group(self, shown: Sequence[int], buckets: Sequence[datetime]) -> dict[int, ByBucket]:
         """The sums of each group by bucket, and last of what is in no group."""
         which = self.scope.which
-        if _NONE not in shown:
+        if NONE not in shown:
             which = replace(which, values=shown)
-        codes = [code for code in shown if code != _NONE]
+        codes = [code for code in shown if code != NONE]
         found = await self.reader.sums(self.statistics, self.marked, self.scope.plan.cuts, which, buckets, codes)
-        by_value: dict[int, dict[int, Sums]] = {code: {} for code in (*shown, _NONE)}
+        by_value: dict[int, dict[int, Sums]] = {code: {} for code in (*shown, NONE)}
         for (value, bucket), sums in found.items():
             by_value[value][bucket] = sums
-        others = by_value.pop(_NONE)
-        if _NONE in shown:
+        others = by_value.pop(NONE)
+        if NONE in shown:
             carried = [*by_value.values(), others]
-            by_value[_NONE] = self._rest(carried)
+            by_value[NONE] = self._rest(carried)
         else:
             others = self._rest(by_value.values())
         return {**{place: by_value[code] for place, code in enumerate(shown)}, len(shown): others}
