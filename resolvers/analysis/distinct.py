@@ -35,26 +35,25 @@ class DistinctCounts:
 
 def counted(journeys: Journeys, steps: int, starts_us: Ints, shown: Sequence[int] | None) -> DistinctCounts:
     """Distinct subjects for each of so many steps, by bucket, and by value of the first dimension, if it is shown."""
-    buckets = np.searchsorted(starts_us, journeys.at, "right") - 1
-    groups, size = np.zeros(journeys.subject.size, np.int64), 1
-    if shown is not None:
-        groups, size = _groups(journeys.dimensions[0], shown), len(shown) + 1
-    width = max(1, starts_us.size)
-    subjects = journeys.subject.astype(np.int64)
-    total, by_bucket, by_group, by_both = [], [], [], []
-    for step in range(steps):
-        rows = np.flatnonzero(journeys.steps >> journeys.steps.dtype.type(step) & journeys.steps.dtype.type(1))
-        own, bucket, group = subjects[rows], np.maximum(buckets[rows], 0), groups[rows]
-        total.append(_distinct(np.zeros(own.size, np.int64), own, 1)[0])
-        by_bucket.append(_distinct(bucket, own, width))
-        by_group.append(_distinct(group, own, size))
-        by_both.append(_distinct(group * width + bucket, own, size * width).reshape(size, width))
-    return DistinctCounts(
-        np.array(total, np.int64),
-        np.array(by_bucket, np.int64),
-        np.array(by_group, np.int64),
-        np.array(by_both, np.int64),
+    buckets, width = _buckets(journeys.at, starts_us), max(1, starts_us.size)
+    groups, size = None if shown is None else _groups(journeys.dimensions[0], shown), 1 + len(shown or ())
+    one = journeys.steps.dtype.type(1)
+    counts = DistinctCounts(
+        np.zeros(steps, np.int64),
+        np.zeros((steps, width), np.int64),
+        np.zeros((steps, size), np.int64),
+        np.zeros((steps, size, width), np.int64),
     )
+    for step in range(steps):
+        rows = np.flatnonzero(journeys.steps >> journeys.steps.dtype.type(step) & one)
+        own, bucket = journeys.subject[rows].astype(np.int64), buckets[rows]
+        counts.total[step] = np.unique(own).size
+        counts.buckets[step] = _distinct(bucket, own, width)
+        if groups is not None:
+            group = groups[rows]
+            counts.groups[step] = _distinct(group, own, size)
+            counts.both[step] = _distinct(group * width + bucket, own, size * width).reshape(size, width)
+    return counts
 
 
 def by_value(journeys: Journeys) -> dict[int, int]:
@@ -70,12 +69,24 @@ def together(parts: Sequence[DistinctCounts]) -> DistinctCounts:
     return reduce(DistinctCounts.__add__, parts)
 
 
+def _buckets(at: Ints, starts_us: Ints) -> Ints:
+    """The bucket of each time, the first where there are none."""
+    if starts_us.size < 2:
+        return np.zeros(at.size, np.int64)
+    widths = np.diff(starts_us)
+    if (widths == widths[0]).all():
+        # Buckets of one width are reckoned, which takes a tenth of looking each time up; the last has no end.
+        return np.asarray(np.minimum((at - starts_us[0]) // widths[0], starts_us.size - 1), np.int64)
+    return np.asarray(np.searchsorted(starts_us, at, "right") - 1, np.int64)
+
+
 def _groups(values: NDArray[np.int32], shown: Sequence[int]) -> Ints:
     """The place of each value among those shown, and behind them for any other."""
-    codes, place = np.unique(values, return_inverse=True)
-    places = {code: number for number, code in enumerate(shown)}
-    of_code = np.array([places.get(code, len(shown)) for code in codes.tolist()], np.int64)
-    found: Ints = of_code[place]
+    places = np.full(max(int(values.max(initial=0)), *shown, 0) + 1, len(shown), np.int64)
+    for place, code in enumerate(shown):
+        if code >= 0:
+            places[code] = place
+    found: Ints = places[values]
     return found
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from resolvers.analysis.distinct import by_value, counted, together
+from resolvers.analysis.distinct import DistinctCounts, by_value, counted, together
 from resolvers.analysis.explanations import Explanation, dearest
 from resolvers.analysis.metrics import Statistic
 from resolvers.analysis.periods import epoch_us
@@ -76,14 +76,13 @@ class JourneyMetrics:
         explanations: list[Explanation] = []
         shown: list[int] | None = None
         if by is not None and groups is not None:
-            codes = await self.journeys.terms.codes(asked[0], TERMS, [key for (key,) in groups if key is not None])
-            shown = [NONE if key is None else codes.get(key, -1) for (key,) in groups]
+            shown = await self._codes(selection.tenant_id, groups)
+        elif by is not None and len(existing) <= top:
+            shown = list(existing)
         elif by is not None:
             ranking = await self.journeys.by_subject(*asked, [by], by_value)
             explanations.append(ranking.explain)
-            shown = _largest(ranking.parts, existing, top)
-            texts = await self.journeys.texts(asked[0], [code for code in shown if code != NONE])
-            groups = [(texts.get(code),) for code in shown]
+            shown = _largest(sum(map(Counter, ranking.parts), Counter[int]()), existing, top)
         starts = np.array([epoch_us(start) for start in buckets], np.int64)
         reading = await self.journeys.by_subject(
             *asked, [by] if by else [], lambda part: counted(part, len(statistics), starts, shown)
@@ -95,29 +94,38 @@ class JourneyMetrics:
             buckets={place: _values(found.buckets[:, place]) for place in range(len(buckets))},
             explanations=(dearest(explanations),) * len(statistics),
         )
-        if shown is None or groups is None:
+        if shown is None:
             return answer
-        places = [place for place, code in enumerate(shown) if code in existing]
-        places += [len(shown)] if set(existing) - set(shown) else []
-        return replace(
-            answer,
-            groups=groups,
-            group_count=len(existing),
-            by_group={place: _values(found.groups[:, place]) for place in places},
-            by_group_and_bucket={
-                (place, bucket): _values(found.both[:, place, bucket])
-                for place in places
-                for bucket in range(len(buckets))
-            },
-        )
+        column = {code: place for place, code in enumerate(shown)}
+        if groups is None:
+            shown = _largest({code: int(found.groups[0, place]) for code, place in column.items()}, shown, top)
+            texts = await self.journeys.texts(selection.tenant_id, [code for code in shown if code != NONE])
+            groups = [(texts.get(code),) for code in shown]
+        columns = {place: column[code] for place, code in enumerate(shown) if code in existing}
+        columns |= {len(shown): len(shown)} if set(existing) - set(shown) else {}
+        return _grouped(replace(answer, groups=groups, group_count=len(existing)), found, columns, len(buckets))
+
+    async def _codes(self, tenant_id: int, groups: Sequence[Keys]) -> list[int]:
+        codes = await self.journeys.terms.codes(tenant_id, TERMS, [key for (key,) in groups if key is not None])
+        return [NONE if key is None else codes.get(key, -1) for (key,) in groups]
 
 
-def _largest(parts: Sequence[Mapping[int, int]], existing: Sequence[int], top: int) -> list[int]:
+def _grouped(answer: Statistics, found: DistinctCounts, columns: Mapping[int, int], buckets: int) -> Statistics:
+    """The answer with what was counted for each group; ``columns`` says where."""
+    return replace(
+        answer,
+        by_group={place: _values(found.groups[:, column]) for place, column in columns.items()},
+        by_group_and_bucket={
+            (place, bucket): _values(found.both[:, column, bucket])
+            for place, column in columns.items()
+            for bucket in range(buckets)
+        },
+    )
+
+
+def _largest(subjects: Mapping[int, int], existing: Sequence[int], top: int) -> list[int]:
     """The values with most subjects, of those that exist."""
-    subjects = Counter[int]()
-    for part in parts:
-        subjects.update(part)
-    return sorted(existing, key=lambda code: (-subjects[code], code == NONE, code))[:top]
+    return sorted(existing, key=lambda code: (-subjects.get(code, 0), code == NONE, code))[:top]
 
 
 def _values(column: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Values:

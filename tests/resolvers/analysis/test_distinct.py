@@ -24,12 +24,12 @@ def journeys(seen: Sequence[Seen]) -> Journeys:
 
 
 @pytest.mark.parametrize("places", [1 << 23, 0])
-@given(events, st.lists(st.integers(0, 5), max_size=3, unique=True), st.integers(1, 9))
+@given(events, st.lists(st.integers(0, 5), max_size=3, unique=True), st.integers(1, 9), st.sampled_from([30, 35]))
 def test_each_is_counted_once_wherever_it_is_looked_for(
-    places: int, seen: list[Seen], shown: list[int], cut: int
+    places: int, seen: list[Seen], shown: list[int], cut: int, last: int
 ) -> None:
     """Also where subjects are too many to be ticked off, and in parts without a subject in common."""
-    starts = np.array([10, 20, 35], np.int64)
+    starts = np.array([10, 20, last], np.int64)
     parts = [[one for one in seen if (one[0] < cut) is low] for low in (True, False)]
     with patch("resolvers.analysis.distinct._FLAGS", places):
         found = together([counted(journeys(part), 2, starts, shown) for part in parts])
@@ -42,7 +42,7 @@ def test_each_is_counted_once_wherever_it_is_looked_for(
 
     rest = [value for value in range(9) if value not in shown]
     groups = [*([value] for value in shown), rest]
-    spans = [(10, 20), (20, 35), (35, 99)]
+    spans = [(10, 20), (20, last), (last, 99)]
     for step in range(2):
         assert found.total[step] == subjects(step)
         assert found.buckets[step].tolist() == [subjects(step, *span) for span in spans]
