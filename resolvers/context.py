@@ -11,6 +11,8 @@ from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
 from resolvers.store.database import Database
 from resolvers.store.folding import FoldingFigures
+from resolvers.store.metrics import Kept
+from resolvers.store.presence_cache import PresenceCache
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TermMemory
 from resolvers.store.writer import Writer
@@ -63,10 +65,16 @@ class Services:
     heavy: asyncio.Semaphore
     """Held by whoever reads journeys: it bounds the memory that arrays take."""
     segments: SegmentCache = field(default_factory=SegmentCache)
+    presence: PresenceCache = field(default_factory=PresenceCache)
     folding: FoldingFigures = field(default_factory=FoldingFigures)
     now: Callable[[], datetime] = utc_now
     counted: Callable[[str, str, int], None] = lambda kind, outcome, count: None
     """Told how many events of a kind had which outcome, for telemetry."""
+
+    @property
+    def kept(self) -> Kept:
+        """What metrics are read with."""
+        return Kept(self.presence, self.segments, self.heavy)
 
 
 LARGEST_ANSWER = 12_000

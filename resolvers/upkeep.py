@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from resolvers.errors import BadInput
 from resolvers.store.database import Database, rows
 from resolvers.store.events import EVENT
-from resolvers.store.folding import fold
+from resolvers.store.folding import BATCH, fold
+from resolvers.store.presence_folding import fold_presence, rebuild_presence, verify_presence
 from resolvers.store.refolding import MonthChecked, check, refold
 from resolvers.store.rollups import ROLLUP, RollupRepository
 from resolvers.store.segments import Manifest, SegmentRepository
@@ -19,11 +20,13 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found on a day (UTC): how many rollups it has, and how many were not as the log says."""
+    """What was found on a day (UTC): how many rollups and sets it has, and how many were not as the log says."""
 
     day: date
     rollups: int
     wrong: int
+    sets: int
+    wrong_sets: int
 
 
 async def extent(database: Database, tenant_id: int) -> tuple[date, date] | None:
@@ -54,17 +57,23 @@ def months(span: Sequence[datetime]) -> list[date]:
 
 
 async def rebuild(database: Database, tenant_id: int, span: Sequence[datetime]) -> AsyncIterator[Checked]:
-    """Make the rollups of each day anew, each day in a transaction of its own that holds up the tenant's writers."""
+    """Make the rollups of each day anew, each day in a transaction of its own that holds up the tenant's writers.
+
+    So are the sets of the day, in a transaction that holds up folding only; what was not folded yet is folded before.
+    """
+    folded_to = await fold_presence(database, tenant_id, batch=BATCH)
     for day in span:
         async with database.tenant(tenant_id) as session:
-            yield Checked(day.date(), await RollupRepository(session).rebuild(tenant_id, day), 0)
+            rollups = await RollupRepository(session).rebuild(tenant_id, day)
+        yield Checked(day.date(), rollups, 0, await rebuild_presence(database, tenant_id, day, folded_to), 0)
 
 
 async def verify(database: Database, tenant_id: int, span: Sequence[datetime]) -> AsyncIterator[Checked]:
-    """Hold the rollups of each day against the log."""
+    """Hold the rollups and the sets of each day against the log."""
     for day in span:
         async with database.tenant(tenant_id) as session:
-            yield Checked(day.date(), *await RollupRepository(session).verify(tenant_id, day))
+            rollups = await RollupRepository(session).verify(tenant_id, day)
+        yield Checked(day.date(), *rollups, *await verify_presence(database, tenant_id, day))
 
 
 async def rebuild_journeys(database: Database, tenant_id: int, span: Sequence[date]) -> AsyncIterator[MonthChecked]:

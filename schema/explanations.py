@@ -10,6 +10,7 @@ enumerate_in_schema(
     "What an answer was read from.",
     {
         "ROLLUPS": "Sums kept by hour and by day: as many rows however many events there are.",
+        "PRESENCE": "Subjects and orders of each day, kept as sets.",
         "JOURNEYS": "Columns of events by subject and time, and of the log what is newer than they are.",
         "LOG": "The events themselves.",
     },
@@ -26,5 +27,6 @@ class Explanation:
         description="How long reading took, in milliseconds; of a funnel that includes walking what was read."
     )
     tail: int = strawberry.field(
-        description="Of the rows of JOURNEYS those that came from the log, being newer than the columns; else 0."
+        description="Of the rows the events that had to be read beside what is kept of them, being newer than it or of "
+        "an hour that the period or a bucket begins or ends within."
     )

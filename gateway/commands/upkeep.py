@@ -1,4 +1,4 @@
-"""``gateway rebuild`` and ``verify``: rollups and journey segments made anew from the log, and held against it."""
+"""``gateway rebuild`` and ``verify``: what is derived from the log made anew from it, and held against it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -45,10 +45,11 @@ class _Done:
     months: Sequence[MonthChecked] = ()
 
     def __str__(self) -> str:
-        rollups, segments = sum(day.rollups for day in self.days), sum(month.segments for month in self.months)
+        rollups, sets = sum(day.rollups for day in self.days), sum(day.sets for day in self.days)
+        segments = sum(month.segments for month in self.months)
         events = sum(month.events for month in self.months)
         return (
-            f"{rollups:,} rollups of {len(self.days):,} days; "
+            f"{rollups:,} rollups of {len(self.days):,} days, {sets:,} sets of subjects and orders; "
             f"{segments:,} journey segments of {len(self.months):,} months, {events:,} events"
         )
 
@@ -60,7 +61,7 @@ _VERIFY = _Work("Verifying", upkeep.verify, upkeep.verify_journeys)
 def rebuild_command(
     tenant: TenantOption = "default", first: FromOption = None, last: ToOption = None, data_dir: DataDirOption = None
 ) -> None:
-    """Make a tenant's rollups anew by day, its journey segments by month, from its events; safe while gateways run."""
+    """Make a tenant's rollups, sets and journey segments anew from its events; safe while gateways run."""
     done = _run(quiet_settings(data_dir), tenant, first, last, _REBUILD)
     console.print(f"Rebuilt: {done}.", soft_wrap=True)
 
@@ -68,12 +69,14 @@ def rebuild_command(
 def verify_command(
     tenant: TenantOption = "default", first: FromOption = None, last: ToOption = None, data_dir: DataDirOption = None
 ) -> None:
-    """Prove that a tenant's rollups and journey segments are what its events say; exit code 1 where they are not."""
+    """Prove that a tenant's rollups, sets and journey segments are as its events say; exit code 1 if not."""
     done = _run(quiet_settings(data_dir), tenant, first, last, _VERIFY)
-    days = [day for day in done.days if day.wrong]
+    days = [day for day in done.days if day.wrong or day.wrong_sets]
     months = [month for month in done.months if month.faults]
     for day in days:
-        console.print(f"{day.day}: {day.wrong:,} of {day.rollups:,} rollups are not as the events say.")
+        for wrong, of, what in ((day.wrong, day.rollups, "rollups"), (day.wrong_sets, day.sets, "sets")):
+            if wrong:
+                console.print(f"{day.day}: {wrong:,} of {of:,} {what} are not as the events say.")
     for month in months:
         for fault in month.faults:
             console.print(f"{month.month:%Y-%m}: {fault}.", soft_wrap=True)
@@ -101,7 +104,7 @@ async def _worked(url: str, slug: str, first: date | None, last: date | None, wo
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=errors) as bar:
             return _Done(
-                await _shown(bar, f"{work.verb} rollups by day", len(span), work.rollups(patient, tenant.id, span)),
+                await _shown(bar, f"{work.verb} by day", len(span), work.rollups(patient, tenant.id, span)),
                 await _shown(
                     bar, f"{work.verb} journeys by month", len(months), work.journeys(patient, tenant.id, months)
                 ),

@@ -30,6 +30,8 @@ _SETTINGS = {
     "timezone": "UTC",
     "synchronous_commit": "on",
 }
+_UPKEEP_SECONDS = 60
+"""What a statement of upkeep, or the work between two of them, may take."""
 _BUSY = ("QueryCanceledError",)
 _LOCKED = ("LockNotAvailableError", "DeadlockDetectedError", "TooManyConnectionsError")
 _GONE = (
@@ -188,3 +190,11 @@ async def driver(session: AsyncSession) -> Any:
     """The asyncpg connection beneath a session, inside its transaction: for bulk statements and COPY."""
     connection = await session.connection()
     return (await connection.get_raw_connection()).driver_connection
+
+
+async def take_time(session: AsyncSession, *, statement_seconds: int = _UPKEEP_SECONDS) -> None:
+    """Let a transaction last as long as folding may need; a statement of it without end where that is 0."""
+    connection = await driver(session)
+    limits = {"statement_timeout": statement_seconds, "idle_in_transaction_session_timeout": _UPKEEP_SECONDS}
+    for setting, seconds in limits.items():
+        await connection.execute("SELECT set_config($1, $2, true)", setting, f"{seconds}s")

@@ -17,8 +17,9 @@ from resolvers.analysis.columns import CODED, FLAGS, Coded, Moments
 from resolvers.analysis.journeys import chronological
 from resolvers.analysis.periods import epoch_us
 from resolvers.store.copying import EPOCH_US, copied
-from resolvers.store.database import Database, driver
+from resolvers.store.database import Database, take_time
 from resolvers.store.events import EVENT
+from resolvers.store.presence_folding import fold_presence
 from resolvers.store.segment_cache import Decoded, decoded
 from resolvers.store.segment_codec import Damaged, pack_coded, pack_moments, pack_subjects, seal
 from resolvers.store.segments import Manifest, Run, SegmentRepository, month_bounds
@@ -29,9 +30,6 @@ LARGEST_RUN = 3_000_000
 _GROWTH = 4
 """A run is merged with one before it that has at most this many times its rows: so a month has few runs, and an
 event is written few times over."""
-_SECONDS = 60
-"""What a statement of upkeep, or the work between two of them, may take."""
-
 _WORKER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="folding")
 """One thread, as each keeps hold of much of the memory that it has used."""
 
@@ -62,12 +60,13 @@ class FoldingFigures:
 
 
 async def fold(database: Database, tenant_id: int, *, batch: int = BATCH, figures: FoldingFigures | None = None) -> int:
-    """Bring a tenant's segments up to its log and mend those that are lost; return the events folded.
+    """Bring a tenant's presence and segments up to its log and mend what is lost; return the events folded.
 
     Each batch is a transaction of its own, which reads the log without locking it. Does nothing where another process
     is at it. Raises GatewayError where the database is away; the batches done until then stay.
     """
     figures = figures or FoldingFigures()
+    await fold_presence(database, tenant_id, batch=batch)
     async with database.tenant(tenant_id) as session:
         await SegmentRepository(session).found(tenant_id)
     total, more = 0, True
@@ -112,14 +111,6 @@ async def _fold_batch(database: Database, tenant_id: int, batch: int) -> tuple[i
             manifest = await append(segments, tenant_id, manifest, month, through, events)
         await segments.save(tenant_id, manifest)
         return len(rows), bool(manifest.behind) or manifest.folded_to < version
-
-
-async def take_time(session: AsyncSession, *, statement_seconds: int = _SECONDS) -> None:
-    """Let a transaction last as long as folding may need; a statement of it without end where that is 0."""
-    connection = await driver(session)
-    limits = {"statement_timeout": statement_seconds, "idle_in_transaction_session_timeout": _SECONDS}
-    for setting, seconds in limits.items():
-        await connection.execute("SELECT set_config($1, $2, true)", setting, f"{seconds}s")
 
 
 async def intact(segments: SegmentRepository, tenant_id: int, manifest: Manifest) -> Manifest:

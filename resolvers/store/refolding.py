@@ -15,9 +15,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from resolvers.analysis.columns import CODED, Coded, Moments
 from resolvers.analysis.journeys import chronological
 from resolvers.store.copying import EPOCH_US
-from resolvers.store.database import Database, rows
+from resolvers.store.database import Database, rows, take_time
 from resolvers.store.events import EVENT
-from resolvers.store.folding import BATCH, Events, append, arrivals, intact, take_time, within
+from resolvers.store.folding import BATCH, Events, append, arrivals, intact, within
 from resolvers.store.segment_cache import Decoded, decoded
 from resolvers.store.segment_codec import Damaged
 from resolvers.store.segments import Run, SegmentRepository

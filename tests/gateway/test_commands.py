@@ -154,6 +154,26 @@ def test_rollups_are_proven_and_made_anew(url: str, ready: Command, tmp_path: Pa
     assert "before" in _fail(ready, "verify", "--tenant", "acme", "--from", "2026-03-03", "--to", "2026-03-01")
 
 
+def test_sets_are_proven_and_made_anew(url: str, ready: Command, tmp_path: Path) -> None:
+    for tenant in ("acme", "other"):
+        ready("tenants", "create", tenant)
+        file = tmp_path / "events.csv"
+        file.write_text("who,at\nann,2026-03-01T10:00:00Z\nbob,2026-03-03T10:00:00Z\n", encoding="utf-8")
+        columns = ("--set", "kind=PRODUCT", "--set", "name=view", "--map", "subject=who", "--map", "occurred_at=at")
+        assert ready("import", str(file), "--tenant", tenant, *columns).exit_code == 0
+        assert "4 rollups of 3 days, 2 sets" in ready("rebuild", "--tenant", tenant).stdout
+    asyncio.run(_execute(url, "UPDATE presence SET hours = set_byte(hours, 30, 255) WHERE day = '2026-03-01'"))
+    asyncio.run(_execute(url, "DELETE FROM presence WHERE day = '2026-03-03'"))
+    said = ready("verify", "--tenant", "acme")
+    assert said.exit_code == 1
+    assert "2026-03-01: 1 of 1 sets are not as the events say." in said.stdout
+    assert "2026-03-03: 1 of 1 sets are not as the events say." in said.stdout
+    assert "gateway rebuild --tenant acme --from 2026-03-01" in str(said.exception)
+    assert "2 sets" in ready("rebuild", "--tenant", "acme", "--from", "2026-03-01").stdout
+    assert "2 sets" in ready("verify", "--tenant", "acme").stdout
+    assert ready("verify", "--tenant", "other").exit_code == 1
+
+
 def test_segments_are_proven_and_made_anew(url: str, ready: Command, tmp_path: Path) -> None:
     for tenant in ("acme", "other"):
         ready("tenants", "create", tenant)

@@ -19,7 +19,17 @@ from resolvers.store.terms import TermMemory
 from resolvers.store.writer import Writer
 from tests.factories import NOON, event, new_principal
 
-CALLS = ("execute", "executemany", "fetch", "fetchrow", "fetchval", "prepare", "copy_records_to_table", "copy_to_table")
+CALLS = (
+    "execute",
+    "executemany",
+    "fetch",
+    "fetchrow",
+    "fetchval",
+    "prepare",
+    "copy_records_to_table",
+    "copy_to_table",
+    "copy_from_query",
+)
 MOST = 200
 
 
