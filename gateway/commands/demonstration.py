@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from gateway import demo, server
 from gateway.app import Gateway, create_app
 from gateway.commands.common import CommandError, DataDirOption, console, database, errors, owner, pepper
-from gateway.commands.importing import patient_gateway, writer_of
+from gateway.commands.importing import patient_gateway, persistently, writer_of
 from gateway.commands.serving import HostOption, PortOption, address, orderly_end, start_up, unhurried_end
 from gateway.settings import Settings
 from gateway.telemetry import configure_logging
@@ -140,7 +140,7 @@ async def load(url: str, settings: Settings, progressed: Progressed) -> None:
             task = bar.add_task("", total=span, count=0)
             count = 0
             story = demo.generate(SEED, end, people=progressed.people)
-            async for batch in _stored(story, lambda batch: gateway.ingest(principal, batch)):
+            async for batch in _stored(story, lambda batch: persistently(gateway, principal, batch)):
                 count += len(batch)
                 reached = datetime.fromisoformat(batch[-1]["occurredAt"])
                 bar.update(task, completed=(reached - first).total_seconds(), count=count)

@@ -1,10 +1,10 @@
 """``gateway import``: a file of events of any shape into a tenant's log."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
@@ -24,10 +24,13 @@ from gateway.commands.common import (
 from gateway.import_plan import ImportPlan
 from gateway.importer import ImportSummary, import_file
 from gateway.settings import Settings
+from resolvers.analysis.events import Receipt
 from resolvers.context import Principal, Role
+from resolvers.errors import Overloaded, TimedOut, Unavailable
 
 _PATIENCE = {"statement_seconds": 120.0, "lock_seconds": 60.0, "pool_wait_seconds": 60.0, "upkeep": False}
 """Nobody waits for an import's answers, so it outlasts what a request would not, and leaves upkeep to who serves."""
+_PERSISTENCE = 60.0
 
 Texts = list[str] | None
 
@@ -91,6 +94,19 @@ async def patient_gateway(settings: Settings, url: str) -> AsyncIterator[Gateway
         await gateway.stop()
 
 
+async def persistently(gateway: Gateway, principal: Principal, items: Sequence[Mapping[str, Any]]) -> Receipt:
+    """Store a batch of items that carry ids; for a minute, try again while the database is away or too busy."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + _PERSISTENCE
+    while True:
+        try:
+            return await gateway.ingest(principal, items)
+        except (Overloaded, TimedOut, Unavailable) as error:
+            if clock() >= until:
+                raise
+            await asyncio.sleep(error.retry_after or 1)
+
+
 async def writer_of(url: str, slug: str) -> Principal:
     """Whoever works at this machine's shell may write a tenant's events, without a key."""
     async with owner(url) as opened:
@@ -109,7 +125,7 @@ async def _import(
             return await import_file(
                 file,
                 plan,
-                lambda items: gateway.ingest(principal, items),
+                lambda items: persistently(gateway, principal, items),
                 rejects_path=refused,
                 progress=lambda summary: bar.update(
                     task, completed=summary.bytes_read, description=f"{summary.accepted:,} new events"
