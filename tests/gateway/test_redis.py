@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -11,21 +10,16 @@ import pytest
 from gateway.app import Gateway
 from resolvers.context import Role
 from resolvers.keys import create_key, pepper
+from resolvers.live import shared
 from resolvers.store.database import Database
 from schema import schema
 from tests.client import Client, running_gateway
 from tests.factories import new_principal, purchase
 from tests.gateway.test_max_age import ASKED, all_of, told
-from tests.redis_server import RedisServer, eventually, running
+from tests.redis_server import RedisServer, eventually
 
 Pair = tuple[tuple[Client, Gateway], tuple[Client, Gateway]]
 WATCH = ASKED["revenue"] % ', every: "100ms"'
-
-
-@pytest.fixture
-async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    async with running(RedisServer(tmp_path)) as server:
-        yield server
 
 
 @asynccontextmanager
@@ -58,6 +52,7 @@ async def sample(client: Client, name: str) -> float:
     return float(next(line for line in lines if line.startswith(f"{name} ")).rpartition(" ")[2])
 
 
+@pytest.mark.parametrize("redis_seconds", [shared._SECONDS])
 async def test_a_write_through_one_is_seen_through_the_other_at_once(pair: Pair, redis: RedisServer) -> None:
     (here, _), (there, _) = pair
     async with there.socket() as socket:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +22,7 @@ from resolvers.sharing import shared_memory, sharing
 from resolvers.store.database import Database
 from tests.conftest import fresh_database
 from tests.factories import event, new_principal, purchase, running_services, store
-from tests.redis_server import RedisServer, eventually, running
+from tests.redis_server import RedisServer, eventually
 
 MARCH = PeriodRequest(start=datetime(2026, 3, 1, tzinfo=UTC), end=datetime(2026, 4, 1, tzinfo=UTC))
 FUNNEL = FunnelDefinition((Step("any", EVERYTHING), Step("next", EVERYTHING)), timedelta(days=1), Entry.FIRST)
@@ -30,14 +30,8 @@ MODEL = {"provider": "openai", "model": "gpt-4o"}
 SLUGS = [one.slug for one in catalogue()]
 
 
-@pytest.fixture
-async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    async with running(RedisServer(tmp_path)) as server:
-        yield server
-
-
 @asynccontextmanager
-async def process(redis: RedisServer, owner: Database) -> AsyncIterator[Services]:
+async def process(redis: RedisServer, owner: Database, **changes: Any) -> AsyncIterator[Services]:
     """The services of one more process on the tests' database and a Redis."""
     memory = await shared_memory(redis.url, owner, await pepper(owner))
     assert memory is not None
@@ -45,7 +39,7 @@ async def process(redis: RedisServer, owner: Database) -> AsyncIterator[Services
     memory.start()
     await eventually(memory.up.is_set)
     try:
-        async with running_services(owner.url, cache) as services:
+        async with running_services(owner.url, cache, **changes) as services:
             yield services
     finally:
         await memory.stop()
@@ -143,6 +137,24 @@ async def test_an_older_answer_of_another_process_is_taken_where_it_is_accepted(
         # The latest there is, whoever computed it; each process keeps what it had for as long as it is accepted.
         assert (await revenue(Context(other, principal), older)).as_of == present.as_of
         assert (await revenue(Context(one, principal), older)).as_of == first.as_of
+
+
+async def test_no_process_takes_an_answer_of_another_that_is_too_old(
+    redis: RedisServer, owner: Database, principal: Principal
+) -> None:
+    begun, minute = datetime(2026, 3, 10, 12, tzinfo=UTC), timedelta(minutes=1)
+    async with (
+        process(redis, owner, now=lambda: begun) as one,
+        process(redis, owner, now=lambda: begun + minute) as other,
+    ):
+        await revenue(Context(one, principal), Question(MARCH))
+        await one.cache.settled()
+        await store(Context(one, principal), purchase("1"))
+        context = Context(other, principal)
+        assert (await revenue(context, Question(MARCH, max_age=minute))).as_of == begun
+        other.cache.entries._cache.clear()
+        younger = await revenue(context, Question(MARCH, max_age=minute - timedelta(seconds=1)))
+        assert (younger.orders, younger.as_of) == (1, begun + minute)
 
 
 async def test_other_code_and_other_databases_share_nothing(

@@ -3,10 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import asyncpg
-import pytest
 
 from resolvers.context import Context, Principal, Services
 from resolvers.events import ingest
@@ -15,16 +13,10 @@ from resolvers.live.relay import Relay
 from resolvers.live.shared import SharedMemory
 from resolvers.store.database import connect
 from tests.factories import event, running_services, store
-from tests.redis_server import RedisServer, eventually, running
+from tests.redis_server import RedisServer, eventually
 
 PRODUCT, SPEND = frozenset({5}), frozenset({6})
 SECRET = b"s" * 32
-
-
-@pytest.fixture
-async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    async with running(RedisServer(tmp_path)) as server:
-        yield server
 
 
 @asynccontextmanager
