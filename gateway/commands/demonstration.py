@@ -9,14 +9,15 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
+import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gateway import demo, server
 from gateway.app import Gateway, create_app
-from gateway.commands.common import DataDirOption, console, database, errors, owner, pepper
+from gateway.commands.common import CommandError, DataDirOption, console, database, errors, owner, pepper
 from gateway.commands.importing import patient_gateway, writer_of
 from gateway.commands.serving import HostOption, PortOption, address, orderly_end, start_up, unhurried_end
 from gateway.settings import Settings
@@ -35,6 +36,17 @@ _NOTED = 100
 _log = structlog.get_logger("gateway.demo")
 
 
+PeopleOption = Annotated[
+    int | None,
+    typer.Option(
+        min=100,
+        max=1_000_000,
+        help="How many people arrive: some 25 events each, so that 400000 make ten million events.",
+        show_default=f"{demo.PEOPLE}",
+    ),
+]
+
+
 @dataclass(slots=True)
 class Progressed:
     """How far a data folder's story was told, so that a later start goes on with it."""
@@ -42,16 +54,23 @@ class Progressed:
     end: str
     """Until when the story of the past goes, and from when the live one."""
     key: str
+    people: int = demo.PEOPLE
     loaded: bool = False
     told: int = 0
     """Live events that were certainly sent; those sent after it are recognised by their ids."""
 
     @classmethod
-    def read(cls, file: Path) -> "Progressed":
-        """What the file says, or the beginning."""
-        if file.exists():
-            return cls(**json.loads(file.read_text(encoding="utf-8")))
-        return cls(end=datetime.now(UTC).isoformat(), key=f"demo_{secrets.token_urlsafe(18)}")
+    def read(cls, file: Path, people: int | None) -> "Progressed":
+        """What the file says, or the beginning; CommandError where it tells of another number of people."""
+        if not file.exists():
+            key = f"demo_{secrets.token_urlsafe(18)}"
+            return cls(datetime.now(UTC).isoformat(), key, demo.PEOPLE if people is None else people)
+        found = cls(**json.loads(file.read_text(encoding="utf-8")))
+        if people not in (None, found.people):
+            raise CommandError(
+                f"{file.parent} holds a demo of {found.people:,} people; choose another folder by --data-dir."
+            )
+        return found
 
     def write(self, file: Path) -> None:
         """Replace the file as a whole; it holds a key, so nobody else may read it."""
@@ -61,7 +80,9 @@ class Progressed:
         draft.replace(file)
 
 
-def demo_command(host: HostOption = None, port: PortOption = None, data_dir: DataDirOption = None) -> None:
+def demo_command(
+    host: HostOption = None, port: PortOption = None, data_dir: DataDirOption = None, people: PeopleOption = None
+) -> None:
     """Show what the gateway does: a made-up company's 90 days, and live events while you watch.
 
     Everything is in a data folder of its own; DATABASE_URL is not used. A second start goes on where the first ended.
@@ -79,7 +100,7 @@ def demo_command(host: HostOption = None, port: PortOption = None, data_dir: Dat
     ):
         port = listener.getsockname()[1]
         note = folder / "demo.json"
-        progressed = Progressed.read(note)
+        progressed = Progressed.read(note, people)
         progressed.write(note)
         asyncio.run(ensure_tenant(url, settings, progressed.key))
         if not progressed.loaded:
@@ -118,7 +139,8 @@ async def load(url: str, settings: Settings, progressed: Progressed) -> None:
             span = (end - first).total_seconds()
             task = bar.add_task("", total=span, count=0)
             count = 0
-            async for batch in _stored(demo.generate(SEED, end), lambda batch: gateway.ingest(principal, batch)):
+            story = demo.generate(SEED, end, people=progressed.people)
+            async for batch in _stored(story, lambda batch: gateway.ingest(principal, batch)):
                 count += len(batch)
                 reached = datetime.fromisoformat(batch[-1]["occurredAt"])
                 bar.update(task, completed=(reached - first).total_seconds(), count=count)
@@ -170,7 +192,8 @@ class Live:
     async def _run(self) -> None:
         principal = await self._gateway.authenticate(self._progressed.key)
         assert principal is not None
-        story = demo.trickle(SEED, datetime.fromisoformat(self._progressed.end), lambda: datetime.now(UTC))
+        start, people = datetime.fromisoformat(self._progressed.end), self._progressed.people
+        story = demo.trickle(SEED, start, lambda: datetime.now(UTC), people=people)
         # Telling the story up to here again takes seconds, during which the gateway answers already.
         following = await asyncio.to_thread(_after, story, self._progressed.told)
         fresh = True

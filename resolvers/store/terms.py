@@ -13,6 +13,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from resolvers.store.database import driver
+
 TERMS = 0
 """Event names, dimension values and cost sources."""
 SUBJECTS = 1
@@ -23,12 +25,9 @@ _REMEMBERED = 96 << 20
 _ENTRY_BYTES = 200
 """About what the entries of both dictionaries take for a text, beside the text itself."""
 
-
-# One look-up a text: without statistics, as in a log just begun, ANY would be a walk over all texts.
-_LOOK_UP = (
-    "SELECT wanted.value, found.code FROM unnest($3::text[]) AS wanted(value) CROSS JOIN LATERAL"
-    " (SELECT code FROM term WHERE tenant_id = $1 AND space = $2 AND value = wanted.value LIMIT 1) AS found"
-)
+_LOOK_UP = "SELECT value, code FROM term_codes($1, $2, $3)"
+# In the order of an index, whatever statistics say: they may not know the tenant yet.
+_LAST = "SELECT code FROM term WHERE tenant_id = $1 AND space = $2 ORDER BY code DESC LIMIT 1"
 
 
 class TermRow(SQLModel, table=True):
@@ -50,7 +49,7 @@ class TermMemory:
 
     def keep(self, tenant_id: int, space: int, codes: Mapping[str, int]) -> None:
         """Remember committed codes; everything is forgotten when there are too many."""
-        size = sum(getsizeof(text) + _ENTRY_BYTES for text in codes)
+        size = sum(map(getsizeof, codes)) + _ENTRY_BYTES * len(codes)
         self._held += size
         if self._held > _REMEMBERED:
             self.codes.clear()
@@ -58,7 +57,7 @@ class TermMemory:
             self._held = size
         self.codes.setdefault((tenant_id, space), {}).update(codes)
         values = self.values.setdefault((tenant_id, space), {})
-        values.update((code, value) for value, code in codes.items())
+        values.update(zip(codes.values(), codes, strict=True))
 
 
 class TermRepository:
@@ -74,12 +73,7 @@ class TermRepository:
         found = {value: known[value] for value in values if value in known}
         missing = [value for value in values if value not in found]
         if missing:
-            query = select(TermRow.value, TermRow.code).where(
-                TermRow.tenant_id == tenant_id,
-                TermRow.space == space,
-                col(TermRow.value) == any_(bindparam(None, missing, type_=ARRAY(Text))),
-            )
-            fresh = dict((await self.session.exec(query)).all())
+            fresh = dict(await (await driver(self.session)).fetch(_LOOK_UP, tenant_id, space, missing))
             self.memory.keep(tenant_id, space, fresh)
             found |= fresh
         return found
@@ -115,18 +109,13 @@ async def intern(
     if len(codes) == len(values):
         return codes, {}
     missing = [value for value in values if value not in codes]
-    rows = await connection.fetch(
-        _LOOK_UP,
-        tenant_id,
-        space,
-        missing,
-    )
-    fresh: dict[str, int] = {row[0]: row[1] for row in rows}
+    last = await connection.fetchval(_LAST, tenant_id, space) or 0
+    # Codes are dense: who knows as many as there are knows all. Some may have become known by reading just now.
+    fresh: dict[str, int] = {value: known[value] for value in missing if value in known}
+    if len(known) < last:
+        fresh = dict(await connection.fetch(_LOOK_UP, tenant_id, space, missing))
     new = [value for value in missing if value not in fresh]
     if new:
-        last = await connection.fetchval(
-            "SELECT coalesce(max(code), 0) FROM term WHERE tenant_id = $1 AND space = $2", tenant_id, space
-        )
         made = {value: last + place for place, value in enumerate(new, 1)}
         await connection.execute(
             "INSERT INTO term (tenant_id, space, code, value)"

@@ -3,19 +3,18 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import chain, islice
 from typing import Any
 
-import orjson
-
-from resolvers.analysis.events import DIMENSIONS, Event
+from resolvers.analysis.events import Event
 from resolvers.errors import GatewayError, Overloaded, Unavailable
 from resolvers.store import rollups
-from resolvers.store.bulk import BulkInsert
+from resolvers.store.appending import Learnt, append, coded, months_of
 from resolvers.store.database import Database, driver, enter, translated
 from resolvers.store.events import event_key
-from resolvers.store.terms import SUBJECTS, TERMS, TermMemory, intern
+from resolvers.store.terms import TermMemory
 from resolvers.store.versions import WHOLE_LOG, hold_log
 
 CHANNEL = "gateway"
@@ -25,42 +24,6 @@ _BATCH = 10_000
 _WAITING = 60_000
 _DEADLINE = 4.5
 """Seconds that a transaction may take; only a database that is gone without a word takes longer."""
-_COLUMNS: tuple[tuple[str, str], ...] = (
-    ("subject", "integer"),
-    ("position", "bigint"),
-    ("occurred_at", "timestamptz"),
-    ("kind", "smallint"),
-    ("success", "boolean"),
-    ("assisted", "boolean"),
-    ("name", "integer"),
-    *((dimension, "integer") for dimension in DIMENSIONS),
-    ("cost_source", "integer"),
-    ("recurring", "boolean"),
-    ("duration_ms", "double precision"),
-    ("score", "double precision"),
-    ("input_tokens", "bigint"),
-    ("output_tokens", "bigint"),
-    ("cache_read_tokens", "bigint"),
-    ("cache_write_tokens", "bigint"),
-    ("id", "text"),
-    ("session", "text"),
-    ("order_id", "text"),
-    ("currency", "text"),
-    ("amount", "numeric"),
-    ("cost", "numeric"),
-    ("properties", "jsonb"),
-)
-_insert_events = BulkInsert("event", (("received_at", "timestamptz"), *_COLUMNS))
-_insert_keys = BulkInsert(
-    "event_key",
-    (
-        ("key", "bytea"),
-        ("content", "bytea"),
-        ("position", "bigint"),
-        ("occurred_at", "timestamptz"),
-        ("received_at", "timestamptz"),
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +40,6 @@ class _Request:
     tenant_id: int
     events: Sequence[Event]
     done: "asyncio.Future[list[First | None]]"
-
-
-@dataclass(slots=True)
-class _Learnt:
-    """Codes that become known to the process when the transaction commits."""
-
-    codes: list[tuple[int, int, dict[str, int]]] = field(default_factory=list)
 
 
 class Writer:
@@ -164,7 +120,7 @@ class Writer:
 
     async def _partitions(self, batch: list[_Request]) -> None:
         """Make the months that the log lacks, before and apart from the transaction that fills them."""
-        months = {event.occurred_at.date().replace(day=1) for request in batch for event in request.events}
+        months = months_of(chain.from_iterable(request.events for request in batch))
         for month in sorted(months - self._months):
             async with self.database.shared() as session:
                 await (await driver(session)).execute("SELECT ensure_event_partition($1)", month)
@@ -172,7 +128,7 @@ class Writer:
 
     async def _commit(self, batch: list[_Request]) -> list[list[First | None]]:
         results: dict[int, list[First | None]] = {}
-        learnt = _Learnt()
+        learnt: Learnt = []
         by_tenant: dict[int, list[int]] = {}
         for place, request in enumerate(batch):
             by_tenant.setdefault(request.tenant_id, []).append(place)
@@ -183,13 +139,13 @@ class Writer:
                 events = [event for place in places for event in batch[place].events]
                 outcomes = iter(await self._append(await driver(session), tenant_id, events, learnt))
                 for place in places:
-                    results[place] = [next(outcomes) for _ in batch[place].events]
-        for tenant_id, space, codes in learnt.codes:
+                    results[place] = list(islice(outcomes, len(batch[place].events)))
+        for tenant_id, space, codes in learnt:
             self.memory.keep(tenant_id, space, codes)
         return [results[place] for place in range(len(batch))]
 
     async def _append(
-        self, connection: Any, tenant_id: int, events: Sequence[Event], learnt: _Learnt
+        self, connection: Any, tenant_id: int, events: Sequence[Event], learnt: Learnt
     ) -> list[First | None]:
         version = await hold_log(connection, tenant_id)
         now = datetime.now(UTC)
@@ -222,23 +178,12 @@ class Writer:
         version: int,
         now: datetime,
         new: list[tuple[bytes, Event]],
-        learnt: _Learnt,
+        learnt: Learnt,
     ) -> None:
-        events = [event for _, event in new]
-        positions = list(range(version + 1, version + 1 + len(new)))
-        texts = dict.fromkeys(text for event in events for text in _texts(event))
-        terms, fresh = await intern(connection, self.memory, tenant_id, TERMS, texts)
-        learnt.codes.append((tenant_id, TERMS, fresh))
-        people = dict.fromkeys(event.subject for event in events if event.subject)
-        subjects, fresh = await intern(connection, self.memory, tenant_id, SUBJECTS, people)
-        learnt.codes.append((tenant_id, SUBJECTS, fresh))
         keys = [key for key, _ in new]
-        contents = [event.content for event in events]
-        times = [event.occurred_at for event in events]
-        received = [now] * len(new)
-        await _insert_keys(connection, tenant_id, [keys, contents, positions, times, received])
-        columns = _columns(events, positions, terms, subjects)
-        await _insert_events(connection, tenant_id, [received, *columns.values()])
+        events = [event for _, event in new]
+        positions = range(version + 1, version + 1 + len(new))
+        columns = await coded(connection, self.memory, tenant_id, events, learnt)
         await rollups.add(connection, tenant_id, columns)
         kinds = sorted({int(event.kind) for event in events})
         await connection.execute(
@@ -250,6 +195,8 @@ class Writer:
         )
         announcement = f"v {tenant_id} {positions[-1]} {','.join(map(str, kinds))}"
         await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, announcement)
+        contents = [event.content for event in events]
+        await append(connection, tenant_id, positions, keys, contents, columns, now)
 
 
 def _parts(batch: list[_Request], *, alone: bool) -> list[list[_Request]]:
@@ -264,29 +211,3 @@ def _fail(batch: list[_Request], error: Exception) -> None:
     for request in batch:
         if not request.done.done():
             request.done.set_exception(error)
-
-
-def _texts(event: Event) -> list[str]:
-    texts = [event.name, *event.dimensions.values()]
-    if event.cost_source is not None:
-        texts.append(event.cost_source)
-    return texts
-
-
-def _columns(
-    events: list[Event], positions: list[int], terms: dict[str, int], subjects: dict[str, int]
-) -> dict[str, list[Any]]:
-    """The events as columns by name, in the order of ``_COLUMNS``."""
-    coded: dict[str, list[Any]] = {
-        "subject": [subjects[event.subject] if event.subject else None for event in events],
-        "position": positions,
-        "kind": [int(event.kind) for event in events],
-        "name": [terms[event.name] for event in events],
-        "cost_source": [terms[event.cost_source] if event.cost_source else None for event in events],
-        "properties": [orjson.dumps(event.properties).decode() if event.properties else None for event in events],
-    }
-    for dimension in DIMENSIONS:
-        coded[dimension] = [
-            terms[event.dimensions[dimension]] if dimension in event.dimensions else None for event in events
-        ]
-    return {name: coded[name] if name in coded else [getattr(event, name) for event in events] for name, _ in _COLUMNS}

@@ -12,6 +12,7 @@ import pytest
 from gateway import demo
 from gateway.app import Gateway
 from gateway.commands import demonstration
+from gateway.commands.common import CommandError
 from gateway.commands.demonstration import Live, Progressed, ensure_tenant, load
 from gateway.commands.importing import writer_of
 from gateway.settings import Settings, load_settings
@@ -28,8 +29,9 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A story of three days, told without pauses."""
     generate, trickle = demo.generate, demo.trickle
     monkeypatch.setattr(demo, "DAYS", 3)
-    monkeypatch.setattr(demo, "generate", partial(generate, days=3, people=60))
-    monkeypatch.setattr(demo, "trickle", partial(trickle, days=3, people=60, rate=1e6))
+    monkeypatch.setattr(demo, "PEOPLE", 60)
+    monkeypatch.setattr(demo, "generate", partial(generate, days=3))
+    monkeypatch.setattr(demo, "trickle", partial(trickle, days=3, rate=1e6))
     monkeypatch.setattr(demonstration, "BATCH", 100)
 
 
@@ -67,15 +69,24 @@ async def _ids(gateway: Gateway) -> list[str]:
 
 def test_progress_is_kept_where_nobody_else_reads_it(tmp_path: Path) -> None:
     file = tmp_path / "demo.json"
-    begun = Progressed.read(file)
+    begun = Progressed.read(file, None)
     begun.told = 7
     begun.write(file)
-    assert Progressed.read(file) == begun
+    assert Progressed.read(file, None) == begun
     assert file.stat().st_mode & 0o077 == 0
 
 
+def test_a_folder_tells_of_as_many_people_as_it_began_with(tmp_path: Path) -> None:
+    file = tmp_path / "demo.json"
+    Progressed.read(file, 500).write(file)
+    assert Progressed.read(file, None).people == 500
+    assert Progressed.read(file, 500).people == 500
+    with pytest.raises(CommandError, match="500 people"):
+        Progressed.read(file, 501)
+
+
 async def test_loading_again_adds_nothing(gateway: Gateway, settings: Settings, url: str, tmp_path: Path) -> None:
-    progressed = Progressed.read(tmp_path / "demo.json")
+    progressed = Progressed.read(tmp_path / "demo.json", None)
     await ensure_tenant(url, settings, progressed.key)
     await load(url, settings, progressed)
     assert progressed.loaded
@@ -127,9 +138,9 @@ async def _tell(progressed: Progressed, file: Path, known: list[str], wanted: in
 async def test_the_story_goes_on_where_it_ended(tmp_path: Path) -> None:
     file = tmp_path / "demo.json"
     known: list[str] = []
-    first = await _tell(Progressed.read(file), file, known, 5)
+    first = await _tell(Progressed.read(file, None), file, known, 5)
     assert len(first) == 5
-    noted = Progressed.read(file)
+    noted = Progressed.read(file, None)
     assert noted.told == 4
     second = await _tell(noted, file, known, 9)
     assert second[0] == first[4]
@@ -139,7 +150,7 @@ async def test_the_story_goes_on_where_it_ended(tmp_path: Path) -> None:
 async def test_a_lost_note_is_made_up_for(tmp_path: Path) -> None:
     file = tmp_path / "demo.json"
     known: list[str] = []
-    progressed = Progressed.read(file)
+    progressed = Progressed.read(file, None)
     await _tell(progressed, file, known, 5)
     progressed.told = 0
     again = await _tell(progressed, file, known, 8)

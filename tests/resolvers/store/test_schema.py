@@ -1,11 +1,13 @@
 """The schema: as the models say, and closed to whoever has not entered a tenant."""
 
+import asyncpg
 import pytest
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from resolvers.context import Context, Role, Services
-from resolvers.store.database import APP_ROLE, Database
+from resolvers.store.appending import WRITER_ROLE
+from resolvers.store.database import APP_ROLE, Database, driver
 from resolvers.store.schema_version import migrate, revision_gap
 from resolvers.store.tables import TABLES
 from tests.conftest import fresh_database
@@ -83,6 +85,9 @@ async def test_without_its_tenant_a_row_is_not_there(context: Context, setting: 
         "SELECT ensure_event_partition('1999-01-01')",
         "SELECT ensure_event_partition('2099-01-01')",
         "INSERT INTO term (tenant_id, space, code, value) VALUES (-1, 0, 1, 'x')",
+        "INSERT INTO event SELECT * FROM event",
+        "INSERT INTO event_key SELECT * FROM event_key",
+        "SELECT * FROM event_key_rows",
         "ALTER TABLE event DISABLE ROW LEVEL SECURITY",
     ],
 )
@@ -93,6 +98,60 @@ async def test_the_application_cannot(context: Context, statement: str) -> None:
         await connection.execute(text("SELECT set_config('gateway.tenant', :it, true)"), {"it": tenant_id})
         with pytest.raises(DBAPIError):
             await connection.execute(text(statement))
+
+
+_READABLE = """
+SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S')
+    AND (has_table_privilege('gateway_writer', oid, 'SELECT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+         OR has_any_column_privilege('gateway_writer', oid, 'SELECT, UPDATE, REFERENCES'))
+"""
+_WRITABLE = """
+SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
+    AND relkind IN ('r', 'p', 'v', 'm') AND has_table_privilege('gateway_writer', oid, 'INSERT')
+"""
+_CALLABLE = """
+SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef
+    AND has_function_privilege('gateway_writer', oid, 'EXECUTE')
+"""
+
+
+async def test_the_writer_may_insert_into_the_log_and_nothing_else(context: Context, owner: Database) -> None:
+    await store(context, event())
+    async with owner.engine.connect() as connection:
+        role = (await connection.execute(text(f"SELECT * FROM pg_roles WHERE rolname = '{WRITER_ROLE}'"))).one()
+        assert [role.rolsuper, role.rolbypassrls, role.rolcanlogin, role.rolcreaterole] == [False] * 4
+        assert (await connection.execute(text(_READABLE))).all() == []
+        assert (await connection.execute(text(_CALLABLE))).all() == []
+        writable = {row.relname for row in await connection.execute(text(_WRITABLE))}
+        months = await connection.execute(
+            text("SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE inhparent = 'event'::regclass")
+        )
+        assert writable == {"event_key_rows", *(row.relname for row in months)}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        *(f"SELECT count(*) FROM {table.__tablename__}" for table in TABLES),
+        "SELECT position FROM event_key_rows",
+        "SELECT id FROM event_202603",
+        "COPY event_202603 TO STDOUT",
+        "DELETE FROM event_202603",
+        "UPDATE event_key_rows SET content = ''",
+        "INSERT INTO event_key_rows SELECT * FROM event_key_rows",
+        "INSERT INTO event_key_rows VALUES (1, '', '', 1, now(), now()) RETURNING content",
+        "SELECT * FROM term_codes(1, 0::smallint, ARRAY['purchase'])",
+        "SET LOCAL row_security = off; SELECT count(*) FROM event",
+    ],
+)
+async def test_the_writer_cannot(context: Context, statement: str) -> None:
+    await store(context, event())
+    tenant_id = context.require(Role.ADMIN).tenant_id
+    async with context.services.database.tenant(tenant_id) as session:
+        connection = await driver(session)
+        await connection.execute(f"SET LOCAL ROLE {WRITER_ROLE}")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement)
 
 
 async def test_a_tenant_cannot_write_into_another(context: Context) -> None:
