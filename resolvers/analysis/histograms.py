@@ -36,13 +36,15 @@ def quantile(q: float, histograms: Sequence[Sequence[int]]) -> float | None:
     Each element of a histogram holds a bucket's number in its upper and a count in its lower 32 bits; of no values
     there is none.
     """
-    parts = np.sort(_strung(histograms))
+    parts = _strung(histograms)
     if not parts.size:
         return None
-    numbers, below = parts >> 32, (parts & _LOW).cumsum()
-    rank = q * (below[-1] - 1)
-    low, high = (_middle(int(numbers[np.searchsorted(below, at, "right")])) for at in (floor(rank), ceil(rank)))
-    return float(low + (high - low) * (rank - floor(rank)))
+    # Bucket by bucket, whatever their counts: they are the lower bits.
+    parts.sort()
+    below = (parts & _LOW).cumsum()
+    rank = q * float(below[-1] - 1)
+    low, high = (_middle(int(parts[np.searchsorted(below, at, "right")]) >> 32) for at in (floor(rank), ceil(rank)))
+    return low + (high - low) * (rank - floor(rank))
 
 
 def difference(histograms: Sequence[Sequence[int]], others: Sequence[Sequence[int]]) -> Sequence[int]:
@@ -59,6 +61,6 @@ def _strung(histograms: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     return np.concatenate([np.asarray(histogram, np.int64) for histogram in histograms] or [np.empty(0, np.int64)])
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=8192)
 def _middle(bucket: int) -> float:
     return 0.0 if bucket == ZERO else float(2 * GAMMA**bucket / (GAMMA + 1))

@@ -118,10 +118,13 @@ def in_presence(statistic: Statistic) -> bool:
     return statistic.aggregate is Aggregate.DISTINCT and statistic.field in fields and _of_classes(statistic.where)
 
 
-def in_journeys(statistic: Statistic, where: Filter) -> bool:
-    """Whether journeys hold a statistic of events that pass ``where``: they hold the events of somebody."""
+def in_journeys(statistic: Statistic, where: Filter, period: Period) -> bool:
+    """Whether journeys hold a statistic of events that pass ``where``, and are worth reading for it.
+
+    They hold the events of somebody, and are read by the month: of a few hours the log has less to read.
+    """
     distinct = statistic.aggregate is Aggregate.DISTINCT and statistic.field == "subject"
-    return distinct and columns_of(where, statistic.where) is not None
+    return distinct and period.end - period.start >= _DAY and columns_of(where, statistic.where) is not None
 
 
 def _conjunction(where: Filter) -> list[Filter]:

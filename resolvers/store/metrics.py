@@ -68,7 +68,7 @@ class MetricRepository:
         if scope is not None and (not by or all(map(in_rollups, statistics))):
             scans = await self._kept(selection, scope, statistics, buckets, by, groups, top)
             logged = [place for place in logged if not any(place in places for places, _ in scans)]
-        walked = [place for place in logged if in_journeys(statistics[place], selection.where)]
+        walked = [place for place in logged if in_journeys(statistics[place], selection.where, selection.period)]
         if walked and (not by or (scope is not None and walked == logged)):
             own = [statistics[place] for place in walked]
             found = await self._walked(selection, scope, own, buckets, by, groups, top)

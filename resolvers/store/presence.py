@@ -35,39 +35,41 @@ _FIELDS = (
     ("at", ">i8"),
     *((name, ">i4") for name in ("kind", "name", "currency", "flags", "subject", "paid", "order")),
 )
+_COLUMNS = "position, occurred_at, kind, name, currency, recurring, success, assisted, subject, amount, order_id"
+_KNOWN = f"""known AS (
+    SELECT value COLLATE "C" AS order_id, code FROM term_codes($1, {ORDERS}::smallint, ARRAY(
+        SELECT DISTINCT order_id FROM seen WHERE amount IS NOT NULL AND order_id IS NOT NULL))
+)"""  # noqa: S608  # constants only
 # Orders that have no code yet are numbered among themselves.
 _SEEN = f"""
+WITH seen AS (%s), {_KNOWN}
 SELECT position, occurred_at, kind::integer, name,
        coalesce(ascii(currency) * 65536 + ascii(substr(currency, 2)) * 256 + ascii(substr(currency, 3)), 0),
        {FLAGS_OF_EVENT}::integer, coalesce(subject, 0), (amount IS NOT NULL)::integer,
        CASE WHEN amount IS NULL OR order_id IS NULL THEN 0
-            ELSE coalesce(known.code, -dense_rank() OVER (ORDER BY order_id))::integer END
-FROM (%s) AS seen LEFT JOIN LATERAL (
-    SELECT code FROM term
-    WHERE tenant_id = $1 AND space = {ORDERS} AND value = order_id AND amount IS NOT NULL LIMIT 1
-) AS known ON true
+            ELSE coalesce(code, -dense_rank() OVER (ORDER BY order_id))::integer END
+FROM seen LEFT JOIN known USING (order_id)
 """  # noqa: S608  # constants only
-_WANTED = "SELECT event.* FROM event WHERE tenant_id = $1 AND position > $2"
+_WANTED = f"SELECT {_COLUMNS} FROM event WHERE tenant_id = $1 AND position > $2"  # noqa: S608  # constants only
 _BY_POSITION = _SEEN % f"{_WANTED} AND position <= $3"
 _OF_DAY = _SEEN % f"{_WANTED} AND position <= $3 AND occurred_at >= $4 AND occurred_at < $5"
 # The spans are few and short, whatever the planner expects of them.
-_IN_SPANS = """SELECT inside.* FROM unnest($5::timestamptz[], $6::timestamptz[]) AS span (begins, ends)
-    CROSS JOIN LATERAL (SELECT event.* FROM event
-        WHERE tenant_id = $1 AND position <= $2 AND occurred_at >= begins AND occurred_at < ends OFFSET 0) AS inside"""
+_IN_SPANS = f"""SELECT {_COLUMNS} FROM unnest($5::timestamptz[], $6::timestamptz[]) AS span (begins, ends)
+    CROSS JOIN LATERAL (SELECT * FROM event
+        WHERE tenant_id = $1 AND position <= $2 AND occurred_at >= begins AND occurred_at < ends OFFSET 0) AS inside"""  # noqa: S608
 _TAIL_AND_SPANS = _SEEN % f"{_WANTED} AND occurred_at >= $3 AND occurred_at < $4 UNION ALL {_IN_SPANS}"
 # In the order in which they come first, so that the orders of a day have codes near each other.
 _NUMBER_ORDERS = f"""
-INSERT INTO term (tenant_id, space, code, value)
-SELECT $1, {ORDERS}, row_number() OVER (ORDER BY first)
-       + (SELECT coalesce(max(code), 0) FROM term WHERE tenant_id = $1 AND space = {ORDERS}), order_id
-FROM (
-    SELECT order_id, min(position) AS first FROM event
-    WHERE tenant_id = $1 AND position > $2 AND position <= $3 AND amount IS NOT NULL AND order_id IS NOT NULL
+WITH seen AS (
+    {_WANTED} AND position <= $3 AND amount IS NOT NULL AND order_id IS NOT NULL
+), {_KNOWN}, new AS (
+    SELECT order_id, min(position) AS first FROM seen LEFT JOIN known USING (order_id) WHERE code IS NULL
     GROUP BY order_id
-) AS seen LEFT JOIN LATERAL (
-    SELECT code FROM term WHERE tenant_id = $1 AND space = {ORDERS} AND value = order_id LIMIT 1
-) AS known ON true
-WHERE known.code IS NULL
+), last AS (
+    SELECT code FROM term WHERE tenant_id = $1 AND space = {ORDERS} ORDER BY code DESC LIMIT 1
+)
+INSERT INTO term (tenant_id, space, code, value)
+SELECT $1, {ORDERS}, coalesce((SELECT code FROM last), 0) + row_number() OVER (ORDER BY first), order_id FROM new
 """  # noqa: S608  # constants only
 
 

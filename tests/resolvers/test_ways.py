@@ -150,6 +150,7 @@ async def test_random_questions_about_random_events(context: Context, principal:
         assert revenues[0] == revenues[1], question
 
 
+MORNING = PeriodRequest(start=START, end=START + timedelta(hours=9))
 A_OR_B = DimensionIs("channel", Op.IN, ("a", "b"))
 
 
@@ -168,6 +169,7 @@ A_OR_B = DimensionIs("channel", Op.IN, ("a", "b"))
         ("conversion_rate", Question(MARCH, by=("channel",), where=Not(NameIs(("click",)))), Source.JOURNEYS),
         ("unique_subjects", Question(MARCH, by=("channel", "provider")), Source.LOG),
         ("unique_subjects", Question(MARCH, where=MeasureIs("amount", Op.EXISTS)), Source.LOG),
+        ("unique_subjects", Question(MORNING, where=A_OR_B), Source.LOG),
     ],
 )
 async def test_distinct_people_and_orders(

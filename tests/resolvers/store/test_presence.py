@@ -100,7 +100,7 @@ async def test_tenants_are_counted_apart(context: Context, principal: Principal,
 
 
 @pytest.mark.parametrize("column", ["codes", "hours"])
-async def test_a_damaged_row_is_told_and_the_log_answers_until_upkeep_has_made_it_anew(
+async def test_a_damaged_row_is_told_and_others_answer_until_upkeep_has_made_it_anew(
     context: Context, principal: Principal, column: str
 ) -> None:
     await store(context, *random_events(1))
@@ -111,10 +111,10 @@ async def test_a_damaged_row_is_told_and_the_log_answers_until_upkeep_has_made_i
         f" 255 - get_byte({column}, length({column}) - 1)) WHERE day = '2026-03-09'"
     )
     await execute(context, principal.tenant_id, statement)
-    for _ in range(2):
-        planned, logged = await both_ways(context, "unique_subjects", tokyo)
-        assert planned.explain.source is Source.LOG
-        assert planned.estimate == logged.estimate
+    for slug, source in (("average_order_value", Source.LOG), ("unique_subjects", Source.JOURNEYS)) * 2:
+        planned, logged = await both_ways(context, slug, tokyo)
+        assert planned.explain.source is source
+        assert same(planned, logged)
     # Other days have nothing to do with it.
     before = Question(PeriodRequest(start=START, end=START + 7 * DAY))
     assert (await subjects(context, before)).explain.source is Source.PRESENCE
@@ -133,13 +133,13 @@ async def test_a_row_emptied_while_it_is_folded_is_made_whole(context: Context, 
     await store(context, *(event(subject=f"s{n}") for n in range(9)))
     await fold(context.services.database, principal.tenant_id)
     await execute(context, principal.tenant_id, "UPDATE presence SET codes = NULL, hours = NULL")
-    assert (await subjects(context)).explain.source is Source.LOG
+    assert (await subjects(context)).explain.source is Source.JOURNEYS
     await store(context, event(subject="last"))
     await fold(context.services.database, principal.tenant_id)
     assert told([await subjects(context)]) == [(10, Source.PRESENCE, 1, 0)]
 
 
-async def test_a_long_tail_is_left_to_the_log(
+async def test_a_long_tail_is_left_to_others(
     context: Context, principal: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store(context, *(event(subject=f"s{n}") for n in range(5)))
@@ -148,6 +148,8 @@ async def test_a_long_tail_is_left_to_the_log(
     await store(context, event(subject="s1"), event(subject="s7"))
     assert told([await subjects(context)]) == [(6, Source.PRESENCE, 3, 2)]
     await store(context, event(subject="s8"))
+    assert told([await subjects(context)]) == [(7, Source.JOURNEYS, 8, 3)]
+    monkeypatch.setattr("resolvers.store.journey_metrics._LONGEST_TAIL", 2)
     assert told([await subjects(context)]) == [(7, Source.LOG, 8, 0)]
 
 
@@ -188,7 +190,7 @@ async def test_who_finds_another_folding_leaves_it_to_him(context: Context, prin
     assert told([await subjects(context)]) == [(2, Source.PRESENCE, 1, 0)]
 
 
-async def test_a_log_folded_before_is_counted_from_the_log_until_its_sets_are_there(postgres_url: str) -> None:
+async def test_a_log_folded_before_is_answered_otherwise_until_its_sets_are_there(postgres_url: str) -> None:
     url = await fresh_database(postgres_url, "gateway_before_presence")
     await migrate(url)
     owner = await Database.open(url, owner=True, pool_size=1)
@@ -199,14 +201,14 @@ async def test_a_log_folded_before_is_counted_from_the_log_until_its_sets_are_th
         await fold(services.database, principal.tenant_id)
     async with owner.shared() as session:
         connection = await session.connection()
-        for statement in ("DROP TABLE presence, presence_state", "UPDATE alembic_version SET version_num = '0003'"):
+        for statement in ("DROP TABLE presence, presence_state", "UPDATE alembic_version SET version_num = '0004'"):
             await connection.execute(text(statement))
     await owner.close()
     await migrate(url)
     async with running_services(url) as services:
         context = Context(services, principal)
         before = await subjects(context)
-        assert before.explain.source is Source.LOG
+        assert before.explain.source is Source.JOURNEYS
         # Due at once, though the segments are as long as the log.
         await fold_due(services.database, SegmentCache(), FoldingFigures(), events=10**6, age=DAY)
         after = await subjects(context)
