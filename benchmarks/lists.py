@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from time import process_time
-from typing import Any
 
 import orjson
 import strawberry
@@ -98,5 +97,5 @@ async def list_of_objects(bench: Bench) -> list[Line]:
     return [Ratio.of("list of objects", theirs, own, Reach(30), detail)]
 
 
-async def _nobody(_: Any) -> None:
+async def _nobody(token: str | None, address: str = "") -> None:
     """Nobody is asked for a key here."""

@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from gateway.admission import Crowd
+from gateway.callers import Callers
 from gateway.endpoint import Endpoint
 from gateway.health import health_routes
 from gateway.ingest import ingest_route
@@ -29,6 +31,7 @@ from resolvers.events import ingest
 from resolvers.keys import Authenticator, pepper
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
+from resolvers.live.turns import Turns
 from resolvers.store.database import Database, connect
 from resolvers.store.folding import keep_folded
 from resolvers.store.schema_version import revision_gap
@@ -60,6 +63,9 @@ class Gateway:
         self.stopping = False
         self._services: Services | None = None
         self._authenticator: Authenticator | None = None
+        self._callers: Callers | None = None
+        self.crowd, self.writes = Crowd(self.limits.requests), Crowd(self.limits.requests)
+        self.turns = Turns(max(2, settings.pool_size - _RESERVED))
         self._upkeep: list[asyncio.Task[None]] = []
         self._versions: VersionReader | None = None
         self._recheck = asyncio.Event()
@@ -67,7 +73,7 @@ class Gateway:
     @property
     def services(self) -> Services:
         if self._services is None:
-            raise Unavailable("The gateway is starting; try again.", retry_after=1)
+            raise _starting()
         return self._services
 
     async def start(self) -> None:
@@ -85,8 +91,9 @@ class Gateway:
         writer = Writer(reserved, memory)
         bus = Bus(lambda: connect(self.database_url), revoked=self._revoked, resumed=self._resumed)
         self._authenticator = Authenticator(reserved, secret)
+        self._callers = Callers(self._authenticator, self.limits)
         self._services = Services(
-            database, memory, writer, bus, Cache(), asyncio.Semaphore(_HEAVY), counted=self._counted
+            database, memory, writer, bus, Cache(), asyncio.Semaphore(_HEAVY), self.turns, counted=self._counted
         )
         self.metrics.pool_size.set(self.settings.pool_size)
         self.metrics.pool_in_use.set_function(lambda: database.in_use() + reserved.in_use())
@@ -136,14 +143,21 @@ class Gateway:
             wait_seconds=self.settings.pool_wait_seconds,
         )
 
-    async def authenticate(self, token: str | None) -> Principal | None:
-        return await self._authenticated().authenticate(token)
+    async def authenticate(self, token: str | None, address: str = "") -> Principal | None:
+        if self._callers is None:
+            raise _starting()
+        return await self._callers.authenticate(token, address)
+
+    def charge(self, principal: Principal | None, cost: int) -> None:
+        if self._callers is not None:
+            self._callers.charge(principal, cost)
 
     def context(self, principal: Principal | None) -> Context:
         return Context(self.services, principal)
 
     async def ingest(self, principal: Principal, items: Sequence[Mapping[str, Any]]) -> Receipt:
-        return await ingest(self.context(principal), items, limit=self.settings.max_batch)
+        with self.writes.inside(self.writes.knock()):
+            return await ingest(self.context(principal), items, limit=self.settings.max_batch)
 
     async def versions(self, tenant_id: int, kinds: tuple[int, ...]) -> tuple[int, ...]:
         if self._versions is None:
@@ -158,7 +172,7 @@ class Gateway:
 
     def _authenticated(self) -> Authenticator:
         if self._authenticator is None:
-            raise Unavailable("The gateway is starting; try again.", retry_after=1)
+            raise _starting()
         return self._authenticator
 
     def _revoked(self, key_id: int) -> None:
@@ -180,12 +194,16 @@ class Gateway:
                     await self._recheck.wait()
             self._recheck.clear()
             try:
-                await self.sessions.recheck(self.authenticate)
+                await self.sessions.recheck(self._authenticated().authenticate)
                 await self._authenticated().note_use()
             except GatewayError as error:
                 log.warning("upkeep.delayed", reason=error.message)
             except Exception:
                 log.exception("upkeep.failed")
+
+
+def _starting() -> Unavailable:
+    return Unavailable("The gateway is starting; try again.", retry_after=1)
 
 
 async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -210,6 +228,14 @@ def _limits(settings: Settings) -> Limits:
         init_seconds=settings.init_seconds,
         subscriptions=settings.max_subscriptions,
         connections=settings.max_connections,
+        connections_per_tenant=settings.max_tenant_connections,
+        connections_per_key=settings.max_key_connections,
+        subscriptions_per_tenant=settings.max_tenant_subscriptions,
+        requests=settings.max_requests,
+        key_rate=settings.key_rate,
+        tenant_rate=settings.tenant_rate,
+        key_cost_rate=settings.key_cost_rate,
+        address_rate=settings.address_rate,
     )
 
 
@@ -228,6 +254,10 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         limits=gateway.limits,
         observer=gateway.metrics,
         versions=gateway.versions,
+        charge=gateway.charge,
+        crowd=gateway.crowd,
+        writes=gateway.writes,
+        turns=gateway.turns,
         allowed_origins=frozenset(settings.allowed_origins),
     )
 
@@ -242,7 +272,7 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
     app = Starlette(
         routes=[
             *graphql_routes(endpoint),
-            ingest_route(gateway.authenticate, gateway.ingest),
+            ingest_route(gateway.authenticate, gateway.ingest, crowd=gateway.crowd),
             *health_routes(gateway.ping, gateway.revision_gap, lambda: gateway.stopping),
             Route("/metrics", gateway.metrics.endpoint),
             Route("/schema.graphql", _printed_schema),

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 
 import orjson
 from graphql import OperationType
@@ -13,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.answers import Answer, ErrorPayload, refuse
 from gateway.endpoint import Endpoint
 from gateway.event_stream import EventStream
-from gateway.handshakes import bearer_token
+from gateway.handshakes import address_of, bearer_token
 from gateway.http_requests import (
     EVENT_STREAM,
     JSON,
@@ -40,6 +41,15 @@ class _Exchange:
     send: Send
     headers: Headers
     accept: Accepted
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Who sent a request, and when it came."""
+
+    principal: Principal | None
+    token: str | None
+    came: float
 
 
 class GraphQLOverHTTP:
@@ -71,27 +81,26 @@ class GraphQLOverHTTP:
             raise BadRequest(405, "Use POST, or GET for queries.", allow="GET, POST")
         if exchange.accept.json is None and not exchange.accept.stream:
             raise BadRequest(406, f"Accept {RESPONSE_JSON}, {JSON} or {EVENT_STREAM}.")
+        came = self._endpoint.crowd.knock()
         token = bearer_token(exchange.headers.get("authorization"))
-        principal = await self._endpoint.authenticate(token)
+        principal = await self._endpoint.authenticate(token, address_of(exchange.scope))
         limits = self._endpoint.limits
         most = limits.body_anonymous if principal is None else limits.body
         with self._buffer.reservation(most) as reservation:
             parameters = await parameters_of(exchange.scope, exchange.receive, exchange.headers, limits, reservation)
-            return await self._operate(exchange, parameters, principal, token)
+            return await self._operate(exchange, parameters, _Caller(principal, token, came))
 
-    async def _operate(
-        self, exchange: _Exchange, parameters: Parameters, principal: Principal | None, token: str | None
-    ) -> Response | None:
+    async def _operate(self, exchange: _Exchange, parameters: Parameters, caller: "_Caller") -> Response | None:
         accept = exchange.accept
         stream = EventStream(self._endpoint, exchange.receive, exchange.send)
         try:
-            operation = self._operations.match(parameters, principal)
+            operation = self._operations.match(parameters, caller.principal)
             _check_method(operation, exchange.scope["method"], accept)
             if operation.kind is OperationType.SUBSCRIPTION:
-                session = self._endpoint.sessions.open(Kind.EVENT_STREAM, principal, token)
+                session = self._endpoint.sessions.open(Kind.EVENT_STREAM, caller.principal, caller.token)
                 await stream.run(session, self._operations.stream(operation))
                 return None
-            answer = await self._execute(operation, exchange.receive)
+            answer = await self._execute(operation, exchange.receive, caller.came)
         except Refused as refused:
             answer = refused.answer
         if accept.json is not None:
@@ -99,8 +108,8 @@ class GraphQLOverHTTP:
         await stream.single(answer)
         return None
 
-    async def _execute(self, operation: Operation, receive: Receive) -> Answer:
-        work = self._endpoint.sessions.keep(self._operations.execute(operation))
+    async def _execute(self, operation: Operation, receive: Receive, came: float) -> Answer:
+        work = self._endpoint.sessions.keep(self._operations.execute(operation, came))
         gone = asyncio.create_task(disconnected(receive))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -124,7 +133,7 @@ def _check_method(operation: Operation, method: str, accept: Accepted) -> None:
 def _response(answer: Answer, accept: Accepted) -> Response:
     headers: dict[str, str] = {}
     if answer.overload is not None:
-        headers["retry-after"] = str(max(1, round(answer.retry_after or 1)))
+        headers["retry-after"] = str(max(1, ceil(answer.retry_after or 1)))
     elif answer.code == "UNAUTHENTICATED" and not answer.executed:
         headers["www-authenticate"] = "Bearer"
     return _encoded(answer.body, _status(answer, accept), accept, headers)

@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.answers import Answer, refuse
 from gateway.endpoint import Endpoint
-from gateway.handshakes import deny, init_token, is_allowed
+from gateway.handshakes import address_of, deny, init_token, is_allowed
 from gateway.operations import Malformed, Operation, Operations, Parameters, Refused, read_parameters
 from gateway.outlets import FRAMES, Frames, Gone, Outlet
 from gateway.sessions import REVOKED, Ending, Kind, Session
@@ -48,8 +48,7 @@ class GraphQLOverWebSocket:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until either side closes it."""
         await receive()
-        headers = Headers(scope=scope)
-        if not is_allowed(headers, self._endpoint.allowed_origins):
+        if not is_allowed(Headers(scope=scope), self._endpoint.allowed_origins):
             await deny(scope, send, HTTPStatus.FORBIDDEN)
             return
         try:
@@ -63,7 +62,7 @@ class GraphQLOverWebSocket:
                 await _close(send, Ending(4406, "Subprotocol not acceptable"))
                 return
             await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-            socket = _Socket(self._endpoint, self._operations, session, headers, receive, send, scope.get(FRAMES))
+            socket = _Socket(self._endpoint, self._operations, session, scope, receive, send)
             await socket.run()
         finally:
             self._endpoint.sessions.close(session)
@@ -95,21 +94,22 @@ class _Socket:
         endpoint: Endpoint,
         operations: Operations,
         session: Session,
-        headers: Headers,
+        scope: Scope,
         receive: Receive,
         send: Send,
-        frames: Frames | None,
     ) -> None:
         self._endpoint = endpoint
         self._limits = endpoint.limits
         self._operations = operations
         self._session = session
-        self._header = headers.get("authorization")
+        self._header = Headers(scope=scope).get("authorization")
+        self._address = address_of(scope)
         self._receive = receive
         self._send = send
         self._calls: dict[str, _Call] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._initialised = self._acknowledged = False
+        frames: Frames | None = scope.get(FRAMES)
         self._outlet = Outlet(send, frames, self._limits.send_seconds, lambda: session.end(1013, "Too slow"))
         self._write = self._outlet.write
 
@@ -187,7 +187,7 @@ class _Socket:
             raise Close(4400, "The payload of connection_init must be an object")
         try:
             token = init_token(payload or {}, self._header)
-            principal = await self._endpoint.authenticate(token)
+            principal = await self._endpoint.authenticate(token, self._address)
             self._endpoint.sessions.identify(self._session, principal, token)
         except Unauthenticated:
             raise Close(REVOKED, "Forbidden") from None
@@ -217,8 +217,9 @@ class _Socket:
 
     async def _operate(self, call: _Call) -> None:
         try:
-            principal = await self._endpoint.authenticate(self._session.token)
-            await self._answer(call, self._operations.match(call.parameters, principal))
+            came = self._endpoint.crowd.knock()
+            principal = await self._endpoint.authenticate(self._session.token, self._address)
+            await self._answer(call, self._operations.match(call.parameters, principal), came)
         except Unauthenticated:
             self._session.end(REVOKED, "Forbidden")
         except Gone:
@@ -230,10 +231,10 @@ class _Socket:
         finally:
             self._forget(call)
 
-    async def _answer(self, call: _Call, operation: Operation) -> None:
+    async def _answer(self, call: _Call, operation: Operation, came: float) -> None:
         if operation.kind is not OperationType.SUBSCRIPTION:
             call.writes = operation.kind is OperationType.MUTATION
-            answer = await self._operations.execute(operation)
+            answer = await self._operations.execute(operation, came)
             if answer.executed:
                 await self._message(call, "next", answer)
             await self._finish(call, answer)

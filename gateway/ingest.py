@@ -11,6 +11,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.admission import Crowd
+from gateway.endpoint import Authenticate
+from gateway.handshakes import address_of
 from gateway.ingest_body import (
     UNREADABLE,
     BodyLimits,
@@ -25,7 +28,6 @@ from resolvers.analysis.events import Receipt
 from resolvers.context import Principal, Role
 from resolvers.errors import Forbidden, GatewayError, Unauthenticated
 
-Authenticate = Callable[[str | None], Awaitable[Principal | None]]
 Ingest = Callable[[Principal, Sequence[Mapping[str, Any]]], Awaitable[Receipt]]
 
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
@@ -43,7 +45,12 @@ _STATUS = {
 
 
 def ingest_route(
-    authenticate: Authenticate, ingest: Ingest, *, path: str = "/ingest", limits: BodyLimits | None = None
+    authenticate: Authenticate,
+    ingest: Ingest,
+    *,
+    path: str = "/ingest",
+    limits: BodyLimits | None = None,
+    crowd: Crowd | None = None,
 ) -> Route:
     """The route that stores the events of a request's body.
 
@@ -52,29 +59,31 @@ def ingest_route(
     the index of an item counts from 0 and leaves out empty lines. What is refused as a whole is answered
     ``{"error": {code, message, field?, retryAfter?}}``, and nothing of it is stored.
 
-    ``authenticate`` takes the bearer token; ``ingest`` stores objects, and what it began to store it finishes, even
-    if the client goes away.
+    ``authenticate`` takes the bearer token and the address; ``ingest`` stores objects, and what it began to store it
+    finishes, even if the client goes away. Where the ``crowd`` is full a request is refused before it is read.
     """
-    door = _Door(authenticate, ingest, limits or BodyLimits())
+    door = _Door(authenticate, ingest, limits or BodyLimits(), crowd or Crowd())
     return Route(path, door.answer, methods=["POST"])
 
 
 class _Door:
-    def __init__(self, authenticate: Authenticate, ingest: Ingest, limits: BodyLimits) -> None:
+    def __init__(self, authenticate: Authenticate, ingest: Ingest, limits: BodyLimits, crowd: Crowd) -> None:
         self._authenticate = authenticate
         self._ingest = ingest
         self._limits = limits
         self._memory = Memory(limits)
+        self._crowd = crowd
         self._writes: set[asyncio.Future[Receipt]] = set()
 
     async def answer(self, request: Request) -> Response:
         try:
+            came = self._crowd.knock()
             principal = await self._principal(request)
             with self._memory.share() as share:
                 lines, packed = _form(request)
                 read = read_lines if lines else read_document
                 items = await read(request, packed, self._limits, share)
-                receipt = await self._store(principal, items)
+                receipt = await self._store(principal, items, came)
         except BodyRefused as refused:
             if refused.status == 413:
                 await drop_rest(request, self._limits)
@@ -88,20 +97,26 @@ class _Door:
 
     async def _principal(self, request: Request) -> Principal:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        principal = await self._authenticate(token.strip() if scheme.lower() == "bearer" else None)
+        principal = await self._authenticate(
+            token.strip() if scheme.lower() == "bearer" else None, address_of(request.scope)
+        )
         if principal is None:
             raise Unauthenticated("A key is needed: send it as `Authorization: Bearer KEY`.")
         if principal.role is Role.VIEWER:
             raise Forbidden("This key may not write events.")
         return principal
 
-    async def _store(self, principal: Principal, items: Items) -> Receipt:
+    async def _store(self, principal: Principal, items: Items, came: float) -> Receipt:
         if not items.good:
             return Receipt()
-        write = asyncio.ensure_future(self._ingest(principal, items.good))
+        write = asyncio.ensure_future(self._taken_in(principal, items.good, came))
         self._writes.add(write)
         write.add_done_callback(self._writes.discard)
         return await asyncio.shield(write)
+
+    async def _taken_in(self, principal: Principal, items: Sequence[Mapping[str, Any]], came: float) -> Receipt:
+        with self._crowd.inside(came):
+            return await self._ingest(principal, items)
 
 
 def _form(request: Request) -> tuple[bool, bool]:

@@ -22,7 +22,7 @@ from gateway.persisted import MESSAGE, NOT_FOUND, PersistedQueries, referred
 from gateway.variables import are_modest
 from gateway.whole import WholeAnswers
 from resolvers.context import Context, Principal, Reliance, Role
-from resolvers.errors import GatewayError, Overloaded
+from resolvers.errors import GatewayError, Overloaded, RateLimited
 
 
 class Malformed(GatewayError):
@@ -61,6 +61,8 @@ class Operation:
     principal: Principal | None
     reads: bool
     """Whether the caller may read the schema."""
+    cost: int
+    """How many fields the answer may hold."""
 
     @property
     def kind(self) -> OperationType:
@@ -108,7 +110,6 @@ class Operations:
         versions = endpoint.versions
         self.whole = WholeAnswers(versions, endpoint.limits.whole_answers) if versions is not None else None
         self.live = LiveQuestions(endpoint.sessions, endpoint.limits)
-        self._executing = 0
 
     def match(self, parameters: Parameters, principal: Principal | None) -> Operation:
         """The operation asked for; ``Refused`` if it is not valid, not allowed or too costly."""
@@ -134,55 +135,63 @@ class Operations:
         node = _select(prepared, parameters.operation_name)
         if not are_modest(node, parameters.variables):
             raise _refused("BAD_USER_INPUT", "The variables hold too many lists and objects, or too long a list.")
-        if prepared.costs is not None:
-            cost, limit = prepared.costs.of(node, parameters.variables), self._endpoint.limits.cost
-            if cost > limit:
-                raise _refused(
-                    "GRAPHQL_VALIDATION_FAILED",
-                    f"The operation costs more than {limit}: ask for shorter lists or fewer fields.",
-                )
-        return Operation(prepared, node, parameters, principal, reads)
+        cost, limit = prepared.costs.of(node, parameters.variables) if prepared.costs else 0, self._endpoint.limits.cost
+        if cost > limit:
+            raise _refused(
+                "GRAPHQL_VALIDATION_FAILED",
+                f"The operation costs more than {limit}: ask for shorter lists or fewer fields.",
+            )
+        return Operation(prepared, node, parameters, principal, reads, cost)
 
-    async def execute(self, operation: Operation) -> Answer:
-        """The answer of a query or mutation, within the deadline.
+    async def execute(self, operation: Operation, came: float | None = None) -> Answer:
+        """The answer of a query or mutation that ``came`` when the crowd was knocked at, or now; within the deadline.
 
         When the caller is cancelled a query is too, but a mutation runs on.
         """
+        came = self._endpoint.crowd.knock() if came is None else came
         if operation.kind is OperationType.MUTATION:
-            return await asyncio.shield(self._endpoint.sessions.keep(self._execute(operation)))
-        return await self._execute(operation)
+            return await asyncio.shield(self._endpoint.sessions.keep(self._execute(operation, came)))
+        return await self._execute(operation, came)
 
-    async def _execute(self, operation: Operation) -> Answer:
+    async def _execute(self, operation: Operation, came: float) -> Answer:
         endpoint, started = self._endpoint, time.perf_counter()
         answer = None
-        self._executing += 1
         try:
-            if self._executing > endpoint.limits.executing:
-                raise Overloaded("Too many operations are under way.", retry_after=1)
-            async with asyncio.timeout(endpoint.limits.operation_seconds):
-                answer = await self._answer(operation)
+            with endpoint.crowd.inside(came):
+                async with asyncio.timeout(endpoint.limits.operation_seconds):
+                    answer = await self._answer(operation, came)
         except Exception as error:
             answer = refuse(error)
         finally:
-            self._executing -= 1
             seconds = time.perf_counter() - started
             code = answer.code if answer else "CANCELLED"
             endpoint.observer.operation(operation.name, operation.kind.value, seconds, code)
         return answer
 
-    async def _answer(self, operation: Operation) -> Answer:
+    async def _answer(self, operation: Operation, came: float) -> Answer:
         principal, whole = operation.principal, self.whole
+        if operation.kind is OperationType.MUTATION:
+            self._endpoint.writes.knock()
+            with self._endpoint.writes.inside(came):
+                return await self._sought(operation, self._endpoint.context(principal))
         key = self._question(operation) if operation.kind is OperationType.QUERY and whole is not None else None
         if key is None or whole is None or principal is None:
-            return await self._sought(operation, self._endpoint.context(principal))
+            return await self._computed(operation, self._endpoint.context(principal))
         if (kept := await whole.get(key, principal.tenant_id)) is not None:
             return kept
         context, reliance = self._endpoint.context(principal), Reliance(whole.now())
         if isinstance(context, Context):
             context.reliance = reliance
-        answer = await self._sought(operation, context)
+        answer = await self._computed(operation, context)
         whole.keep(key, answer, reliance)
         return answer
+
+    async def _computed(self, operation: Operation, context: object) -> Answer:
+        """The answer of a query, in turn."""
+        principal = operation.principal
+        self._endpoint.charge(principal, operation.cost)
+        async with self._endpoint.turns.turn(principal.tenant_id if principal else 0):
+            return await self._sought(operation, context)
 
     async def _sought(self, operation: Operation, context: object) -> Answer:
         pending = execute(**self._arguments(operation, context))
@@ -198,6 +207,7 @@ class Operations:
         observer.subscription_opened(operation.name)
         tenant_id = operation.principal.tenant_id if operation.principal else 0
         try:
+            self._endpoint.charge(operation.principal, operation.cost)
             source = partial(self._source, operation)
             watched = self.live.watched(tenant_id, self._question(operation), source, sink)
             async with watched as answers, aclosing(answers):
@@ -206,7 +216,7 @@ class Operations:
                     yield answer
                     if not answer.executed:
                         return
-        except Overloaded as error:
+        except (Overloaded, RateLimited) as error:
             answer = refuse(error)
             code = answer.code
             yield answer
