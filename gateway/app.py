@@ -65,7 +65,7 @@ class Gateway:
         self._authenticator: Authenticator | None = None
         self._callers: Callers | None = None
         self.crowd, self.writes = Crowd(self.limits.requests), Crowd(self.limits.requests)
-        self.turns = Turns(max(2, settings.pool_size - _RESERVED))
+        self.turns = Turns(max(2, (settings.pool_size - _RESERVED) // 2))
         self._upkeep: list[asyncio.Task[None]] = []
         self._versions: VersionReader | None = None
         self._recheck = asyncio.Event()
@@ -156,7 +156,7 @@ class Gateway:
         return Context(self.services, principal)
 
     async def ingest(self, principal: Principal, items: Sequence[Mapping[str, Any]]) -> Receipt:
-        with self.writes.inside(self.writes.knock()):
+        with self.writes.inside():
             return await ingest(self.context(principal), items, limit=self.settings.max_batch)
 
     async def versions(self, tenant_id: int, kinds: tuple[int, ...]) -> tuple[int, ...]:
@@ -272,7 +272,7 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
     app = Starlette(
         routes=[
             *graphql_routes(endpoint),
-            ingest_route(gateway.authenticate, gateway.ingest, crowd=gateway.crowd),
+            ingest_route(gateway.authenticate, gateway.ingest),
             *health_routes(gateway.ping, gateway.revision_gap, lambda: gateway.stopping),
             Route("/metrics", gateway.metrics.endpoint),
             Route("/schema.graphql", _printed_schema),

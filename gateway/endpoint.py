@@ -65,7 +65,7 @@ class Endpoint:
     charge: Callable[[Principal | None, int], None] = lambda principal, cost: None
     """Told the cost of each answer that has to be computed; raises ``RateLimited``."""
     crowd: Crowd = field(default_factory=Crowd)
-    """Operations under way."""
+    """Requests under way, and the operations of WebSockets."""
     writes: Crowd = field(default_factory=Crowd)
     """Mutations among them, which wait for the database together."""
     turns: Turns = field(default_factory=Turns)

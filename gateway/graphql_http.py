@@ -43,15 +43,6 @@ class _Exchange:
     accept: Accepted
 
 
-@dataclass(frozen=True, slots=True)
-class _Caller:
-    """Who sent a request, and when it came."""
-
-    principal: Principal | None
-    token: str | None
-    came: float
-
-
 class GraphQLOverHTTP:
     """The ASGI application behind the endpoint's HTTP route."""
 
@@ -81,26 +72,27 @@ class GraphQLOverHTTP:
             raise BadRequest(405, "Use POST, or GET for queries.", allow="GET, POST")
         if exchange.accept.json is None and not exchange.accept.stream:
             raise BadRequest(406, f"Accept {RESPONSE_JSON}, {JSON} or {EVENT_STREAM}.")
-        came = self._endpoint.crowd.knock()
         token = bearer_token(exchange.headers.get("authorization"))
         principal = await self._endpoint.authenticate(token, address_of(exchange.scope))
         limits = self._endpoint.limits
         most = limits.body_anonymous if principal is None else limits.body
         with self._buffer.reservation(most) as reservation:
             parameters = await parameters_of(exchange.scope, exchange.receive, exchange.headers, limits, reservation)
-            return await self._operate(exchange, parameters, _Caller(principal, token, came))
+            return await self._operate(exchange, parameters, principal, token)
 
-    async def _operate(self, exchange: _Exchange, parameters: Parameters, caller: "_Caller") -> Response | None:
+    async def _operate(
+        self, exchange: _Exchange, parameters: Parameters, principal: Principal | None, token: str | None
+    ) -> Response | None:
         accept = exchange.accept
         stream = EventStream(self._endpoint, exchange.receive, exchange.send)
         try:
-            operation = self._operations.match(parameters, caller.principal)
+            operation = self._operations.match(parameters, principal)
             _check_method(operation, exchange.scope["method"], accept)
             if operation.kind is OperationType.SUBSCRIPTION:
-                session = self._endpoint.sessions.open(Kind.EVENT_STREAM, caller.principal, caller.token)
+                session = self._endpoint.sessions.open(Kind.EVENT_STREAM, principal, token)
                 await stream.run(session, self._operations.stream(operation))
                 return None
-            answer = await self._execute(operation, exchange.receive, caller.came)
+            answer = await self._execute(operation, exchange.receive)
         except Refused as refused:
             answer = refused.answer
         if accept.json is not None:
@@ -108,8 +100,8 @@ class GraphQLOverHTTP:
         await stream.single(answer)
         return None
 
-    async def _execute(self, operation: Operation, receive: Receive, came: float) -> Answer:
-        work = self._endpoint.sessions.keep(self._operations.execute(operation, came))
+    async def _execute(self, operation: Operation, receive: Receive) -> Answer:
+        work = self._endpoint.sessions.keep(self._operations.execute(operation))
         gone = asyncio.create_task(disconnected(receive))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)

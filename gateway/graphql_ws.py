@@ -217,9 +217,8 @@ class _Socket:
 
     async def _operate(self, call: _Call) -> None:
         try:
-            came = self._endpoint.crowd.knock()
             principal = await self._endpoint.authenticate(self._session.token, self._address)
-            await self._answer(call, self._operations.match(call.parameters, principal), came)
+            await self._answer(call, self._operations.match(call.parameters, principal))
         except Unauthenticated:
             self._session.end(REVOKED, "Forbidden")
         except Gone:
@@ -231,10 +230,11 @@ class _Socket:
         finally:
             self._forget(call)
 
-    async def _answer(self, call: _Call, operation: Operation, came: float) -> None:
+    async def _answer(self, call: _Call, operation: Operation) -> None:
         if operation.kind is not OperationType.SUBSCRIPTION:
             call.writes = operation.kind is OperationType.MUTATION
-            answer = await self._operations.execute(operation, came)
+            with self._endpoint.crowd.inside():
+                answer = await self._operations.execute(operation)
             if answer.executed:
                 await self._message(call, "next", answer)
             await self._finish(call, answer)

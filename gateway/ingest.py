@@ -11,7 +11,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.admission import Crowd
 from gateway.endpoint import Authenticate
 from gateway.handshakes import address_of
 from gateway.ingest_body import (
@@ -45,12 +44,7 @@ _STATUS = {
 
 
 def ingest_route(
-    authenticate: Authenticate,
-    ingest: Ingest,
-    *,
-    path: str = "/ingest",
-    limits: BodyLimits | None = None,
-    crowd: Crowd | None = None,
+    authenticate: Authenticate, ingest: Ingest, *, path: str = "/ingest", limits: BodyLimits | None = None
 ) -> Route:
     """The route that stores the events of a request's body.
 
@@ -60,30 +54,28 @@ def ingest_route(
     ``{"error": {code, message, field?, retryAfter?}}``, and nothing of it is stored.
 
     ``authenticate`` takes the bearer token and the address; ``ingest`` stores objects, and what it began to store it
-    finishes, even if the client goes away. Where the ``crowd`` is full a request is refused before it is read.
+    finishes, even if the client goes away.
     """
-    door = _Door(authenticate, ingest, limits or BodyLimits(), crowd or Crowd())
+    door = _Door(authenticate, ingest, limits or BodyLimits())
     return Route(path, door.answer, methods=["POST"])
 
 
 class _Door:
-    def __init__(self, authenticate: Authenticate, ingest: Ingest, limits: BodyLimits, crowd: Crowd) -> None:
+    def __init__(self, authenticate: Authenticate, ingest: Ingest, limits: BodyLimits) -> None:
         self._authenticate = authenticate
         self._ingest = ingest
         self._limits = limits
         self._memory = Memory(limits)
-        self._crowd = crowd
         self._writes: set[asyncio.Future[Receipt]] = set()
 
     async def answer(self, request: Request) -> Response:
         try:
-            came = self._crowd.knock()
             principal = await self._principal(request)
             with self._memory.share() as share:
                 lines, packed = _form(request)
                 read = read_lines if lines else read_document
                 items = await read(request, packed, self._limits, share)
-                receipt = await self._store(principal, items, came)
+                receipt = await self._store(principal, items)
         except BodyRefused as refused:
             if refused.status == 413:
                 await drop_rest(request, self._limits)
@@ -106,17 +98,13 @@ class _Door:
             raise Forbidden("This key may not write events.")
         return principal
 
-    async def _store(self, principal: Principal, items: Items, came: float) -> Receipt:
+    async def _store(self, principal: Principal, items: Items) -> Receipt:
         if not items.good:
             return Receipt()
-        write = asyncio.ensure_future(self._taken_in(principal, items.good, came))
+        write = asyncio.ensure_future(self._ingest(principal, items.good))
         self._writes.add(write)
         write.add_done_callback(self._writes.discard)
         return await asyncio.shield(write)
-
-    async def _taken_in(self, principal: Principal, items: Sequence[Mapping[str, Any]], came: float) -> Receipt:
-        with self._crowd.inside(came):
-            return await self._ingest(principal, items)
 
 
 def _form(request: Request) -> tuple[bool, bool]:

@@ -89,8 +89,8 @@ class Limits:
     """From the first byte of a body to its last."""
     operation_seconds: float = 5.0
     """A query or mutation, from its start to its answer."""
-    requests: int = 1_500
-    """Queries and mutations under way in the process, and ingest requests; fewer where they take long."""
+    requests: int = 1_000
+    """Requests under way in the process, and operations on WebSockets; fewer where they take long."""
     key_rate: float = 2_000
     """Requests a second of one key, on WebSockets operations; 0, here and below, is without limit."""
     tenant_rate: float = 5_000

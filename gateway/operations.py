@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Hashable, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Hashable, Mapping
 from contextlib import aclosing
+from contextvars import Context as ContextVariables
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
@@ -23,6 +24,7 @@ from gateway.variables import are_modest
 from gateway.whole import WholeAnswers
 from resolvers.context import Context, Principal, Reliance, Role
 from resolvers.errors import GatewayError, Overloaded, RateLimited
+from resolvers.live.looks import Looks
 
 
 class Malformed(GatewayError):
@@ -109,6 +111,7 @@ class Operations:
         self.persisted = PersistedQueries(endpoint.limits.persisted_characters)
         versions = endpoint.versions
         self.whole = WholeAnswers(versions, endpoint.limits.whole_answers) if versions is not None else None
+        self._asked: dict[Hashable, Looks[Answer]] = {}
         self.live = LiveQuestions(endpoint.sessions, endpoint.limits)
 
     def match(self, parameters: Parameters, principal: Principal | None) -> Operation:
@@ -143,23 +146,21 @@ class Operations:
             )
         return Operation(prepared, node, parameters, principal, reads, cost)
 
-    async def execute(self, operation: Operation, came: float | None = None) -> Answer:
-        """The answer of a query or mutation that ``came`` when the crowd was knocked at, or now; within the deadline.
+    async def execute(self, operation: Operation) -> Answer:
+        """The answer of a query or mutation, within the deadline.
 
         When the caller is cancelled a query is too, but a mutation runs on.
         """
-        came = self._endpoint.crowd.knock() if came is None else came
         if operation.kind is OperationType.MUTATION:
-            return await asyncio.shield(self._endpoint.sessions.keep(self._execute(operation, came)))
-        return await self._execute(operation, came)
+            return await asyncio.shield(self._endpoint.sessions.keep(self._execute(operation)))
+        return await self._execute(operation)
 
-    async def _execute(self, operation: Operation, came: float) -> Answer:
+    async def _execute(self, operation: Operation) -> Answer:
         endpoint, started = self._endpoint, time.perf_counter()
         answer = None
         try:
-            with endpoint.crowd.inside(came):
-                async with asyncio.timeout(endpoint.limits.operation_seconds):
-                    answer = await self._answer(operation, came)
+            async with asyncio.timeout(endpoint.limits.operation_seconds):
+                answer = await self._answer(operation)
         except Exception as error:
             answer = refuse(error)
         finally:
@@ -168,23 +169,36 @@ class Operations:
             endpoint.observer.operation(operation.name, operation.kind.value, seconds, code)
         return answer
 
-    async def _answer(self, operation: Operation, came: float) -> Answer:
+    async def _answer(self, operation: Operation) -> Answer:
         principal, whole = operation.principal, self.whole
         if operation.kind is OperationType.MUTATION:
-            self._endpoint.writes.knock()
-            with self._endpoint.writes.inside(came):
+            with self._endpoint.writes.inside():
                 return await self._sought(operation, self._endpoint.context(principal))
         key = self._question(operation) if operation.kind is OperationType.QUERY and whole is not None else None
         if key is None or whole is None or principal is None:
             return await self._computed(operation, self._endpoint.context(principal))
         if (kept := await whole.get(key, principal.tenant_id)) is not None:
             return kept
-        context, reliance = self._endpoint.context(principal), Reliance(whole.now())
+        looks = self._asked.setdefault(key, Looks(partial(self._renewed, operation, key, whole), self._unwatched))
+        try:
+            return await looks.fresh()
+        finally:
+            if not looks.tasks and self._asked.get(key) is looks:
+                del self._asked[key]
+
+    async def _renewed(self, operation: Operation, key: Hashable, whole: WholeAnswers) -> Answer:
+        """The answer computed and kept, for all who asked for it before this began."""
+        context, reliance = self._endpoint.context(operation.principal), Reliance(whole.now())
         if isinstance(context, Context):
             context.reliance = reliance
-        answer = await self._computed(operation, context)
+        async with asyncio.timeout(self._endpoint.limits.operation_seconds):
+            answer = await self._computed(operation, context)
         whole.keep(key, answer, reliance)
         return answer
+
+    def _unwatched(self, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
+        # What the log says of the first one's request must not be said of an answer for all.
+        return ContextVariables().run(self._endpoint.sessions.keep, work)
 
     async def _computed(self, operation: Operation, context: object) -> Answer:
         """The answer of a query, in turn."""

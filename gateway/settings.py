@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     max_tenant_connections: int = Field(15_000, ge=1, description="WebSockets and event streams of one tenant.")
     max_key_connections: int = Field(10_000, ge=1, description="WebSockets and event streams of one key.")
     max_requests: int = Field(
-        1_500, ge=1, description="Requests under way in a process; more get 503, and sooner where answers take long."
+        1_000, ge=1, description="Requests under way in a process; more get 503, and sooner where answers take long."
     )
     key_rate: float = Field(
         2_000, ge=0, description="Requests or WebSocket operations a second of a key; more get 429. 0: any number."

@@ -96,7 +96,8 @@ def demo_command(host: HostOption = None, port: PortOption = None, data_dir: Dat
             console.print(f"  {address(settings, port)}/graphiql#key={progressed.key}", soft_wrap=True)
             console.print("Ctrl-C ends it; the data stays for the next start.")
 
-        server.run(app, settings, listener, on_ready=announce, on_stop=live.stop)
+        crowd = app.state.gateway.crowd
+        server.run(app, settings, listener, crowd=crowd, on_ready=announce, on_stop=live.stop)
 
 
 async def ensure_tenant(url: str, settings: Settings, key: str) -> None:

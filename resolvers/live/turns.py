@@ -20,7 +20,7 @@ class Turns:
     once, and otherwise when that time is over.
     """
 
-    def __init__(self, places: int = 8, seconds: float = 0.5, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, places: int = 4, seconds: float = 0.75, clock: Callable[[], float] = time.monotonic) -> None:
         self._places = places
         self._free = places
         self._seconds = seconds
