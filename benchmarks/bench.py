@@ -26,6 +26,7 @@ PATIENT = UNRATED | {
     "operation_seconds": 120.0,
     "lock_seconds": 60.0,
     "pool_wait_seconds": 60.0,
+    "queue_seconds": 120.0,
 }
 """What is slow is to be measured, not refused."""
 _GENERATION = 1

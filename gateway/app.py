@@ -32,7 +32,7 @@ from resolvers.keys import Authenticator, pepper
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
 from resolvers.live.turns import Turns
-from resolvers.store.database import Database, connect
+from resolvers.store.database import APP_ROLE, Database, connect
 from resolvers.store.folding import keep_folded
 from resolvers.store.schema_version import revision_gap
 from resolvers.store.terms import TermMemory
@@ -65,9 +65,9 @@ class Gateway:
         self._authenticator: Authenticator | None = None
         self._callers: Callers | None = None
         self.crowd, self.writes = Crowd(self.limits.requests), Crowd(self.limits.requests)
-        self.turns = Turns(max(2, (settings.pool_size - _RESERVED) // 2))
+        self.turns = Turns(max(2, (settings.pool_size - _RESERVED) // 2), settings.queue_seconds)
         self._upkeep: list[asyncio.Task[None]] = []
-        self._versions: VersionReader | None = None
+        self._versions = VersionReader(lambda: connect(database_url, role=APP_ROLE))
         self._recheck = asyncio.Event()
 
     @property
@@ -131,6 +131,7 @@ class Gateway:
         await services.writer.stop()
         with contextlib.suppress(GatewayError):
             await self._authenticated().note_use()
+        self._versions.close()
         await services.database.close()
         await services.writer.database.close()
 
@@ -160,8 +161,6 @@ class Gateway:
             return await ingest(self.context(principal), items, limit=self.settings.max_batch)
 
     async def versions(self, tenant_id: int, kinds: tuple[int, ...]) -> tuple[int, ...]:
-        if self._versions is None:
-            self._versions = VersionReader(self.services.database)
         return await self._versions.of(tenant_id, kinds)
 
     async def ping(self) -> bool:

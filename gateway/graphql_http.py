@@ -92,7 +92,8 @@ class GraphQLOverHTTP:
                 session = self._endpoint.sessions.open(Kind.EVENT_STREAM, principal, token)
                 await stream.run(session, self._operations.stream(operation))
                 return None
-            answer = await self._execute(operation, exchange.receive)
+            # What is known comes too soon to look for whether the client is still there.
+            answer = await self._operations.known(operation) or await self._execute(operation, exchange.receive)
         except Refused as refused:
             answer = refused.answer
         if accept.json is not None:

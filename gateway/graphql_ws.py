@@ -234,7 +234,7 @@ class _Socket:
         if operation.kind is not OperationType.SUBSCRIPTION:
             call.writes = operation.kind is OperationType.MUTATION
             with self._endpoint.crowd.inside():
-                answer = await self._operations.execute(operation)
+                answer = await self._operations.known(operation) or await self._operations.execute(operation)
             if answer.executed:
                 await self._message(call, "next", answer)
             await self._finish(call, answer)

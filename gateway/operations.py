@@ -5,21 +5,20 @@ import time
 from collections.abc import AsyncGenerator, Coroutine, Hashable, Mapping
 from contextlib import aclosing
 from contextvars import Context as ContextVariables
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from hashlib import blake2b
 from inspect import isawaitable
 from typing import Any
 
-import orjson
 from graphql import ExecutionResult, OperationDefinitionNode, OperationType, execute, subscribe
 
 from gateway.answers import Answer, ErrorPayload, refusal, refuse, result, without_suggestions
 from gateway.compiled import CompiledExecutor
 from gateway.documents import Documents, Prepared
 from gateway.endpoint import Endpoint
-from gateway.fanout import LiveQuestions, Sink, is_state
+from gateway.fanout import LiveQuestions, Sink
 from gateway.persisted import MESSAGE, NOT_FOUND, PersistedQueries, referred
+from gateway.questions import Questions
 from gateway.variables import are_modest
 from gateway.whole import WholeAnswers
 from resolvers.context import Context, Principal, Reliance, Role
@@ -63,8 +62,14 @@ class Operation:
     principal: Principal | None
     reads: bool
     """Whether the caller may read the schema."""
-    cost: int
-    """How many fields the answer may hold."""
+    question: Hashable | None
+    """What it has in common with those that the same answer serves; None where it has an answer of its own."""
+
+    @property
+    def cost(self) -> int:
+        """How many fields the answer may hold."""
+        costs = self.prepared.costs
+        return costs.of(self.node, self.parameters.variables) if costs is not None else 0
 
     @property
     def kind(self) -> OperationType:
@@ -112,6 +117,7 @@ class Operations:
         versions = endpoint.versions
         self.whole = WholeAnswers(versions, endpoint.limits.whole_answers) if versions is not None else None
         self._asked: dict[Hashable, Looks[Answer]] = {}
+        self._questions = Questions(endpoint.schema._schema)
         self.live = LiveQuestions(endpoint.sessions, endpoint.limits)
 
     def match(self, parameters: Parameters, principal: Principal | None) -> Operation:
@@ -136,18 +142,41 @@ class Operations:
             code = "UNAUTHENTICATED" if principal is None else "FORBIDDEN"
             raise _refused(code, "The schema may be read with a key of the role viewer or above.")
         node = _select(prepared, parameters.operation_name)
-        if not are_modest(node, parameters.variables):
+        question = self._questions.of(prepared, node, parameters.variables, principal)
+        operation = Operation(prepared, node, parameters, principal, reads, question)
+        # What was answered before was not too much.
+        if self.whole is None or question not in self.whole:
+            self._check_size(operation)
+        return operation
+
+    def _check_size(self, operation: Operation) -> None:
+        if not are_modest(operation.node, operation.parameters.variables):
             raise _refused("BAD_USER_INPUT", "The variables hold too many lists and objects, or too long a list.")
-        cost, limit = prepared.costs.of(node, parameters.variables) if prepared.costs else 0, self._endpoint.limits.cost
-        if cost > limit:
+        if operation.cost > (limit := self._endpoint.limits.cost):
             raise _refused(
                 "GRAPHQL_VALIDATION_FAILED",
                 f"The operation costs more than {limit}: ask for shorter lists or fewer fields.",
             )
-        return Operation(prepared, node, parameters, principal, reads, cost)
+
+    async def known(self, operation: Operation) -> Answer | None:
+        """The answer of a query that was given before and is still true; None where it has to be sought."""
+        if operation.question is None or operation.principal is None or self.whole is None:
+            return None
+        started = time.perf_counter()
+        try:
+            answer = await self.whole.get(operation.question, operation.principal.tenant_id)
+        except Exception as error:
+            answer = refuse(error)
+        if answer is not None:
+            self._note(operation, started, answer)
+        return answer
+
+    def _note(self, operation: Operation, started: float, answer: Answer | None) -> None:
+        code = answer.code if answer is not None else "CANCELLED"
+        self._endpoint.observer.operation(operation.name, operation.kind.value, time.perf_counter() - started, code)
 
     async def execute(self, operation: Operation) -> Answer:
-        """The answer of a query or mutation, within the deadline.
+        """The answer of a query that is not ``known``, or of a mutation, within the deadline.
 
         When the caller is cancelled a query is too, but a mutation runs on.
         """
@@ -164,21 +193,16 @@ class Operations:
         except Exception as error:
             answer = refuse(error)
         finally:
-            seconds = time.perf_counter() - started
-            code = answer.code if answer else "CANCELLED"
-            endpoint.observer.operation(operation.name, operation.kind.value, seconds, code)
+            self._note(operation, started, answer)
         return answer
 
     async def _answer(self, operation: Operation) -> Answer:
-        principal, whole = operation.principal, self.whole
         if operation.kind is OperationType.MUTATION:
             with self._endpoint.writes.inside():
-                return await self._sought(operation, self._endpoint.context(principal))
-        key = self._question(operation) if operation.kind is OperationType.QUERY and whole is not None else None
-        if key is None or whole is None or principal is None:
-            return await self._computed(operation, self._endpoint.context(principal))
-        if (kept := await whole.get(key, principal.tenant_id)) is not None:
-            return kept
+                return await self._sought(operation, self._endpoint.context(operation.principal))
+        key, whole = operation.question, self.whole
+        if key is None or whole is None:
+            return await self._computed(operation, self._endpoint.context(operation.principal))
         looks = self._asked.setdefault(key, Looks(partial(self._renewed, operation, key, whole), self._unwatched))
         try:
             return await looks.fresh()
@@ -223,7 +247,7 @@ class Operations:
         try:
             self._endpoint.charge(operation.principal, operation.cost)
             source = partial(self._source, operation)
-            watched = self.live.watched(tenant_id, self._question(operation), source, sink)
+            watched = self.live.watched(tenant_id, operation.question, source, sink)
             async with watched as answers, aclosing(answers):
                 async for answer in answers:
                     code = answer.code
@@ -247,21 +271,6 @@ class Operations:
                     yield result(outcome.data, outcome.errors, suggestions=operation.reads)
         except Exception as error:
             yield refuse(error)
-
-    def _question(self, operation: Operation) -> Hashable | None:
-        """What operations must have in common for one answer to serve them; None for one with an answer of its own."""
-        prepared, node, principal = operation.prepared, operation.node, operation.principal
-        if principal is None or prepared.document is None:
-            return None
-        if not is_state(self._endpoint.schema._schema, prepared.document, node):
-            return None
-        given, declared = operation.parameters.variables, node.variable_definitions or ()
-        names = [definition.variable.name.value for definition in declared]
-        variables = {name: given[name] for name in names if name in given}
-        # All of the caller that an answer can depend on: whose data, which role, currency and time zone.
-        caller = replace(principal, key_id=0)
-        canonical = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
-        return caller, prepared, operation.name, blake2b(canonical, digest_size=16).digest()
 
     def _arguments(self, operation: Operation, context: object) -> dict[str, Any]:
         return {

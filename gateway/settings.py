@@ -107,6 +107,9 @@ class Settings(BaseSettings):
     stall_seconds: float = Field(10.0, gt=0, description="Time a client may read nothing of what waits for it.")
     operation_seconds: float = Field(5.0, gt=0, description="Time an operation may take.")
     statement_seconds: float = Field(4.0, gt=0, description="Time a database statement may take.")
+    queue_seconds: float = Field(
+        0.75, gt=0, description="Time a question waits behind many others to be computed; if longer, 503 at once."
+    )
     lock_seconds: float = Field(3.0, gt=0, description="Time a database statement waits for a lock.")
     pool_wait_seconds: float = Field(2.0, gt=0, description="Time an operation waits for a database connection.")
     shutdown_seconds: int = Field(5, ge=1, le=8, description="Time that running requests get at shutdown.")

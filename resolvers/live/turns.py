@@ -17,13 +17,22 @@ class Turns:
 
     Whoever waits stands in their own line, and a free place goes to the lines in turn: a tenant with many questions
     waits for its own. Raises Overloaded for whoever would wait longer than ``seconds``, as far as can be foreseen at
-    once, and otherwise when that time is over.
+    once, and otherwise when that time is over. With no more ahead than there are places one may wait for ``shortly``,
+    whatever can be foreseen: that is no crowd, but a slow machine.
     """
 
-    def __init__(self, places: int = 4, seconds: float = 0.75, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        places: int = 4,
+        seconds: float = 0.75,
+        *,
+        shortly: float = 2.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._places = places
         self._free = places
         self._seconds = seconds
+        self._shortly = max(shortly, seconds)
         self._clock = clock
         self._usual = 0.0
         """Seconds that a place is held."""
@@ -55,12 +64,13 @@ class Turns:
 
     async def _wait(self, line: Hashable, patient: bool) -> None:
         ahead = len(self._lines.get(line, ())) * max(1, len(self._lines)) + 1
-        if not patient and ahead * self._usual > self._seconds * self._places:
+        short = ahead <= self._places
+        if not patient and not short and ahead * self._usual > self._seconds * self._places:
             raise _refusal()
         given = asyncio.get_running_loop().create_future()
         self._lines.setdefault(line, deque()).append(given)
         try:
-            async with asyncio.timeout(None if patient else self._seconds):
+            async with asyncio.timeout(None if patient else self._shortly if short else self._seconds):
                 await given
         except BaseException as error:
             self._leave(line, given)

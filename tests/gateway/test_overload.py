@@ -145,7 +145,7 @@ async def test_questions_that_cannot_be_computed_soon_are_refused_and_known_answ
     gateway: tuple[str, Gateway], client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns = gateway[1].turns
-    monkeypatch.setattr(turns, "_seconds", 0.01)
+    monkeypatch.setattr(turns, "_shortly", 0.01)
     assert (await _ask(client)).status_code == 200
     free = turns._free
     monkeypatch.setattr(turns, "_free", 0)

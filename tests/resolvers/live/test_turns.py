@@ -32,7 +32,7 @@ async def test_places_are_bounded_and_lines_take_turns() -> None:
 
 
 async def test_who_waits_too_long_is_refused_and_leaves_the_line() -> None:
-    turns, gate = Turns(1, seconds=0.01), asyncio.Event()
+    turns, gate = Turns(1, seconds=0.01, shortly=0), asyncio.Event()
     holder = asyncio.create_task(_hold(turns, "a", gate, []))
     await asyncio.sleep(0)
     with pytest.raises(Overloaded) as refused:
