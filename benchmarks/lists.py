@@ -13,7 +13,8 @@ from strawberry.schema.config import StrawberryConfig
 from benchmarks.bench import Bench
 from benchmarks.ratios import Line, Ratio, Reach, in_turns, milliseconds
 from gateway.endpoint import Endpoint
-from gateway.operations import Operations, Parameters
+from gateway.operations import Operations
+from gateway.parameters import Parameters
 from gateway.sessions import Sessions
 from resolvers.context import Principal, Role
 from schema.scalars import SCALARS

@@ -27,7 +27,8 @@ from gateway.http_requests import (
     disconnected,
     parameters_of,
 )
-from gateway.operations import Malformed, Operation, Operations, Parameters, Refused
+from gateway.operations import Operation, Operations, Refused
+from gateway.parameters import Malformed, Parameters
 from gateway.sessions import Kind
 from resolvers.context import Principal
 

@@ -18,8 +18,9 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.answers import Answer, refuse
 from gateway.endpoint import Endpoint
 from gateway.handshakes import address_of, deny, init_token, is_allowed
-from gateway.operations import Malformed, Operation, Operations, Parameters, Refused, read_parameters
+from gateway.operations import Operation, Operations, Refused
 from gateway.outlets import FRAMES, Frames, Gone, Outlet
+from gateway.parameters import Malformed, Parameters, read_parameters
 from gateway.sessions import REVOKED, Ending, Kind, Session
 from resolvers.errors import GatewayError, Overloaded, Unauthenticated
 

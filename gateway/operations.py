@@ -1,8 +1,8 @@
-"""Operations: parameters checked, matched with a document and executed, the same for every transport."""
+"""Operations: matched with a document and executed, the same for every transport."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Coroutine, Hashable, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Hashable
 from contextlib import aclosing
 from contextvars import Context as ContextVariables
 from dataclasses import dataclass
@@ -17,19 +17,14 @@ from gateway.compiled import CompiledExecutor
 from gateway.documents import Documents, Prepared
 from gateway.endpoint import Endpoint
 from gateway.fanout import LiveQuestions, Sink
-from gateway.persisted import MESSAGE, NOT_FOUND, PersistedQueries, referred
+from gateway.parameters import Parameters
+from gateway.persisted import MESSAGE, NOT_FOUND, PersistedQueries
 from gateway.questions import Questions
 from gateway.variables import are_modest
 from gateway.whole import WholeAnswers
 from resolvers.context import Context, Principal, Reliance, Role
-from resolvers.errors import GatewayError, Overloaded, RateLimited
+from resolvers.errors import Overloaded, RateLimited
 from resolvers.live.looks import Looks
-
-
-class Malformed(GatewayError):
-    """A request that is no GraphQL request."""
-
-    code = "BAD_REQUEST"
 
 
 class Refused(Exception):
@@ -38,18 +33,6 @@ class Refused(Exception):
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.code)
         self.answer = answer
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """A GraphQL request as it was sent."""
-
-    query: str
-    """Empty where only ``digest`` was sent."""
-    operation_name: str | None
-    variables: Mapping[str, Any]
-    digest: str | None = None
-    """The hash by which the document is or shall be known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,31 +63,6 @@ class Operation:
     def name(self) -> str | None:
         """The name the document gives it."""
         return self.node.name.value if self.node.name else None
-
-
-def read_parameters(payload: object) -> Parameters:
-    """The parameters in a decoded JSON ``payload``; ``Malformed`` if any is missing or of another type."""
-    if isinstance(payload, list):
-        raise Malformed("Batches are not supported: send one operation in a JSON object.")
-    if not isinstance(payload, dict):
-        raise Malformed("The request must be a JSON object.")
-    query, name = payload.get("query"), payload.get("operationName")
-    variables, extensions = payload.get("variables"), payload.get("extensions")
-    if extensions is not None and not isinstance(extensions, dict):
-        raise Malformed("'extensions' must be an object.", field="extensions")
-    try:
-        digest = referred(extensions or {}, query)
-    except ValueError as bad:
-        raise Malformed(str(bad), field="extensions") from None
-    if query is None and digest is not None:
-        query = ""
-    elif not isinstance(query, str) or not query:
-        raise Malformed("'query' must be a string that holds a GraphQL document.", field="query")
-    if name is not None and not isinstance(name, str):
-        raise Malformed("'operationName' must be a string.", field="operationName")
-    if variables is not None and not isinstance(variables, dict):
-        raise Malformed("'variables' must be an object.", field="variables")
-    return Parameters(query, name or None, variables or {}, digest)
 
 
 class Operations:
