@@ -67,7 +67,7 @@ class Gateway:
         self.crowd, self.writes = Crowd(self.limits.requests), Crowd(self.limits.requests)
         self.turns = Turns(max(2, (settings.pool_size - _RESERVED) // 2), settings.queue_seconds)
         self._upkeep: list[asyncio.Task[None]] = []
-        self._versions = VersionReader(lambda: connect(database_url, role=APP_ROLE))
+        self.version_reader = VersionReader(lambda: connect(database_url, role=APP_ROLE))
         self._recheck = asyncio.Event()
 
     @property
@@ -131,7 +131,7 @@ class Gateway:
         await services.writer.stop()
         with contextlib.suppress(GatewayError):
             await self._authenticated().note_use()
-        self._versions.close()
+        self.version_reader.close()
         await services.database.close()
         await services.writer.database.close()
 
@@ -161,7 +161,7 @@ class Gateway:
             return await ingest(self.context(principal), items, limit=self.settings.max_batch)
 
     async def versions(self, tenant_id: int, kinds: tuple[int, ...]) -> tuple[int, ...]:
-        return await self._versions.of(tenant_id, kinds)
+        return await self.version_reader.of(tenant_id, kinds)
 
     async def ping(self) -> bool:
         return await self.services.writer.database.ping()

@@ -50,6 +50,8 @@ class VersionReader:
     def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], *, seconds: float = 2.0) -> None:
         self._connect = connect
         self._seconds = seconds
+        self.looks = 0
+        """How often the database was asked."""
         self._looks = Looks(self._read)
         self._wanted: set[int] = set()
         self._connection: asyncpg.Connection | None = None
@@ -73,6 +75,7 @@ class VersionReader:
     async def _read(self) -> dict[int, dict[int, int]]:
         # Whoever asks from here on gets the next look.
         wanted, self._wanted = self._wanted, set()
+        self.looks += 1
         try:
             async with asyncio.timeout(self._seconds):
                 if self._connection is None or self._connection.is_closed():
