@@ -98,6 +98,8 @@ class Gateway:
         self.metrics.pool_size.set(self.settings.pool_size)
         self.metrics.pool_in_use.set_function(lambda: database.in_use() + reserved.in_use())
         self.metrics.sockets.set_function(lambda: self.sessions.count(Kind.WEBSOCKET))
+        self.metrics.under_way.set_function(lambda: self.crowd.under_way)
+        self.metrics.waiting.set_function(lambda: self.turns.waiting)
         writer.start()
         bus.start()
         self._upkeep = [asyncio.create_task(self._keep_up(), name="upkeep")]

@@ -116,6 +116,8 @@ class Metrics:
         self.pool_in_use = Gauge("gateway_pool_in_use", "Database connections in use.", registry=registry)
         self.subscriptions = Gauge("gateway_subscriptions", "Subscriptions open.", registry=registry)
         self.sockets = Gauge("gateway_sockets", "WebSockets open.", registry=registry)
+        self.under_way = Gauge("gateway_requests_under_way", "Requests without an answer.", registry=registry)
+        self.waiting = Gauge("gateway_questions_waiting", "Questions that wait to be computed.", registry=registry)
 
     def operation(self, name: str | None, kind: str, seconds: float, code: str | None) -> None:
         """Count one finished operation; ``code`` is that of its first error, None if it has none."""

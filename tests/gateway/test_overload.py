@@ -187,6 +187,8 @@ async def test_a_tenant_has_so_many_subscriptions_and_the_gauges_return_to_zero(
             while any(_gauge(gateway.metrics, f"gateway_{what}") for what in ("sockets", "subscriptions")):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)  # nothing tells of it
         assert (gateway.crowd.under_way, gateway.turns.busy, gateway.turns.waiting) == (0, 0, 0)
+        assert _gauge(gateway.metrics, "gateway_requests_under_way") == 0
+        assert _gauge(gateway.metrics, "gateway_questions_waiting") == 0
 
 
 async def test_a_tenant_has_so_many_connections(database_url: str, owner: Database, http: httpx2.AsyncClient) -> None:
