@@ -112,6 +112,10 @@ class Admitted:
         self._app = app
         self._ticket = ticket
 
+    def drop(self) -> None:
+        """The request is not to be answered, as its sender left before its turn came."""
+        self._ticket.leave()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
         ticket = self._ticket

@@ -161,12 +161,9 @@ class Operations:
         key, whole = operation.question, self.whole
         if key is None or whole is None:
             return await self._computed(operation, self._endpoint.context(operation.principal))
-        looks = self._asked.setdefault(key, Looks(partial(self._renewed, operation, key, whole), self._unwatched))
-        try:
-            return await looks.fresh()
-        finally:
-            if not looks.tasks and self._asked.get(key) is looks:
-                del self._asked[key]
+        if key not in self._asked:
+            self._asked[key] = Looks(partial(self._renewed, operation, key, whole), partial(self._shared, key))
+        return await self._asked[key].fresh()
 
     async def _renewed(self, operation: Operation, key: Hashable, whole: WholeAnswers) -> Answer:
         """The answer computed and kept, for all who asked for it before this began."""
@@ -178,9 +175,16 @@ class Operations:
         whole.keep(key, answer, reliance)
         return answer
 
-    def _unwatched(self, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
+    def _shared(self, key: Hashable, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
+        """Run the work for all who asked, whether or not they stay."""
         # What the log says of the first one's request must not be said of an answer for all.
-        return ContextVariables().run(self._endpoint.sessions.keep, work)
+        task = ContextVariables().run(self._endpoint.sessions.keep, work)
+        task.add_done_callback(lambda _: self._forget(key))
+        return task
+
+    def _forget(self, key: Hashable) -> None:
+        if not self._asked[key].tasks:
+            del self._asked[key]
 
     async def _computed(self, operation: Operation, context: object) -> Answer:
         """The answer of a query, in turn."""

@@ -143,6 +143,9 @@ class HttpProtocol(_StallGuard, HttpToolsProtocol):
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        for _, app in self.pipeline:
+            if isinstance(app, Admitted):
+                app.drop()
         self._head_came()
         super().connection_lost(exc)
 

@@ -157,6 +157,26 @@ async def test_questions_that_cannot_be_computed_soon_are_refused_and_known_answ
     assert (await _ask(client, '{ revenue(period: {last: "7d"}) { orders } }')).status_code == 200
 
 
+async def test_requests_that_wait_on_a_connection_that_goes_leave_the_crowd(
+    gateway: tuple[str, Gateway], client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, crowd = gateway[1].turns, gateway[1].crowd
+    monkeypatch.setattr(turns, "_free", 0)
+    body = b'{"query":"{ __typename }"}'
+    head = f"POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {client.key}\r\n"
+    head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    _, writer = await asyncio.open_connection(*client.address.split(":"))
+    writer.write((head.encode() + body) * 3)
+    await writer.drain()
+    async with asyncio.timeout(10):
+        while crowd.under_way < 3:  # noqa: ASYNC110  # nothing tells of it
+            await asyncio.sleep(0.01)
+        writer.transport.abort()
+        while crowd.under_way:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert turns.waiting == 0
+
+
 async def test_writes_over_the_limit_do_not_keep_readers_out(
     gateway: tuple[str, Gateway], client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
