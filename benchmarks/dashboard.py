@@ -34,7 +34,8 @@ _TABLE = (
 )
 
 
-def _question(log: Log, slugs: tuple[str, ...], top: int = 20, query: str = _DASHBOARD) -> bytes:
+def question(log: Log, slugs: tuple[str, ...], top: int = 20, query: str = _DASHBOARD) -> bytes:
+    """A dashboard asked for."""
     return graphql(log.key, query, slugs=slugs, period=_PERIOD, top=top)
 
 
@@ -43,7 +44,7 @@ def questions(log: Log, slugs: tuple[str, ...], query: str = _DASHBOARD) -> Iter
     # How many groups are shown of a breakdown that is not asked for changes nothing, nor does the order of metrics.
     for top in range(100, 0, -1):
         for order in itertools.islice(itertools.permutations(slugs), 720):
-            yield _question(log, order, top, query)
+            yield question(log, order, top, query)
 
 
 async def dashboard(bench: Bench) -> list[Line]:
@@ -56,10 +57,10 @@ async def dashboard(bench: Bench) -> list[Line]:
         await settled(log)
         await settled(small)
         slugs = await _kept(little, small)
-        await _keep_numbers(log, await ask(ours, _question(log, slugs)))
+        await _keep_numbers(log, await ask(ours, question(log, slugs)))
         await _check(ours, bare, log, slugs)
         fresh, fresh_small = questions(log, slugs), questions(small, slugs)
-        same = itertools.repeat(_question(log, slugs))
+        same = itertools.repeat(question(log, slugs))
         figures = await in_turns(
             bench.rounds,
             bench.ticks("Dashboard", bench.rounds + 1),
@@ -104,7 +105,7 @@ def _lines(
 
 async def _kept(served: Served, log: Log) -> tuple[str, ...]:
     """The metrics that are answered from what is kept of the log, as the gateway says itself."""
-    answer = await ask(served, _question(log, tuple(metric.slug for metric in METRICS), query=_EXPLAINED))
+    answer = await ask(served, question(log, tuple(metric.slug for metric in METRICS), query=_EXPLAINED))
     slugs = [one["metric"]["slug"] for one in answer["data"]["metrics"] if one["explain"]["source"] != "LOG"]
     return tuple(slugs[:MOST_METRICS])
 

@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from gateway.admission import Crowd
+from gateway.callers import Callers
 from gateway.endpoint import Endpoint
 from gateway.folding_metrics import FoldingCollector
 from gateway.health import health_routes
@@ -32,8 +34,9 @@ from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
 from resolvers.live.relay import Relay
 from resolvers.live.shared import RedisState, SharedMemory
+from resolvers.live.turns import Turns
 from resolvers.sharing import shared_memory, sharing
-from resolvers.store.database import Database, connect
+from resolvers.store.database import APP_ROLE, Database, connect
 from resolvers.store.schema_version import revision_gap
 from resolvers.store.terms import TermMemory
 from resolvers.store.upkeep import keep_folded
@@ -64,16 +67,19 @@ class Gateway:
         self.stopping = False
         self._services: Services | None = None
         self._authenticator: Authenticator | None = None
+        self._callers: Callers | None = None
+        self.crowd, self.writes = Crowd(self.limits.requests), Crowd(self.limits.requests)
+        self.turns = Turns(max(2, (settings.pool_size - _RESERVED) // 2), settings.queue_seconds)
         self._upkeep: list[asyncio.Task[None]] = []
-        self._versions: VersionReader | None = None
         self._shared: SharedMemory | None = None
         self._relay: Relay | None = None
+        self.version_reader = VersionReader(lambda: connect(database_url, role=APP_ROLE))
         self._recheck = asyncio.Event()
 
     @property
     def services(self) -> Services:
         if self._services is None:
-            raise Unavailable("The gateway is starting; try again.", retry_after=1)
+            raise _starting()
         return self._services
 
     async def start(self) -> None:
@@ -93,9 +99,10 @@ class Gateway:
         writer = Writer(reserved, memory)
         bus = Bus(lambda: connect(self.database_url), revoked=self._revoked, resumed=self._resumed)
         self._authenticator = Authenticator(reserved, secret)
+        self._callers = Callers(self._authenticator, self.limits)
         cache = Cache(sharing=None if self._shared is None else sharing(self._shared))
         self._services = Services(
-            database, memory, writer, bus, cache, asyncio.Semaphore(_HEAVY), counted=self._counted
+            database, memory, writer, bus, cache, asyncio.Semaphore(_HEAVY), self.turns, counted=self._counted
         )
         self.metrics.registry.register(FoldingCollector(self._services.folding, self._services.segments))
         self._measure(database, reserved, cache)
@@ -115,6 +122,8 @@ class Gateway:
         metrics.pool_size.set(self.settings.pool_size)
         metrics.pool_in_use.set_function(lambda: database.in_use() + reserved.in_use())
         metrics.sockets.set_function(lambda: self.sessions.count(Kind.WEBSOCKET))
+        metrics.under_way.set_function(lambda: self.crowd.under_way)
+        metrics.waiting.set_function(lambda: self.turns.waiting)
         metrics.answers.labels("memory").set_function(lambda: cache.hits)
         metrics.answers.labels("redis").set_function(lambda: cache.shared_hits)
         metrics.answers.labels("computed").set_function(lambda: cache.misses)
@@ -151,6 +160,7 @@ class Gateway:
         await services.writer.stop()
         with contextlib.suppress(GatewayError):
             await self._authenticated().note_use()
+        self.version_reader.close()
         await services.database.close()
         await services.writer.database.close()
 
@@ -163,19 +173,24 @@ class Gateway:
             wait_seconds=self.settings.pool_wait_seconds,
         )
 
-    async def authenticate(self, token: str | None) -> Principal | None:
-        return await self._authenticated().authenticate(token)
+    async def authenticate(self, token: str | None, address: str = "") -> Principal | None:
+        if self._callers is None:
+            raise _starting()
+        return await self._callers.authenticate(token, address)
+
+    def charge(self, principal: Principal | None, cost: int) -> None:
+        if self._callers is not None:
+            self._callers.charge(principal, cost)
 
     def context(self, principal: Principal | None) -> Context:
         return Context(self.services, principal)
 
     async def ingest(self, principal: Principal, items: Sequence[Mapping[str, Any]]) -> Receipt:
-        return await ingest(self.context(principal), items, limit=self.settings.max_batch)
+        with self.writes.inside():
+            return await ingest(self.context(principal), items, limit=self.settings.max_batch)
 
     async def versions(self, tenant_id: int, kinds: tuple[int, ...]) -> tuple[int, ...]:
-        if self._versions is None:
-            self._versions = VersionReader(self.services.database)
-        return await self._versions.of(tenant_id, kinds)
+        return await self.version_reader.of(tenant_id, kinds)
 
     async def ping(self) -> bool:
         return await self.services.writer.database.ping()
@@ -189,7 +204,7 @@ class Gateway:
 
     def _authenticated(self) -> Authenticator:
         if self._authenticator is None:
-            raise Unavailable("The gateway is starting; try again.", retry_after=1)
+            raise _starting()
         return self._authenticator
 
     def _revoked(self, key_id: int) -> None:
@@ -211,12 +226,16 @@ class Gateway:
                     await self._recheck.wait()
             self._recheck.clear()
             try:
-                await self.sessions.recheck(self.authenticate)
+                await self.sessions.recheck(self._authenticated().authenticate)
                 await self._authenticated().note_use()
             except GatewayError as error:
                 log.warning("upkeep.delayed", reason=error.message)
             except Exception:
                 log.exception("upkeep.failed")
+
+
+def _starting() -> Unavailable:
+    return Unavailable("The gateway is starting; try again.", retry_after=1)
 
 
 async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -241,6 +260,14 @@ def _limits(settings: Settings) -> Limits:
         init_seconds=settings.init_seconds,
         subscriptions=settings.max_subscriptions,
         connections=settings.max_connections,
+        connections_per_tenant=settings.max_tenant_connections,
+        connections_per_key=settings.max_key_connections,
+        subscriptions_per_tenant=settings.max_tenant_subscriptions,
+        requests=settings.max_requests,
+        key_rate=settings.key_rate,
+        tenant_rate=settings.tenant_rate,
+        key_cost_rate=settings.key_cost_rate,
+        address_rate=settings.address_rate,
     )
 
 
@@ -259,6 +286,10 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         limits=gateway.limits,
         observer=gateway.metrics,
         versions=gateway.versions,
+        charge=gateway.charge,
+        crowd=gateway.crowd,
+        writes=gateway.writes,
+        turns=gateway.turns,
         allowed_origins=frozenset(settings.allowed_origins),
     )
 

@@ -84,6 +84,22 @@ class Settings(BaseSettings):
     max_directives: int = Field(20, ge=0, description="Directives of a GraphQL document, fragments expanded.")
     max_cost: int = Field(20_000, ge=100, description="Fields an answer may hold, lists at the size asked for.")
     max_subscriptions: int = Field(100, ge=1, description="Subscriptions open on one WebSocket.")
+    max_tenant_subscriptions: int = Field(50_000, ge=1, description="Subscriptions open for one tenant.")
+    max_tenant_connections: int = Field(15_000, ge=1, description="WebSockets and event streams of one tenant.")
+    max_key_connections: int = Field(10_000, ge=1, description="WebSockets and event streams of one key.")
+    max_requests: int = Field(
+        1_000, ge=1, description="Requests under way in a process; more get 503, and sooner where answers take long."
+    )
+    key_rate: float = Field(
+        2_000, ge=0, description="Requests or WebSocket operations a second of a key; more get 429. 0: any number."
+    )
+    tenant_rate: float = Field(5_000, ge=0, description="The same of all keys of a tenant.")
+    key_cost_rate: float = Field(
+        500_000, ge=0, description="Fields a second that are computed for a key, as in GATEWAY_MAX_COST. 0: any number."
+    )
+    address_rate: float = Field(
+        100, ge=0, description="Requests a second of an address without a key; a wrong key counts as 10. 0: any number."
+    )
 
     head_seconds: float = Field(8.0, gt=0, description="Time a client has to send the head of a request.")
     body_seconds: float = Field(5.0, gt=0, description="Time a client has to send the body of a request.")
@@ -91,6 +107,9 @@ class Settings(BaseSettings):
     stall_seconds: float = Field(10.0, gt=0, description="Time a client may read nothing of what waits for it.")
     operation_seconds: float = Field(5.0, gt=0, description="Time an operation may take.")
     statement_seconds: float = Field(4.0, gt=0, description="Time a database statement may take.")
+    queue_seconds: float = Field(
+        0.75, gt=0, description="Time a question waits behind many others to be computed; if longer, 503 at once."
+    )
     lock_seconds: float = Field(3.0, gt=0, description="Time a database statement waits for a lock.")
     pool_wait_seconds: float = Field(2.0, gt=0, description="Time an operation waits for a database connection.")
     shutdown_seconds: int = Field(5, ge=1, le=8, description="Time that running requests get at shutdown.")

@@ -123,6 +123,8 @@ class Metrics:
         )
         self.subscriptions = Gauge("gateway_subscriptions", "Subscriptions open.", registry=registry)
         self.sockets = Gauge("gateway_sockets", "WebSockets open.", registry=registry)
+        self.under_way = Gauge("gateway_requests_under_way", "Requests without an answer.", registry=registry)
+        self.waiting = Gauge("gateway_questions_waiting", "Questions that wait to be computed.", registry=registry)
 
     def watch_redis(self, answers: Callable[[], bool]) -> None:
         """Show whether Redis ``answers``: only where one is configured."""

@@ -43,6 +43,10 @@ class WholeAnswers:
         self.now = now
         self.hits = 0
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Whether there is an answer under ``key``, true or not."""
+        return key in self._kept
+
     def __len__(self) -> int:
         return len(self._kept)
 

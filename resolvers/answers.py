@@ -148,11 +148,14 @@ def _hashed(parts: list[Any]) -> str:
     return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
-async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
-    """What ``ask`` answers once the database is there and has time: a watcher outlives its restart."""
+async def patiently(context: Context, ask: Callable[[], Awaitable[T]]) -> T:
+    """What ``ask`` answers in its turn, once the database is there and has time: a watcher outlives its restart."""
+    # In a line of their own: however many watch, who asks once is not to wait behind all of them.
+    line = ("live", context.require(Role.VIEWER).tenant_id)
     while True:
         try:
-            return await ask()
+            async with context.services.turns.turn(line, patient=True):
+                return await ask()
         except (Overloaded, TimedOut, Unavailable) as error:
             await asyncio.sleep(error.retry_after or _PATIENCE)
 
@@ -167,7 +170,7 @@ async def live(context: Context, kinds: Kinds, ask: Callable[[], Awaitable[T]], 
     loop = asyncio.get_running_loop()
     with context.services.bus.listen(principal.tenant_id) as mailbox:
         context.renew()
-        last = await patiently(ask)
+        last = await patiently(context, ask)
         yield last
         sent = loop.time()
         while True:
@@ -176,7 +179,7 @@ async def live(context: Context, kinds: Kinds, ask: Callable[[], Awaitable[T]], 
                     await mailbox.wait(watched)
             await asyncio.sleep(max(0.0, sent + every.total_seconds() - loop.time()))
             context.renew()
-            present = await patiently(ask)
+            present = await patiently(context, ask)
             if present != last:
                 last = present
                 yield last

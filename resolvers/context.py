@@ -9,6 +9,7 @@ from enum import IntEnum
 from resolvers.errors import BadInput, Forbidden, Unauthenticated
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
+from resolvers.live.turns import Turns
 from resolvers.store.database import Database
 from resolvers.store.folding import FoldingFigures
 from resolvers.store.metrics import Kept
@@ -64,6 +65,8 @@ class Services:
     cache: Cache
     heavy: asyncio.Semaphore
     """Held by whoever reads journeys: it bounds the memory that arrays take."""
+    turns: Turns = field(default_factory=Turns)
+    """Where answers are computed."""
     segments: SegmentCache = field(default_factory=SegmentCache)
     presence: PresenceCache = field(default_factory=PresenceCache)
     folding: FoldingFigures = field(default_factory=FoldingFigures)

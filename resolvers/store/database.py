@@ -52,8 +52,8 @@ def asyncpg_url(url: str) -> URL:
     return make_url(url).set(drivername="postgresql+asyncpg")
 
 
-async def connect(url: str) -> asyncpg.Connection:
-    """A connection of its own, outside the pool, under the role of the address (migrations, LISTEN)."""
+async def connect(url: str, **settings: str) -> asyncpg.Connection:
+    """A connection of its own, outside the pool, under the role of the address (LISTEN) unless ``settings`` say."""
     parts = asyncpg_url(url)
     query = {key: value for key, value in parts.query.items() if isinstance(value, str)}
     return await asyncpg.connect(
@@ -62,7 +62,7 @@ async def connect(url: str) -> asyncpg.Connection:
         user=parts.username or query.get("user"),
         password=parts.password,
         database=parts.database,
-        server_settings=_SETTINGS,
+        server_settings=_SETTINGS | settings,
     )
 
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from resolvers.errors import Overloaded
 
-_WAIT_SECONDS = 2.0
+_WAIT_SECONDS = 0.5
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ JSON = {"content-type": "application/json"}
 VIEW = {"kind": "PRODUCT", "name": "view", "subject": "ada"}
 
 
-async def authenticate(token: str | None) -> Principal | None:
+async def authenticate(token: str | None, address: str = "") -> Principal | None:
     if token is None:
         return None
     if token not in ("writer", "viewer"):
