@@ -135,7 +135,7 @@ async def load(url: str, settings: Settings, progressed: Progressed) -> None:
     first = end - timedelta(days=demo.DAYS)
     principal = await writer_of(url, TENANT)
     columns = (TextColumn("Inventing a company: {task.fields[count]:,} events"), BarColumn(), TimeElapsedColumn())
-    async with patient_gateway(settings, url) as gateway:
+    async with patient_gateway(settings, url, upkeep=True) as gateway:
         with Progress(*columns, console=errors) as bar:
             span = (end - first).total_seconds()
             task = bar.add_task("", total=span, count=0)

@@ -28,8 +28,8 @@ from resolvers.analysis.events import Receipt
 from resolvers.context import Principal, Role
 from resolvers.errors import Overloaded, TimedOut, Unavailable
 
-_PATIENCE = {"statement_seconds": 120.0, "lock_seconds": 60.0, "pool_wait_seconds": 60.0, "upkeep": False}
-"""Nobody waits for an import's answers, so it outlasts what a request would not, and leaves upkeep to who serves."""
+_PATIENCE = {"statement_seconds": 120.0, "lock_seconds": 60.0, "pool_wait_seconds": 60.0}
+"""Nobody waits for an import's answers, so it outlasts what a request would not. Upkeep it leaves to who serves."""
 _PERSISTENCE = 60.0
 
 Texts = list[str] | None
@@ -84,9 +84,9 @@ def import_command(
 
 
 @asynccontextmanager
-async def patient_gateway(settings: Settings, url: str) -> AsyncIterator[Gateway]:
-    """A gateway that nobody listens to, for writing much at once."""
-    gateway = Gateway(settings.model_copy(update=_PATIENCE), url)
+async def patient_gateway(settings: Settings, url: str, *, upkeep: bool = False) -> AsyncIterator[Gateway]:
+    """A gateway that nobody listens to, for writing much at once; ``upkeep`` folds meanwhile what is written."""
+    gateway = Gateway(settings.model_copy(update=_PATIENCE | {"upkeep": upkeep}), url)
     await gateway.start()
     try:
         yield gateway
