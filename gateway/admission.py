@@ -19,9 +19,9 @@ class Crowd:
     """Lets in ``most`` requests at a time, and fewer while even the quickest one takes long.
 
     Where for a while no answer took less than ``seconds``, requests only wait for one another. A burst is let in all
-    the same, but once more than ``most`` have come since answers were quick, there is room for as many as are answered
-    in that time, though never for fewer than ``least``, and whoever comes beyond that is refused at once. Room comes
-    back as soon as answers are quick again.
+    the same, but once more than twice ``most`` have come since answers were quick, there is room for as many as are
+    answered in that time, though never for fewer than ``least``, and whoever comes beyond that is refused at once. Room
+    comes back as soon as answers are quick again.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Crowd:
         if self._quickest <= self._seconds:
             self._come = 0
             self.room = min(self._most, int(self.room * _GROWTH) + 1)
-        elif self._come > self._most:
+        elif self._come > 2 * self._most:
             self.room = max(self._least, min(self._most, int(self._pace * self._seconds)))
         self._since, self._quickest, self._pace = now, inf, 0.0
 

@@ -19,7 +19,6 @@ from gateway.endpoint import Endpoint
 from gateway.folding_metrics import FoldingCollector
 from gateway.health import health_routes
 from gateway.ingest import ingest_route
-from gateway.limits import Limits
 from gateway.pages import page_routes
 from gateway.routes import graphql_routes
 from gateway.sessions import Kind, Sessions
@@ -62,7 +61,7 @@ class Gateway:
         self.settings = settings
         self.database_url = database_url
         self.metrics = Metrics()
-        self.limits = _limits(settings)
+        self.limits = settings.limits()
         self.sessions = Sessions(self.limits)
         self.stopping = False
         self._services: Services | None = None
@@ -244,31 +243,6 @@ async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
         for task in pending:
             task.cancel()
         await asyncio.wait(pending, timeout=0.5)
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        tokens=settings.max_tokens,
-        depth=settings.max_depth,
-        aliases=settings.max_aliases,
-        directives=settings.max_directives,
-        cost=settings.max_cost,
-        body=settings.max_body_bytes,
-        body_seconds=settings.body_seconds,
-        operation_seconds=settings.operation_seconds,
-        message=settings.max_message_bytes,
-        init_seconds=settings.init_seconds,
-        subscriptions=settings.max_subscriptions,
-        connections=settings.max_connections,
-        connections_per_tenant=settings.max_tenant_connections,
-        connections_per_key=settings.max_key_connections,
-        subscriptions_per_tenant=settings.max_tenant_subscriptions,
-        requests=settings.max_requests,
-        key_rate=settings.key_rate,
-        tenant_rate=settings.tenant_rate,
-        key_cost_rate=settings.key_cost_rate,
-        address_rate=settings.address_rate,
-    )
 
 
 async def _printed_schema(request: Request) -> Response:

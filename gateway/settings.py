@@ -8,6 +8,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis.asyncio.connection import parse_url
 
+from gateway.limits import Limits
+
 PREFIX = "GATEWAY_"
 SECRET_LENGTH = 16
 """Least number of characters of a key or secret that is given from outside."""
@@ -140,6 +142,31 @@ class Settings(BaseSettings):
     def is_loopback(self) -> bool:
         """Whether only this machine can connect."""
         return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+
+    def limits(self) -> Limits:
+        """What callers may ask for."""
+        return Limits(
+            tokens=self.max_tokens,
+            depth=self.max_depth,
+            aliases=self.max_aliases,
+            directives=self.max_directives,
+            cost=self.max_cost,
+            body=self.max_body_bytes,
+            body_seconds=self.body_seconds,
+            operation_seconds=self.operation_seconds,
+            message=self.max_message_bytes,
+            init_seconds=self.init_seconds,
+            subscriptions=self.max_subscriptions,
+            connections=self.max_connections,
+            connections_per_tenant=self.max_tenant_connections,
+            connections_per_key=self.max_key_connections,
+            subscriptions_per_tenant=self.max_tenant_subscriptions,
+            requests=self.max_requests,
+            key_rate=self.key_rate,
+            tenant_rate=self.tenant_rate,
+            key_cost_rate=self.key_cost_rate,
+            address_rate=self.address_rate,
+        )
 
 
 def variable(field: str) -> str:
