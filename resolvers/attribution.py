@@ -10,8 +10,10 @@ from functools import partial
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.attribution import AttributionAnswer, AttributionDefinition, Model
-from resolvers.analysis.attribution_answers import Circumstances, Costs, Found, answer
+from resolvers.analysis.attribution_answers import Circumstances, answer
+from resolvers.analysis.attribution_bootstrap import MOST_RESAMPLES
 from resolvers.analysis.attribution_paths import Paths, joined_paths, paths_of
+from resolvers.analysis.attribution_rows import Costs, Found
 from resolvers.analysis.estimates import Money
 from resolvers.analysis.events import DIMENSIONS, Kind
 from resolvers.analysis.explanations import Explanation
@@ -52,6 +54,8 @@ def checked(definition: AttributionDefinition) -> AttributionDefinition:
     for field, span in ("lookback", definition.lookback), ("halfLife", definition.half_life):
         if not timedelta(0) < span <= LONGEST:
             raise BadInput(f"{field} is longer than nothing and at most 366 days.", field=field)
+    if not 0 <= definition.resamples <= MOST_RESAMPLES:
+        raise BadInput(f"resamples is between 0 and {MOST_RESAMPLES:,}.", field="resamples")
     if definition.dimension not in DIMENSIONS:
         raise BadInput(f"There is no dimension {definition.dimension}.", field="dimension")
     if definition.models is not None and not definition.models:

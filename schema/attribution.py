@@ -70,6 +70,15 @@ ModelsArgument = Annotated[
 ]
 
 
+ResamplesArgument = Annotated[
+    int,
+    strawberry.argument(
+        description="Of how many resamples to make intervals of the credits, 0 (no intervals) to 2,000, usually 1000. "
+        "BAD_USER_INPUT where the conversions are too many for it."
+    ),
+]
+
+
 def _attribution(
     context: Context,
     conversion: ConversionArgument = None,
@@ -83,6 +92,7 @@ def _attribution(
     where: WhereArgument = None,
     compare: CompareArgument = None,
     top: TopArgument = 20,
+    resamples: ResamplesArgument = 0,
 ) -> Asked[values.AttributionAnswer]:
     definition = values.AttributionDefinition(
         conversion=CONVERSIONS if conversion is None else read_filter(conversion, "conversion"),
@@ -91,6 +101,7 @@ def _attribution(
         lookback=read_span(lookback, "lookback"),
         half_life=read_span(half_life, "halfLife"),
         models=None if models is None else tuple(models),
+        resamples=resamples,
     )
     question = read_question(period, timezone=timezone, where=where, compare=compare, top=top)
     return Asked(lambda: attribution.attribution(context, definition, question), attribution.kinds(definition))

@@ -74,6 +74,7 @@ class AttributionDefinition:
     lookback: timedelta = strawberry.field(description="How long before its conversion a touch still counts.")
     half_life: timedelta = strawberry.field(description="The half-life of `TIME_DECAY`.")
     models: list[values.Model] | None = strawberry.field(description="The models asked for; null where left out.")
+    resamples: int = strawberry.field(description="Of how many resamples the intervals are made; 0 for none.")
 
 
 @shapes(values.AttributionValues)
@@ -138,6 +139,14 @@ class AttributionCredits:
     previous_revenue: list[Decimal] | None = strawberry.field(
         description="The revenue in the period compared with; null unless `compare` was asked for."
     )
+    low: list[Decimal] | None = strawberry.field(
+        description=(
+            "The lower ends of 95 % intervals of the credits: percentiles over `resamples` resamples of the "
+            "conversions, drawn with replacement and a fixed seed (Efron and Tibshirani 1993). Null for MARKOV, and "
+            "unless `resamples` was asked for."
+        )
+    )
+    high: list[Decimal] | None = strawberry.field(description="The upper ends of the same; null where `low` is.")
     removal_effect: list[float | None] | None = strawberry.field(
         description=(
             "Of MARKOV: the share of conversions that would be lost without the value, 0 to 1; null for OTHER and "

@@ -127,6 +127,8 @@ BOUNDED = {
             "roas",
             "previousCredit",
             "previousRevenue",
+            "low",
+            "high",
             "removalEffect",
         )
     },

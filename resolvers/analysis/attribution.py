@@ -52,6 +52,8 @@ class AttributionDefinition:
     lookback: timedelta
     half_life: timedelta
     models: tuple[Model, ...] | None = None
+    resamples: int = 0
+    """How many resamples the intervals of the credits come from; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,10 @@ class ModelCredits:
     previous_credit: tuple[Decimal, ...] | None
     """The same of the period compared with."""
     previous_revenue: tuple[Decimal, ...] | None
+    low: tuple[Decimal, ...] | None
+    """The lower ends of the credits' intervals; None for MARKOV, and where none were asked for."""
+    high: tuple[Decimal, ...] | None
+    """The upper ends."""
     removal_effect: tuple[float | None, ...] | None
     """MARKOV's: the share of conversions that would be lost without the value; None for OTHER and DIRECT."""
 

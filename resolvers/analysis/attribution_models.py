@@ -92,6 +92,20 @@ def tally(
     return first
 
 
+def shares_of(
+    paths: Paths, index: NDArray[np.integer], values: int, models: Sequence[Model], half_life_us: int
+) -> dict[Model, Ints]:
+    """What each touch of ``paths`` gets, in parts of WHOLE, under any models but MARKOV."""
+
+    def shared(bounds: tuple[int, int, int, int]) -> list[Ints]:
+        touches, rows = paths.touches[slice(*bounds[:2])], slice(*bounds[2:])
+        block = _Block(touches[touches > 0], index[rows], paths.before[rows], values)
+        return [block.shares(model, half_life_us) for model in models]
+
+    parts = each(shared, _blocks(paths))
+    return {model: np.concatenate(found) for model, found in zip(models, zip(*parts, strict=True), strict=True)}
+
+
 def _blocks(paths: Paths) -> list[tuple[int, int, int, int]]:
     """Ranges of conversions and of their touches, small enough to be quick."""
     starts = paths.starts
@@ -130,7 +144,7 @@ class _Block:
             self._count(self.index),
             self._count(self.index[self.once]),
             self._count(self.index[self.last]),
-            {model: self._credits(self._shares(model, half_life_us), paid) for model in models},
+            {model: self._credits(self.shares(model, half_life_us), paid) for model in models},
         )
 
     def _count(self, index: NDArray[np.integer]) -> list[int]:
@@ -157,7 +171,7 @@ class _Block:
         found: list[int] = sums.tolist()
         return found
 
-    def _shares(self, model: Model, half_life_us: int) -> Ints:
+    def shares(self, model: Model, half_life_us: int) -> Ints:
         """How many parts of WHOLE each touch gets."""
         shares = np.zeros(self.index.size, np.int64)
         match model:

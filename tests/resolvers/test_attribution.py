@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from resolvers import attribution as module
+from resolvers.analysis import attribution_bootstrap
 from resolvers.analysis.attribution import AttributionAnswer, AttributionDefinition, Model, Part
 from resolvers.analysis.estimates import Money
 from resolvers.analysis.events import Kind
@@ -305,12 +306,42 @@ async def test_a_comparison_is_with_the_period_before(context: Context) -> None:
         ({"models": ()}, "models"),
         ({"models": (Model.LINEAR, Model.LINEAR)}, "models"),
         ({"dimension": "nonsense"}, "dimension"),
+        ({"resamples": -1}, "resamples"),
+        ({"resamples": 2_001}, "resamples"),
     ],
 )
 async def test_a_bad_question_says_what_to_change(context: Context, change: dict[str, Any], field: str) -> None:
     with pytest.raises(BadInput) as refused:
         await attribution(context, replace(DEFAULT, **change), MARCH)
     assert refused.value.field == field
+
+
+async def test_credits_have_intervals_where_they_are_asked_for(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store(
+        context,
+        *(touch(f"u{number}", "ads" if number < 30 else "email", 1) for number in range(40)),
+        *(buy(f"u{number}", "1", 2) for number in range(50)),
+    )
+    asked = replace(DEFAULT, resamples=1_000)
+    answer = await attribution(context, asked, replace(MARCH, top=1))
+    for model in answer.models:
+        if model.model is Model.MARKOV:
+            assert model.low is model.high is None
+            continue
+        low, high = column(answer, model.low or ()), column(answer, model.high or ())
+        # Each is a share of 50: 30, 10 and 10.
+        assert low.keys() == {"ads", OTHER, DIRECT}
+        assert 22 <= low["ads"] <= 24
+        assert 36 <= high["ads"] <= 37
+        for row in OTHER, DIRECT:
+            assert 4 <= low[row] <= 5
+            assert 15 <= high[row] <= 17
+    monkeypatch.setattr(attribution_bootstrap, "MOST_WORK", 41_000)
+    with pytest.raises(BadInput, match="ask for at most 100 resamples") as refused:
+        await attribution(context, asked, replace(MARCH, top=2))
+    assert refused.value.field == "resamples"
 
 
 async def test_a_lookback_may_be_as_long_as_a_leap_year(context: Context) -> None:

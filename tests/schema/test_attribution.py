@@ -62,6 +62,8 @@ ANSWER = AttributionAnswer(
             roas=(Decimal(2), None, None),
             previous_credit=None,
             previous_revenue=None,
+            low=None,
+            high=(Decimal(2), Decimal(2), Decimal(2)),
             removal_effect=(0.25, None, None),
         ),
     ),
@@ -71,9 +73,10 @@ ANSWER = AttributionAnswer(
     explain=Explanation(Source.JOURNEYS, 3, 0.5, 1),
     as_of=MARCH.end,
 )
-FIELDS = """definition {conversion touch dimension lookback halfLife models} period {from to} previousPeriod {from}
-  currency conversions direct lost revenue cost values {part value touches conversions assisted cost spread} valueCount
-  models {model credit revenue costPerCredit roas previousCredit previousRevenue removalEffect}
+FIELDS = """definition {conversion touch dimension lookback halfLife models resamples} period {from to}
+  previousPeriod {from} currency conversions direct lost revenue cost valueCount
+  values {part value touches conversions assisted cost spread}
+  models {model credit revenue costPerCredit roas previousCredit previousRevenue low high removalEffect}
   paths {top {values conversions revenue} lengths medianLag p90Lag}
   unconverted {amount currency} unconvertedCost {amount} explain {source rows milliseconds tail} asOf"""
 SHOWN = {
@@ -84,6 +87,7 @@ SHOWN = {
         "lookback": "30d",
         "halfLife": "7d",
         "models": None,
+        "resamples": 0,
     },
     "period": {"from": "2026-03-01T00:00:00Z", "to": "2026-04-01T00:00:00Z"},
     "previousPeriod": None,
@@ -112,6 +116,8 @@ SHOWN = {
             "roas": ["2", None, None],
             "previousCredit": None,
             "previousRevenue": None,
+            "low": None,
+            "high": ["2", "2", "2"],
             "removalEffect": [0.25, None, None],
         }
     ],
@@ -139,7 +145,8 @@ async def test_every_argument_is_part_of_the_question(record: Callable[[str, Any
     await answer(
         """{attribution(conversion: {name: "sign up"}, touch: {all: []}, dimension: REQUEST_TYPE, lookback: "36h",
           halfLife: "1w", models: [SHAPLEY, FIRST_TOUCH], period: {last: "12w"}, timezone: "Europe/Berlin",
-          where: {kind: PRODUCT}, compare: PREVIOUS_YEAR, top: 3) {valueCount}}"""
+          where: {kind: PRODUCT}, compare: PREVIOUS_YEAR, top: 3,
+          resamples: 9) {valueCount}}"""
     )
     assert asked.args == (
         AttributionDefinition(
@@ -149,6 +156,7 @@ async def test_every_argument_is_part_of_the_question(record: Callable[[str, Any
             lookback=timedelta(hours=36),
             half_life=timedelta(days=7),
             models=(Model.SHAPLEY, Model.FIRST_TOUCH),
+            resamples=9,
         ),
         Question(
             PeriodRequest(last="12w"),
@@ -170,6 +178,8 @@ async def test_every_argument_is_part_of_the_question(record: Callable[[str, Any
         ('halfLife: "soon"', "halfLife"),
         ('halfLife: "53w"', "halfLife"),
         ("models: []", "models"),
+        ("resamples: -1", "resamples"),
+        ("resamples: 2001", "resamples"),
         ("models: [LINEAR, LINEAR]", "models"),
         ("touch: {measure: {measure: COST}}", "touch.measure"),
         ('conversion: {name: "a\\u0000"}', "conversion.name[0]"),
