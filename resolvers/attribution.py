@@ -25,11 +25,11 @@ from resolvers.analysis.questions import Question
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
-from resolvers.funnels import turn
 from resolvers.store.attribution import SaleRepository
 from resolvers.store.copying import too_many
 from resolvers.store.journeys import JourneyRepository
 from resolvers.store.metrics import MetricRepository, Selection
+from resolvers.store.turns import turn
 
 LONGEST = timedelta(days=366)
 """The longest lookback, and half-life."""
