@@ -9,10 +9,11 @@ Schumann, "Mapping the customer journey", International Journal of Research in M
 import numpy as np
 from numpy.typing import NDArray
 
-from resolvers.analysis.attribution_models import WHOLE
 from resolvers.analysis.attribution_paths import CONVERTED, START, Transitions
 
 Floats = NDArray[np.float64]
+
+_FINE = float(1 << 60)
 
 
 def removal_effects(transitions: Transitions, codes: NDArray[np.int32]) -> Floats:
@@ -47,14 +48,16 @@ def removal_effects(transitions: Transitions, codes: NDArray[np.int32]) -> Float
     return effects
 
 
-def weights(effects: Floats) -> list[int]:
-    """What each value gets of any conversion with a touch, in parts of WHOLE: in proportion to its removal effect.
+def shared(total: int, effects: Floats) -> list[int]:
+    """What each value gets of a whole number, in proportion to its removal effect.
 
-    What rounding leaves over goes to the greatest; nothing to anybody where there is no effect.
+    What rounding down leaves over goes to the greatest; nothing to anybody where there is no effect.
     """
-    total = effects.sum()
-    if not total:
+    # Multiplied by a power of two a float stays what it is.
+    weights = [int(effect * _FINE) for effect in effects.tolist()]
+    whole = sum(weights)
+    if not whole:
         return [0] * effects.size
-    shares: list[int] = np.floor(effects / total * WHOLE).astype(np.int64).tolist()
-    shares[int(effects.argmax())] += WHOLE - sum(shares)
+    shares = [total * weight // whole for weight in weights]
+    shares[int(effects.argmax())] += total - sum(shares)
     return shares

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from resolvers.analysis.attribution import AttributionDefinition, AttributionValues, Model, Part
 from resolvers.analysis.attribution_bootstrap import Bounds, intervals
-from resolvers.analysis.attribution_markov import removal_effects, weights
+from resolvers.analysis.attribution_markov import removal_effects, shared
 from resolvers.analysis.attribution_models import WHOLE, Credits, Tally, apportioned, shares_of, tally
 from resolvers.analysis.attribution_paths import Paths
 from resolvers.analysis.attribution_sales import PLACES, UNIT, Amounts, Sales, amounts_of
@@ -72,11 +72,12 @@ class Credited:
         if Model.MARKOV in models:
             effects = removal_effects(found.paths.transitions, codes)
             self.effects = dict(zip(of_code.tolist(), effects.tolist(), strict=True))
-            shares = [0] * len(values)
-            for at, share in zip(of_code.tolist(), weights(effects), strict=True):
-                shares[at] = share
             count, revenue = self.conversions - self.direct, self.amounts.total() - self.direct_revenue
-            self.credits[Model.MARKOV] = Credits([count * one for one in shares], [revenue * one for one in shares])
+            credits = Credits([0] * len(values), [0] * len(values))
+            for parts, total in (credits.conversions, count), (credits.revenue, revenue):
+                for at, share in zip(of_code.tolist(), shared(WHOLE * total, effects), strict=True):
+                    parts[at] = share
+            self.credits[Model.MARKOV] = credits
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from scipy.stats import binom
 from resolvers.analysis import attribution_bootstrap, attribution_models
 from resolvers.analysis.attribution import Model
 from resolvers.analysis.attribution_bootstrap import intervals
-from resolvers.analysis.attribution_markov import removal_effects, weights
+from resolvers.analysis.attribution_markov import removal_effects, shared
 from resolvers.analysis.attribution_models import WHOLE, Tally, apportioned, shares_of, tally
 from resolvers.analysis.attribution_paths import CONVERTED, LOST, START, Paths, Transitions, joined_paths, paths_of
 from resolvers.analysis.attribution_sales import UNIT, Amounts, amounts_of
@@ -219,7 +219,7 @@ def test_removal_effects_are_those_of_the_definition_and_self_loops_change_nothi
     for steps in counts, looped:
         found = removal_effects(chain(steps), np.array(codes, np.int32))
         assert found.tolist() == pytest.approx(expected, abs=1e-12)
-        assert sum(weights(found)) == (WHOLE if any(target == CONVERTED for _, target in steps) else 0)
+        assert sum(shared(10**30, found)) == (10**30 if any(target == CONVERTED for _, target in steps) else 0)
 
 
 @pytest.mark.parametrize("held", [1, 1 << 22])
@@ -254,7 +254,7 @@ def test_a_value_on_lost_paths_only_gets_nothing() -> None:
     counts = {(START, 1): 3, (START, 2): 2, (1, CONVERTED): 2, (1, LOST): 1, (2, LOST): 2}
     effects = removal_effects(chain(counts), np.array([1, 2], np.int32))
     assert effects.tolist() == [1, 0]
-    assert weights(effects) == [WHOLE, 0]
+    assert shared(7, effects) == [7, 0]
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=12), st.integers(1, 10**4))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from resolvers.analysis.attribution import Model
-from resolvers.analysis.attribution_markov import removal_effects, weights
+from resolvers.analysis.attribution_markov import removal_effects, shared
 from resolvers.analysis.attribution_models import WHOLE, Tally, apportioned, tally
 from resolvers.analysis.attribution_paths import CONVERTED, LOST, START, Paths, paths_of
 from resolvers.analysis.attribution_sales import UNIT, Amounts, amounts_of
@@ -54,7 +54,7 @@ class Credited:
 
     def markov(self) -> dict[str, float]:
         touched = int(np.count_nonzero(self.paths.touches))
-        return self._named(apportioned([touched * share for share in weights(self.effects)], WHOLE, 9))
+        return self._named(apportioned(shared(touched * WHOLE, self.effects), WHOLE, 9))
 
     def removal_effects(self) -> dict[str, float]:
         return self._named(self.effects.tolist())
