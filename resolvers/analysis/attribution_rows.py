@@ -57,8 +57,8 @@ class Credited:
     ) -> None:
         place = {value: place for place, value in enumerate(values)}
         codes = found.codes
-        of_code = np.array([place[found.texts.get(code)] for code in codes.tolist()], np.int64)
-        self.index: NDArray[np.int64] = of_code[np.searchsorted(codes, found.paths.code)]
+        of_code = np.array([place[found.texts.get(code)] for code in codes.tolist()], np.int32)
+        self.index: NDArray[np.int32] = of_code[np.searchsorted(codes, found.paths.code)]
         self.amounts: Amounts = amounts_of(found.paths, found.sales)
         touched = found.paths.touches > 0
         self.conversions = touched.size

@@ -41,7 +41,7 @@ def _top_paths(
     paths: Paths, index: NDArray[np.integer], values: Sequence[str | None], amounts: Amounts
 ) -> tuple[Path, ...]:
     """The most frequent paths of at most LONGEST_PATH values."""
-    journey = np.repeat(np.arange(paths.touches.size), paths.touches)
+    journey = np.repeat(np.arange(paths.touches.size, dtype=np.int32), paths.touches)
     changes = np.ones(index.size, np.bool_)
     changes[1:] = (index[1:] != index[:-1]) | (journey[1:] != journey[:-1])
     steps = index[changes].astype(np.int64)
