@@ -19,6 +19,7 @@ from resolvers.analysis.attribution_markov import removal_effects, shared
 from resolvers.analysis.attribution_models import WHOLE, Tally, apportioned, shares_of, tally
 from resolvers.analysis.attribution_paths import CONVERTED, LOST, START, Paths, Transitions, joined_paths, paths_of
 from resolvers.analysis.attribution_sales import UNIT, Amounts, amounts_of
+from resolvers.analysis.blocks import BLOCK
 from tests.resolvers.analysis.attribution_oracle import (
     HALF_LIFE,
     Event,
@@ -114,6 +115,25 @@ def test_neither_order_nor_blocks_matter(events: list[Event], random: object, bl
             paths = paths_of(columns, 0, 500)
             found.append(counted(paths, amounts_of(paths, sales)))
     assert found[0] == found[1]
+
+
+def test_the_largest_sums_do_not_overflow() -> None:
+    size, most = BLOCK + 7, 2**24 - 1
+    ones = np.ones(size, np.int32)
+    paths = Paths(
+        subject=ones,
+        at=np.zeros(size, np.int64),
+        sale=ones,
+        touches=ones,
+        code=ones,
+        before=np.zeros(size, np.int64),
+        transitions=Transitions(ones[:0], ones[:0], np.zeros(0, np.int64)),
+        lost=0,
+    )
+    amounts = Amounts(((1, np.full(size, most)), (1 << 24, np.full(size, most))))
+    for model, found in counted(paths, amounts).credits.items():
+        assert found.conversions == [0, size * WHOLE, 0, 0], model
+        assert found.revenue == [0, size * WHOLE * (2**48 - 1), 0, 0], model
 
 
 @given(EVENTS, STARTS)
