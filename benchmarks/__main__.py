@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import report
+from benchmarks.attribution import attribution
 from benchmarks.bench import Bench
 from benchmarks.dashboard import dashboard
 from benchmarks.funnels import funnel
@@ -29,6 +30,7 @@ ROWS: dict[str, Callable[[Bench], Awaitable[list[Line]]]] = {
     "batches": batches,
     "dashboard": dashboard,
     "funnel": funnel,
+    "attribution": attribution,
     "subscribers": subscribers,
     "list": list_of_objects,
     "overload": overload,

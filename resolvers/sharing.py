@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from resolvers.analysis.attribution import AttributionAnswer
 from resolvers.analysis.funnels import FunnelAnswer
 from resolvers.analysis.metrics import Metric, MetricAnswer
 from resolvers.analysis.plain_values import PlainValues
@@ -20,7 +21,9 @@ from resolvers.store.database import Database
 log = structlog.get_logger(__name__)
 
 # A metric is known by its slug wherever the catalogue is the same.
-ANSWERS = PlainValues(list[MetricAnswer] | RevenueAnswer | FunnelAnswer, {Metric: (lambda one: one.slug, metric)})
+ANSWERS = PlainValues(
+    list[MetricAnswer] | RevenueAnswer | FunnelAnswer | AttributionAnswer, {Metric: (lambda one: one.slug, metric)}
+)
 """Every value that an analysis is answered with."""
 
 

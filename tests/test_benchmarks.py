@@ -32,6 +32,7 @@ _LINES = {
     "batches": ["batches", "batches, whole intake"],
     "dashboard": ["dashboard", "dashboard, same rows", "dashboard, large log", "dashboard, repeated"],
     "funnel": ["funnel"],
+    "attribution": ["attribution", "attribution, a month"],
     "subscribers": ["subscribers", "subscribers, commit to client"],
     "list": ["list of objects"],
     "overload": [
@@ -75,7 +76,7 @@ async def test_a_gateway_process_serves(bench: Bench) -> None:
 
 @pytest.mark.parametrize("name", ROWS)
 async def test_a_row_tells_its_ratios(bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for row in ("dashboard", "funnels", "overload", "subscribers"):
+    for row in ("dashboard", "funnels", "attribution", "overload", "subscribers"):
         monkeypatch.setattr(f"benchmarks.{row}.gateway", _gateway_here)
     monkeypatch.setattr("benchmarks.subscribers._PAUSE", 0.15)
     monkeypatch.setattr("benchmarks.subscribers._PUSHES", 1)

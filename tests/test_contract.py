@@ -107,6 +107,31 @@ BOUNDED = {
         f"RevenueSeries.{column}": "at most 5,000 buckets"
         for column in ("at", "total", "recurring", "oneTime", "orders", "customers")
     },
+    "AttributionAnswer.models": "each model once",
+    "AttributionAnswer.unconverted": "each currency once",
+    "AttributionAnswer.unconvertedCost": "each currency once",
+    "AttributionDefinition.models": "each model once",
+    "AttributionPath.values": "at most 20",
+    "AttributionPaths.top": "at most 20",
+    "AttributionPaths.lengths": "fixed: 21",
+    **{
+        f"AttributionValues.{column}": "top + 2"
+        for column in ("part", "value", "touches", "conversions", "assisted", "cost", "spread")
+    },
+    **{
+        f"AttributionCredits.{column}": "top + 2"
+        for column in (
+            "credit",
+            "revenue",
+            "costPerCredit",
+            "roas",
+            "previousCredit",
+            "previousRevenue",
+            "low",
+            "high",
+            "removalEffect",
+        )
+    },
     **{
         f"{receipt}.{column}": "as long as the batch, at most 10,000"
         for receipt in ("Receipt", "TrackPayload", "IngestEventsPayload")
@@ -269,7 +294,7 @@ def test_a_connection_is_as_relay_specifies(name: str) -> None:
 def test_every_analysis_has_a_live_twin() -> None:
     asked, watched = fields_of("Query"), fields_of("Subscription")
     analyses = {name for name, of in asked.items() if get_named_type(of.type).name.endswith("Answer")}
-    assert analyses == set(watched) - {"events"} == {"metric", "metrics", "revenue", "funnel"}
+    assert analyses == set(watched) - {"events"} == {"metric", "metrics", "revenue", "funnel", "attribution"}
     for name in analyses:
         once, again = asked[name], watched[name]
         assert str(once.type) == str(again.type)

@@ -6,7 +6,9 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 import structlog
 from typer.testing import CliRunner, Result
@@ -20,9 +22,19 @@ from resolvers.keys import Authenticator, pepper
 from resolvers.store.database import Database, connect
 from resolvers.store.schema_version import migrate
 from schema import schema
+from tests.client import Client, running_gateway
 from tests.conftest import fresh_database
 
 Command = Callable[..., Result]
+SHARED = Path(__file__).parents[3] / "shared"
+TOOLS = {
+    "FIRST_TOUCH": "first",
+    "LAST_TOUCH": "last",
+    "LINEAR": "linear",
+    "POSITION": "position_40_20_40",
+    "TIME_DECAY": "time_decay_half_life_7d",
+}
+"""What the reference calls each model."""
 
 
 @pytest.fixture(autouse=True)
@@ -247,3 +259,51 @@ def test_wrong_settings_are_one_sentence_each(
     with pytest.raises(SystemExit):
         cli.main()
     assert capsys.readouterr().err.startswith("gateway: GATEWAY_SECRET: ")
+
+
+@pytest.mark.reference
+@pytest.mark.skipif(not SHARED.exists(), reason="the reference data is not beside the repository")
+async def test_what_was_imported_is_credited_as_other_tools_do(url: str, ready: Command, tmp_path: Path) -> None:
+    await asyncio.to_thread(ready, "tenants", "create", "ads")
+    words = ["import", str(SHARED / "data/journeys62k/attribution_data.csv.gz"), "--tenant", "ads"]
+    words += ["--rejects", str(tmp_path / "rejects"), "--map", "channel=channel", "--map", "name=interaction"]
+    words += ["--map", "subject=customer_id", "--map", "occurredAt=time"]
+    # Only conversions have an amount; the file has one for touches too.
+    sold = ["--where", "conversion = 1", "--set", "kind=CONVERSION", "--map", "amount=conversion_value"]
+    for part, new in (
+        ([*sold, "--set", "currency=USD"], "1,838"),
+        (
+            ["--where", "conversion = 0", "--set", "kind=TOUCHPOINT"],
+            "60,645",
+        ),
+    ):
+        imported = await asyncio.to_thread(ready, *words, *part)
+        assert f"62,483 rows: {new} new" in imported.stdout
+    key = (await asyncio.to_thread(ready, "keys", "create", "--tenant", "ads", "--role", "viewer")).stdout.strip()
+    asked = """query ($lookback: Duration!) {
+      attribution(period: {from: "2018-07-01T00:00:00Z", to: "2018-08-01T00:00:00Z"}, lookback: $lookback,
+          touch: {kind: [TOUCHPOINT, CONVERSION]}) {
+        conversions direct lost revenue values { value } models { model credit revenue removalEffect }
+      }
+    }"""
+    async with running_gateway(url, upkeep=False) as (address, _), httpx2.AsyncClient(timeout=20) as http:
+        client = Client(address, key, http)
+        whole, week = [(await client.ask(asked, lookback=span))["attribution"] for span in ("366d", "7d")]
+    expected = json.loads((SHARED / "reference/attribution_journeys62k.json").read_text())["duckdb_mam_exact"]
+    assert (whole["conversions"], whole["direct"], whole["conversions"] + whole["lost"]) == (1_838, 0, 9_506)
+    assert whole["revenue"] == "11423.5"
+
+    def named(answer: dict[str, Any], model: str, column: str) -> dict[str, float]:
+        found = next(one for one in answer["models"] if one["model"] == model)[column]
+        return dict(zip(answer["values"]["value"], map(float, found), strict=True))
+
+    for model, name in TOOLS.items():
+        assert named(whole, model, "credit") == pytest.approx(expected["duckdb_conversions"][name], abs=1e-6)
+        assert named(whole, model, "revenue") == pytest.approx(expected["duckdb_value"][name], abs=1e-6)
+    linear = expected["duckdb_conversions_lookback_7d"]["linear"]
+    assert named(week, "LINEAR", "credit") == pytest.approx(linear, abs=1e-6)
+    markov = expected["markov_order1_exact"]
+    assert named(whole, "MARKOV", "removalEffect") == pytest.approx(markov["removal_effect"], abs=1e-9)
+    assert named(whole, "MARKOV", "credit") == pytest.approx(expected["markov_order1_conversions"], abs=1e-6)
+    (shapley,) = (figures for name, figures in expected["shapley"].items() if name.startswith("zhao2018"))
+    assert named(whole, "SHAPLEY", "credit") == pytest.approx(shapley, abs=1e-6)

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from resolvers import sharing as sharing_module
+from resolvers.analysis.attribution import AttributionDefinition
 from resolvers.analysis.filters import EVERYTHING
 from resolvers.analysis.funnels import Entry, FunnelDefinition, Step
 from resolvers.analysis.periods import Compare, PeriodRequest
 from resolvers.analysis.questions import Question
+from resolvers.attribution import attribution
+from resolvers.catalogue import CONVERSIONS
 from resolvers.context import Context, Principal, Services
 from resolvers.funnels import funnel
 from resolvers.keys import pepper
@@ -25,6 +28,9 @@ from tests.factories import event, new_principal, purchase, running_services, st
 from tests.redis_server import RedisServer, eventually
 
 MARCH = PeriodRequest(start=datetime(2026, 3, 1, tzinfo=UTC), end=datetime(2026, 4, 1, tzinfo=UTC))
+ATTRIBUTION = AttributionDefinition(
+    CONVERSIONS, EVERYTHING, "channel", timedelta(days=30), timedelta(days=7), resamples=20
+)
 FUNNEL = FunnelDefinition((Step("any", EVERYTHING), Step("next", EVERYTHING)), timedelta(days=1), Entry.FIRST)
 MODEL = {"provider": "openai", "model": "gpt-4o"}
 SLUGS = [one.slug for one in catalogue()]
@@ -54,6 +60,7 @@ async def everything(services: Services, principal: Principal) -> list[object]:
         await metrics(Context(services, principal), ["revenue", "events"], broken_down),
         await revenue(context, Question(MARCH)),
         await funnel(context, FUNNEL, broken_down),
+        await attribution(context, ATTRIBUTION, Question(MARCH, compare=Compare.PREVIOUS_YEAR)),
     ]
     await services.cache.settled()
     return found

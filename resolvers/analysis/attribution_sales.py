@@ -1,0 +1,92 @@
+"""What conversions brought in: exact amounts as arrays of whole numbers."""
+
+from dataclasses import dataclass
+from math import gcd
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resolvers.analysis.attribution_paths import Ints, Paths
+from resolvers.analysis.journeys import chronological
+
+PLACES = 12
+"""The decimal places of an amount: as many as an event may have."""
+UNIT = 10**PLACES
+"""The parts that one of the currency is counted in."""
+
+_LIMB_BITS = 24
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sales:
+    """Events that may be paid, as columns by subject, time and arrival; ``at`` in microseconds since 1970 (UTC).
+
+    The amount is ``whole + fraction / UNIT`` of the currency asked for, 0 of any other; neither part is negative.
+    """
+
+    subject: NDArray[np.int32]
+    at: Ints
+    whole: Ints
+    fraction: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Amounts:
+    """Exact amounts in small parts: the i-th is the sum of weight · limb[i], counted in 1/UNIT.
+
+    Limbs are of at most 24 bits, so that products with a credit's halves can be summed without overflow.
+    """
+
+    limbs: tuple[tuple[int, Ints], ...]
+
+    @classmethod
+    def of(cls, whole: Ints, fraction: Ints) -> "Amounts":
+        """The amounts ``whole + fraction / UNIT``, in as few limbs as their size and precision allow."""
+        unit = gcd(UNIT, int(np.gcd.reduce(fraction, initial=0)))
+        if int(whole.max(initial=0) + 1) * (UNIT // unit) < 1 << 62:
+            return cls(tuple(_limbs(unit, whole * (UNIT // unit) + fraction // unit)))
+        return cls((*_limbs(UNIT, whole), *_limbs(unit, fraction // unit)))
+
+    def part(self, rows: slice | NDArray[np.bool_] | NDArray[np.intp]) -> "Amounts":
+        """The amounts of some rows."""
+        return Amounts(tuple((weight, limb[rows]) for weight, limb in self.limbs))
+
+    def total(self) -> int:
+        """Their sum in 1/UNIT."""
+        return sum(weight * int(limb.sum()) for weight, limb in self.limbs)
+
+
+def _limbs(weight: int, numbers: Ints) -> list[tuple[int, Ints]]:
+    found = []
+    while numbers.any():
+        found.append((weight, numbers & ((1 << _LIMB_BITS) - 1)))
+        numbers = numbers >> _LIMB_BITS
+        weight <<= _LIMB_BITS
+    return found
+
+
+def amounts_of(paths: Paths, sales: Sales) -> Amounts:
+    """The amount of each conversion, 0 where it is no sale; ``sales`` hold at least all sales among them."""
+    whole, fraction = np.zeros(paths.subject.size, np.int64), np.zeros(paths.subject.size, np.int64)
+    paid = np.flatnonzero(paths.sale >= 0)
+    found = _found(paths, paid, sales)
+    whole[paid], fraction[paid] = sales.whole[found], sales.fraction[found]
+    return Amounts.of(whole, fraction)
+
+
+def _found(paths: Paths, paid: NDArray[np.intp], sales: Sales) -> NDArray[np.intp]:
+    """Where in ``sales`` the conversions ``paid`` are: of simultaneous sales of a subject the one in their place."""
+    known = sales.subject.size
+    subject = np.concatenate([sales.subject, paths.subject[paid]])
+    at = np.concatenate([sales.at, paths.at[paid]])
+    order = chronological(subject, at)
+    sorted_subject, sorted_at = subject[order], at[order]
+    begins = np.ones(order.size, np.bool_)
+    begins[1:] = (sorted_subject[1:] != sorted_subject[:-1]) | (sorted_at[1:] != sorted_at[:-1])
+    first = np.maximum.accumulate(np.where(begins, np.arange(order.size), 0))
+    # Of one subject and time the sales come first, in the order of their arrival.
+    rows = np.flatnonzero(order >= known)
+    asked = order[rows] - known
+    found = np.empty(paid.size, np.intp)
+    found[asked] = order[first[rows] + paths.sale[paid[asked]]]
+    return found
