@@ -21,7 +21,10 @@ _EXACT = Context(prec=60, traps=[InvalidOperation, Overflow, Underflow, Inexact]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0"})
-_TEXTS = ("kind", "id", "name", "subject", "session", "order_id", "amount", "cost", "currency")
+_TEXTS = (
+    *("kind", "id", "name", "subject", "session", "order_id", "amount", "cost", "currency"),
+    *("subscription", "interval"),
+)
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 _NUMBERS = ("duration_ms", "score")
 _FLAGS = ("success", "assisted", "recurring")

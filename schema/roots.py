@@ -7,6 +7,7 @@ from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
 from schema.prices import PriceMutation, PriceQuery
+from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
 from schema.tenants import TenantQuery
@@ -14,7 +15,17 @@ from schema.tracking import EventMutation
 
 
 @strawberry.type(description="What can be asked. Every answer covers the tenant of the key that asks, and no other.")
-class Query(MetricQuery, RevenueQuery, FunnelQuery, SavedFunnelQuery, EventQuery, PriceQuery, NodeQuery, TenantQuery):
+class Query(
+    MetricQuery,
+    RevenueQuery,
+    RecurringRevenueQuery,
+    FunnelQuery,
+    SavedFunnelQuery,
+    EventQuery,
+    PriceQuery,
+    NodeQuery,
+    TenantQuery,
+):
     pass
 
 
@@ -31,5 +42,7 @@ class Mutation(EventMutation, SavedFunnelMutation, PriceMutation):
 @strawberry.type(
     description="What can be watched: the analyses of `Query`, answered again whenever the answer changes, and events."
 )
-class Subscription(MetricSubscription, RevenueSubscription, FunnelSubscription, EventSubscription):
+class Subscription(
+    MetricSubscription, RevenueSubscription, RecurringRevenueSubscription, FunnelSubscription, EventSubscription
+):
     pass

@@ -107,9 +107,9 @@ def tally(movements: Movements, edges: Sequence[int], group: int) -> Tally:
     inside = bucket <= buckets
     cell = bucket[inside] * len(Movement) + kind[inside]
     cells = (buckets + 1) * len(Movement)
-    sums = np.zeros(cells, dtype=size.dtype)
-    np.add.at(sums, cell, size[inside])
-    sums = sums.reshape(-1, len(Movement))
+    flat = np.zeros(cells, dtype=size.dtype)
+    np.add.at(flat, cell, size[inside])
+    sums = flat.reshape(-1, len(Movement))
     counts = np.bincount(cell, minlength=cells).reshape(-1, len(Movement))
     level = np.cumsum(sums[:, GAINS].sum(axis=1) - sums[:, LOSSES].sum(axis=1))
     gained = counts[:, Movement.NEW] + counts[:, Movement.REACTIVATION]

@@ -7,11 +7,13 @@ places that an event's amount may have, so that what is paid by the month is nev
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from resolvers.analysis.events import Interval
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -23,17 +25,6 @@ PLACES = 12
 
 _LARGEST = 1 << 62
 _EXACT = Context(prec=80, rounding=ROUND_HALF_EVEN)
-
-
-class Interval(StrEnum):
-    """How often a subscription's amount is due."""
-
-    DAY = "DAY"
-    WEEK = "WEEK"
-    MONTH = "MONTH"
-    QUARTER = "QUARTER"
-    HALF_YEAR = "HALF_YEAR"
-    YEAR = "YEAR"
 
 
 TIMES_A_YEAR = {
@@ -48,11 +39,15 @@ TIMES_A_YEAR = {
 
 
 class Step(IntEnum):
-    """What an event says of its subscription; its name in lower case is the event's."""
+    """What an event says of its subscription."""
 
     STARTED = 0
     CHANGED = 1
     ENDED = 2
+
+
+STEPS = {step.name.lower(): step for step in Step}
+"""By the names of the events."""
 
 
 def monthly(amount: Decimal, times_a_year: int) -> int:
