@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.columns import Coded
+from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filter_json import from_json, to_json
 from resolvers.analysis.filters import weight
 from resolvers.analysis.funnel_answers import Breakdown, answer
@@ -91,13 +92,12 @@ async def funnel(context: Context, definition: FunnelDefinition, question: Quest
 async def _answer(context: Context, definition: FunnelDefinition, asked: Resolved) -> FunnelAnswer:
     as_of = context.services.now()
     async with _turn(context.services.heavy):
-        walked, columns = await _walk(context, definition, asked, asked.period, asked.by)
+        walked, columns, explain = await _walk(context, definition, asked, asked.period, asked.by)
         earlier = None
         if asked.previous is not None:
             earlier = (asked.previous, (await _walk(context, definition, asked, asked.previous, ()))[0])
-        return await asyncio.to_thread(
-            answer, definition, asked.period, walked, as_of=as_of, by=columns, top=asked.top, previous=earlier
-        )
+        shaped = partial(answer, as_of=as_of, explain=explain, by=columns, top=asked.top, previous=earlier)
+        return await asyncio.to_thread(shaped, definition, asked.period, walked)
 
 
 @asynccontextmanager
@@ -116,8 +116,8 @@ async def _turn(heavy: asyncio.Semaphore) -> AsyncIterator[None]:
 
 async def _walk(
     context: Context, definition: FunnelDefinition, asked: Resolved, period: Period, by: tuple[str, ...]
-) -> tuple[FunnelWalk, list[Breakdown]]:
-    """The walks through a period, and the dimensions of their entries."""
+) -> tuple[FunnelWalk, list[Breakdown], Explanation]:
+    """The walks through a period, the dimensions of their entries, and how they were come by."""
     principal = context.require(Role.VIEWER)
     reach = Period(period.start, period.end + definition.window)
     steps = [step.where for step in definition.steps]
@@ -131,7 +131,7 @@ async def _walk(
             column = Coded.of(np.concatenate([codes[place] for _, codes in reading.parts]))
             texts = await repository.texts(principal.tenant_id, [code for code in column.codes.tolist() if code])
             entries.append(Breakdown(name, column.index, [texts.get(code) for code in column.codes.tolist()]))
-    return walked, entries
+    return walked, entries, reading.explain
 
 
 def _walked(definition: FunnelDefinition, period: Period, journeys: Journeys) -> tuple[FunnelWalk, NDArray[np.int32]]:

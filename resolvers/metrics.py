@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import partial
 
 from resolvers.analysis.estimates import Estimate, Money
-from resolvers.analysis.explanations import Explanation, Source
+from resolvers.analysis.explanations import Explanation, dearest
 from resolvers.analysis.filters import weight
 from resolvers.analysis.metrics import (
     Aggregate,
@@ -147,8 +147,7 @@ class _Scan:
     def _explanation(self, one: Metric) -> Explanation:
         """How the dearest of a metric's statistics was come by."""
         by_statistic = dict(zip(self.statistics, self.found.explanations, strict=True))
-        own = [by_statistic[statistic] for statistic in _parts(one).values()]
-        return max(own, key=lambda explanation: (explanation.source is Source.LOG, explanation.rows))
+        return dearest([by_statistic[statistic] for statistic in _parts(one).values()])
 
     def _keys(self, keys: Keys) -> tuple[DimensionValue, ...]:
         return tuple(DimensionValue(name, value) for name, value in zip(self.asked.by, keys, strict=True))

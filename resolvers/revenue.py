@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import partial
 
 from resolvers.analysis.estimates import Money
+from resolvers.analysis.explanations import dearest
 from resolvers.analysis.filters import All, FlagIs, weight
 from resolvers.analysis.metrics import Aggregate, Statistic, finish
 from resolvers.analysis.periods import Compare, Period
@@ -96,6 +97,7 @@ def _shaped(
         series=_series(asked, found, currency),
         unconverted=unconverted,
         as_of=as_of,
+        explain=dearest(found.explanations),
     )
 
 

@@ -27,6 +27,7 @@ from schema.arguments import (
 from schema.common import DimensionValue, Estimate, Period
 from schema.conditions import plain_text, read_filter, write_filter
 from schema.errors import refusal
+from schema.explanations import Explanation
 from schema.filters import FilterInput
 from schema.live import Analysis, Asked
 from schema.scalars import BigInt
@@ -199,6 +200,7 @@ class FunnelAnswer:
     )
     group_count: int = strawberry.field(description="How many groups there are in all, shown or not.")
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")
+    explain: Explanation = strawberry.field(description="How the numbers of `period` were come by.")
 
 
 def ask(

@@ -19,6 +19,7 @@ from schema.arguments import (
     read_question,
 )
 from schema.common import Estimate, Money, Period
+from schema.explanations import Explanation
 from schema.live import Analysis, Asked
 from schema.scalars import BigInt
 from schema.shapes import shapes
@@ -73,6 +74,7 @@ class RevenueAnswer:
         description="Amounts in other currencies than the tenant's, one sum each, which are left out above."
     )
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")
+    explain: Explanation = strawberry.field(description="How the numbers of `period` were come by.")
 
 
 def _revenue(
