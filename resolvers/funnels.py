@@ -91,7 +91,7 @@ async def funnel(context: Context, definition: FunnelDefinition, question: Quest
 
 async def _answer(context: Context, definition: FunnelDefinition, asked: Resolved) -> FunnelAnswer:
     as_of = context.services.now()
-    async with _turn(context.services.heavy):
+    async with turn(context.services.heavy):
         walked, columns, explain = await _walk(context, definition, asked, asked.period, asked.by)
         earlier = None
         if asked.previous is not None:
@@ -101,13 +101,13 @@ async def _answer(context: Context, definition: FunnelDefinition, asked: Resolve
 
 
 @asynccontextmanager
-async def _turn(heavy: asyncio.Semaphore) -> AsyncIterator[None]:
+async def turn(heavy: asyncio.Semaphore) -> AsyncIterator[None]:
     """One of the few places there are for reading journeys; raises Overloaded where none becomes free."""
     try:
         async with asyncio.timeout(_WAIT_SECONDS):
             await heavy.acquire()
     except TimeoutError:
-        raise Overloaded("Too many funnels are being answered; try again.", retry_after=2) from None
+        raise Overloaded("Too many questions about journeys are being answered; try again.", retry_after=2) from None
     try:
         yield
     finally:

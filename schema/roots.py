@@ -2,6 +2,7 @@
 
 import strawberry
 
+from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.metrics import MetricQuery, MetricSubscription
@@ -19,6 +20,7 @@ class Query(
     MetricQuery,
     RevenueQuery,
     RecurringRevenueQuery,
+    CohortQuery,
     FunnelQuery,
     SavedFunnelQuery,
     EventQuery,
@@ -43,6 +45,11 @@ class Mutation(EventMutation, SavedFunnelMutation, PriceMutation):
     description="What can be watched: the analyses of `Query`, answered again whenever the answer changes, and events."
 )
 class Subscription(
-    MetricSubscription, RevenueSubscription, RecurringRevenueSubscription, FunnelSubscription, EventSubscription
+    MetricSubscription,
+    RevenueSubscription,
+    RecurringRevenueSubscription,
+    CohortSubscription,
+    FunnelSubscription,
+    EventSubscription,
 ):
     pass

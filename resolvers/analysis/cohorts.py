@@ -14,7 +14,7 @@ from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.periods import Granularity, Period
 
 
-class Cohorts(Enum):
+class CohortBasis(Enum):
     """What makes somebody part of a cohort, and brings back."""
 
     ACTIVITY = "activity"
@@ -51,7 +51,7 @@ class Cohort:
 class CohortsAnswer:
     """The cohorts of a period, earliest first."""
 
-    of: Cohorts
+    of: CohortBasis
     period: Period
     granularity: Granularity
     timezone: str
@@ -122,11 +122,11 @@ def _cohort(at: datetime, width: int, subjects: Sequence[int], revenue: Sequence
 
 
 _REPEATED = {
-    Cohorts.ACTIVITY: "Subjects with an event in a later bucket than their first, divided by all of the cohorts.",
-    Cohorts.REVENUE: "Subjects with two orders or more by the end of the period, divided by all of the cohorts.",
+    CohortBasis.ACTIVITY: "Subjects with an event in a later bucket than their first, divided by all of the cohorts.",
+    CohortBasis.REVENUE: "Subjects with two orders or more by the end of the period, divided by all of the cohorts.",
 }
 
 
-def repeated(of: Cohorts, subjects: int, again: int, as_of: datetime) -> Estimate:
+def repeated(of: CohortBasis, subjects: int, again: int, as_of: datetime) -> Estimate:
     """The share of the cohorts' subjects who came back."""
     return share(again, subjects, as_of=as_of, definition=_REPEATED[of])

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolvers.analysis.cohorts import Cell, Cohorts, grid, repeated, returns
+from resolvers.analysis.cohorts import Cell, CohortBasis, grid, repeated, returns
 
 STARTS = [datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2, 3)]
 NOW = datetime(2026, 3, 9, tzinfo=UTC)
@@ -32,8 +32,8 @@ def test_buckets_that_have_not_begun_are_no_cohorts() -> None:
 
 
 def test_a_share_over_nobody_is_none() -> None:
-    assert repeated(Cohorts.REVENUE, 0, 0, NOW).value is None
-    assert repeated(Cohorts.ACTIVITY, 4, 1, NOW).value == Decimal("0.25")
+    assert repeated(CohortBasis.REVENUE, 0, 0, NOW).value is None
+    assert repeated(CohortBasis.ACTIVITY, 4, 1, NOW).value == Decimal("0.25")
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 12))))
