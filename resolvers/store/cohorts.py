@@ -108,7 +108,7 @@ class CohortRepository:
             cells=[Cell(*row[:4]) for row in found if row.bucket is not None],
             again=sum(row[4] for row in found if row.bucket is None),
             unconverted=others,
-            explanation=Explanation(Source.LOG, sum(row[5] for row in found if row.bucket is None), seconds * 1e3),
+            explanation=Explanation(Source.LOG, sum(int(row[5]) for row in found if row.bucket is None), seconds * 1e3),
         )
 
     async def _unconverted(
