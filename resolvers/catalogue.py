@@ -13,6 +13,7 @@ CONVERSIONS: Filter = All((KindIs((Kind.CONVERSION,)), Not(NameIs(("churn", "ref
 REFUNDS: Filter = All((KindIs((Kind.CONVERSION,)), NameIs(("refund",))))
 """Money given back: its amount is what is no longer earned."""
 
+_ACQUISITION: Filter = KindIs((Kind.TOUCHPOINT, Kind.SPEND))
 _AI: Filter = KindIs((Kind.AI_INTERACTION,))
 
 
@@ -107,6 +108,17 @@ METRICS: tuple[Metric, ...] = (
         form=Form.MEAN,
         numerator=Statistic(Aggregate.SUM, CONVERSIONS, "amount"),
         denominator=Statistic(Aggregate.DISTINCT, CONVERSIONS, "order"),
+        dimensions=DIMENSIONS,
+    ),
+    Metric(
+        slug="acquisition_spend",
+        title="Acquisition spend",
+        definition="Sum of the costs of touchpoints and of spend, in the tenant's currency.",
+        unit=Unit.MONEY,
+        direction=Direction.DOWN,
+        form=Form.TOTAL,
+        numerator=Statistic(Aggregate.SUM, _ACQUISITION, "cost"),
+        denominator=Statistic(Aggregate.COUNT, _ACQUISITION, "cost"),
         dimensions=DIMENSIONS,
     ),
     Metric(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -10,28 +10,34 @@ from typing import Any
 
 import numpy as np
 
-from resolvers.analysis.estimates import Money
+from resolvers.analysis.estimates import Estimate, Money
 from resolvers.analysis.events import Kind
 from resolvers.analysis.filters import KindIs, weight
 from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.mrr import Movements, merged, movements, ranked, tally
-from resolvers.analysis.mrr_answers import MrrGroup, RecurringRevenueAnswer, series, told
-from resolvers.analysis.mrr_ratios import Circumstances, months_in, ratios
-from resolvers.analysis.periods import Period, epoch_us
+from resolvers.analysis.mrr_answers import MrrGroup, MrrMovements, RecurringRevenueAnswer, series, told
+from resolvers.analysis.mrr_ratios import Circumstances, acquisition, months_in, ratios
+from resolvers.analysis.periods import Granularity, epoch_us
 from resolvers.analysis.questions import Question
 from resolvers.analysis.subscriptions import Changes, changes, decimal
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
+from resolvers.metrics import kinds as kinds_of_metrics
+from resolvers.metrics import metrics
 from resolvers.store.subscriptions import Keys, SubscriptionLog, SubscriptionRepository, currency_of, number_of
 
 _COLUMNS = 4
 """A point of this series has as many columns as four of another."""
 
 
+_KINDS = depends_on(KindIs((Kind.SUBSCRIPTION,)))
+_SPENT = "acquisition_spend"
+
+
 def kinds() -> Kinds:
     """The kinds of events that recurring revenue depends on."""
-    return depends_on(KindIs((Kind.SUBSCRIPTION,)))
+    return _KINDS | kinds_of_metrics([_SPENT])
 
 
 async def recurring_revenue(
@@ -44,18 +50,39 @@ async def recurring_revenue(
     definite = resolved(question, principal, context.services.now())
     points = _COLUMNS * len(definite.buckets) * (definite.top + 2 if definite.by else 1)
     context.spend(points + weight(definite.where))
-    subject = ("recurring revenue", definite, cost_per_customer)
-    return await kept(context, subject, kinds(), partial(_answer, context, definite, cost_per_customer), points=points)
+    # Spend comes far more often than subscriptions change, and is read from sums; so it is not kept with them.
+    found = await kept(
+        context,
+        ("recurring revenue", definite, cost_per_customer),
+        _KINDS,
+        partial(_found, context, definite, cost_per_customer),
+        points=points,
+    )
+    (spent,) = await metrics(context, [_SPENT], replace(question, by=(), granularity=Granularity.MONTH))
+    return found.answer(spent.estimate)
 
 
-async def _answer(context: Context, asked: Resolved, cost_per_customer: Decimal) -> RecurringRevenueAnswer:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """All of an answer but what new customers cost."""
+
+    figures: dict[str, Any]
+    given: Circumstances
+
+    def answer(self, spent: Estimate) -> RecurringRevenueAnswer:
+        now, before = self.figures["movements"], self.figures["previous_movements"]
+        figures: dict[str, Any] = {**self.figures, **acquisition(now, before, spent, self.given)}
+        return RecurringRevenueAnswer(**figures)
+
+
+async def _found(context: Context, asked: Resolved, cost_per_customer: Decimal) -> _Found:
     principal = context.require(Role.VIEWER)
     async with context.services.database.tenant(principal.tenant_id) as session:
         repository = SubscriptionRepository(session, context.services.memory)
         as_of = context.services.now()
         log = await repository.until(principal.tenant_id, asked.period.end, asked.where, asked.by)
     given = Circumstances(months_in(asked.period, asked.timezone), cost_per_customer, principal.currency, as_of)
-    return await asyncio.to_thread(lambda: _Told(asked, given).answer(log))
+    return await asyncio.to_thread(lambda: _Found(_Told(asked, given).figures(log), given))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +92,22 @@ class _Told:
     asked: Resolved
     given: Circumstances
 
-    def answer(self, log: SubscriptionLog) -> RecurringRevenueAnswer:
+    def figures(self, log: SubscriptionLog) -> dict[str, Any]:
+        """The fields of the answer."""
         found = changes(log.events)
         own = (found.currency == number_of(self.given.currency)).astype(bool)
         changed = found.of(own)
         groups, count = self._groups(changed, log.groups) if self.asked.by else ((), 0)
-        return RecurringRevenueAnswer(
+        return {
             **self._figures(movements(merged(changed, [], len(log.groups))), 0),
-            period=self.asked.period,
-            previous_period=self.asked.previous,
-            groups=groups,
-            group_count=count,
-            unconverted=_unconverted(found.of(~own)),
-            as_of=self.given.as_of,
-            explain=log.explanation,
-        )
+            "period": self.asked.period,
+            "previous_period": self.asked.previous,
+            "groups": groups,
+            "group_count": count,
+            "unconverted": _unconverted(found.of(~own)),
+            "as_of": self.given.as_of,
+            "explain": log.explanation,
+        }
 
     def _groups(self, changed: Changes, names: Sequence[Keys]) -> tuple[tuple[MrrGroup, ...], int]:
         """The largest groups, one of all others where there are more, and how many there are in all."""
@@ -107,11 +135,12 @@ class _Told:
             **ratios(now, before, self.given),
             "customers": now.customers,
             "movements": now,
+            "previous_movements": before,
             "series": series(found, asked.buckets, asked.granularity, asked.timezone, self.given.currency),
         }
 
-    def _earlier(self, moved: Movements, group: int) -> Any:
-        previous: Period | None = self.asked.previous
+    def _earlier(self, moved: Movements, group: int) -> MrrMovements | None:
+        previous = self.asked.previous
         return None if previous is None else told(tally(moved, _edges((previous.start,), previous.end), group))
 
 

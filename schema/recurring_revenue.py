@@ -142,7 +142,10 @@ class MrrFigures:
         description="(new + expansion) / (churn + contraction); null where nothing was lost."
     )
     movements: MrrMovements = strawberry.field(description="What moved MRR over the whole period.")
-    series: MrrSeries = strawberry.field(description="The same over time.")
+    previous_movements: MrrMovements | None = strawberry.field(
+        description="What moved MRR over the period compared with; null unless `compare` was asked for."
+    )
+    series: MrrSeries = strawberry.field(description="What moved MRR over time.")
 
 
 @shapes(values.MrrGroup)
@@ -162,6 +165,18 @@ class MrrGroup(MrrFigures):
 @shapes(values.RecurringRevenueAnswer)
 @strawberry.type(description="Recurring revenue of a period, from its subscriptions, exact, in the tenant's currency.")
 class RecurringRevenueAnswer(MrrFigures):
+    acquisition_cost: Estimate = strawberry.field(
+        description=(
+            "CAC: the costs of touchpoints and of spend in the period that pass `where`, in the tenant's currency, / "
+            "new customers; null without new customers."
+        )
+    )
+    payback: Estimate = strawberry.field(
+        description=(
+            "Months until a new customer has earned what it cost: `acquisitionCost` / (`arpu` - `costPerCustomer`). "
+            "Null without new customers or customers at the end, and where a customer earns no more than it costs."
+        )
+    )
     period: Period = strawberry.field(description="The period asked about, in instants.")
     previous_period: Period | None = strawberry.field(
         description="The period compared with; null unless `compare` was asked for."

@@ -78,6 +78,7 @@ class MrrFigures:
     lifetime_value: Estimate
     quick_ratio: Estimate
     movements: MrrMovements
+    previous_movements: MrrMovements | None
     series: MrrSeries
 
 
@@ -93,6 +94,8 @@ class MrrGroup(MrrFigures):
 class RecurringRevenueAnswer(MrrFigures):
     """Recurring revenue of a period, in the tenant's currency."""
 
+    acquisition_cost: Estimate
+    payback: Estimate
     period: Period
     previous_period: Period | None
     groups: tuple[MrrGroup, ...]

@@ -54,6 +54,44 @@ def ratios(now: MrrMovements, before: MrrMovements | None, given: Circumstances)
     return found
 
 
+def acquisition(
+    now: MrrMovements, before: MrrMovements | None, spent: Estimate, given: Circumstances
+) -> dict[str, Estimate]:
+    """What a new customer cost (CAC) and after how many months that is earned, from what was ``spent``."""
+    cost = estimate(
+        _cost(now, spent.value),
+        n=now.new_customers,
+        as_of=given.as_of,
+        definition="Costs of touchpoints and of spend, divided by new customers.",
+        unit=Unit.MONEY,
+        currency=given.currency,
+        numerator=spent.value,
+        denominator=Decimal(now.new_customers),
+        previous=None if before is None else _cost(before, spent.previous),
+    )
+    payback = estimate(
+        _payback(now, spent.value, given),
+        n=now.new_customers,
+        as_of=given.as_of,
+        definition="Acquisition cost, divided by ARPU less the monthly cost of a customer.",
+        unit=Unit.MONTHS,
+        previous=None if before is None else _payback(before, spent.previous, given),
+    )
+    return {"acquisition_cost": cost, "payback": payback}
+
+
+def _cost(now: MrrMovements, spent: Decimal | None) -> Decimal | None:
+    return None if spent is None else quotient(spent, Decimal(now.new_customers))
+
+
+def _payback(now: MrrMovements, spent: Decimal | None, given: Circumstances) -> Decimal | None:
+    """CAC / (ARPU - cost); None without either, and where a customer brings in no more than it costs."""
+    cost, arpu = _cost(now, spent), _arpu(now)
+    if cost is None or arpu is None or arpu <= given.cost_per_customer:
+        return None
+    return quotient(cost, CONTEXT.subtract(arpu, given.cost_per_customer))
+
+
 def _added(*amounts: Decimal) -> Decimal:
     total = Decimal(0)
     for amount in amounts:

@@ -15,7 +15,8 @@ ESTIMATE = "{value n quality numerator denominator previous currency}"
 FIGURES = f"""mrr {ESTIMATE} arr {ESTIMATE} customers growth {ESTIMATE} grossChurn {ESTIMATE} netChurn {ESTIMATE}
   grossRetention {ESTIMATE} netRetention {ESTIMATE} customerChurn {ESTIMATE} arpu {ESTIMATE} lifetimeValue {ESTIMATE}
   quickRatio {ESTIMATE} movements {{{MOVEMENTS}}} series {{granularity timezone currency at {MOVEMENTS}}}"""
-ANSWER = f"""{FIGURES} period {{from to}} previousPeriod {{from to}} groupCount unconverted {{amount currency}} asOf
+ANSWER = f"""{FIGURES} acquisitionCost {ESTIMATE} payback {ESTIMATE} previousMovements {{new}}
+  period {{from to}} previousPeriod {{from to}} groupCount unconverted {{amount currency}} asOf
   groups {{keys {{dimension value}} other {FIGURES}}} explain {{source rows milliseconds}}"""
 
 
@@ -160,7 +161,7 @@ async def test_no_subscriptions_are_zero_and_ratios_null(client: Client) -> None
     identity(told)
     assert set(told["series"]["ending"]) == {"0"}
     assert (told["mrr"]["value"], told["customers"], told["groups"], told["unconverted"]) == ("0", 0, [], [])
-    for name in FIGURES.replace(ESTIMATE, "").split()[3:11]:
+    for name in (*FIGURES.replace(ESTIMATE, "").split()[3:11], "acquisitionCost", "payback"):
         assert (told[name]["value"], told[name]["quality"]) == (None, "INSUFFICIENT"), name
 
 
@@ -205,6 +206,22 @@ async def test_a_question_that_cannot_be_read_names_the_argument(client: Client,
     answer = await client.send(f"{{recurringRevenue(period: {QUARTER} {arguments}) {{groupCount}}}}")
     (error,) = answer["errors"]
     assert (error["extensions"]["code"], error["extensions"]["field"]) == ("BAD_USER_INPUT", field)
+
+
+async def test_new_customers_cost_what_was_spent_on_touching_them(client: Client) -> None:
+    day = {"occurredAt": "2026-02-01T00:00:00Z"}
+    await client.ingest(
+        *STORY,
+        {"kind": "SPEND", "cost": "400", "currency": "USD", **day},
+        {"kind": "TOUCHPOINT", "subject": "bolt", "cost": "20", "dimensions": {"channel": "ads"}, **day},
+        {"kind": "PRODUCT", "name": "view", "subject": "bolt", "amount": "7", **day},
+    )
+    told = await asked(client, ", compare: PREVIOUS_YEAR, costPerCustomer: 10")
+    assert (told["acquisitionCost"]["value"], told["acquisitionCost"]["n"]) == ("210", 2)
+    assert (told["payback"]["value"], told["payback"]["previous"]) == ("3", None)
+    assert told["previousMovements"] == {"new": "0"}
+    never = await asked(client, ", costPerCustomer: 80")
+    assert (never["payback"]["value"], never["acquisitionCost"]["value"]) == (None, "210")
 
 
 TRACK = """mutation ($input: TrackSubscriptionInput!) {trackSubscription(input: $input) {
