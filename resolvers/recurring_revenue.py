@@ -23,6 +23,7 @@ from resolvers.analysis.subscriptions import Changes, changes, decimal
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
+from resolvers.funnels import turn
 from resolvers.metrics import kinds as kinds_of_metrics
 from resolvers.metrics import metrics
 from resolvers.store.subscriptions import Keys, SubscriptionLog, SubscriptionRepository, currency_of, number_of
@@ -77,12 +78,15 @@ class _Found:
 
 async def _found(context: Context, asked: Resolved, cost_per_customer: Decimal) -> _Found:
     principal = context.require(Role.VIEWER)
-    async with context.services.database.tenant(principal.tenant_id) as session:
-        repository = SubscriptionRepository(session, context.services.memory)
-        as_of = context.services.now()
-        log = await repository.until(principal.tenant_id, asked.period.end, asked.where, asked.by)
-    given = Circumstances(months_in(asked.period, asked.timezone), cost_per_customer, principal.currency, as_of)
-    return await asyncio.to_thread(lambda: _Found(_Told(asked, given).figures(log), given))
+    currency, months = principal.currency, months_in(asked.period, asked.timezone)
+    async with turn(context.services.heavy):
+        async with context.services.database.tenant(principal.tenant_id) as session:
+            repository = SubscriptionRepository(session, context.services.memory)
+            given = Circumstances(months, cost_per_customer, currency, context.services.now())
+            log = await repository.until(
+                principal.tenant_id, asked.period.end, asked.where, asked.by, currency=currency
+            )
+        return await asyncio.to_thread(lambda: _Found(_Told(asked, given).figures(log), given))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ depend on how time is cut, and what buckets hold adds up to what their period ho
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
-from resolvers.analysis.subscriptions import Amounts, Changes, Ints
+from resolvers.analysis.subscriptions import Amounts, Changes, Ints, by_customer
 
 
 class Movement(IntEnum):
@@ -68,6 +68,13 @@ class Tally:
 
 def movements(changes: Changes) -> Movements:
     """What the changes mean for each customer, within each group by itself."""
+    parts = [_movements(changes.of(rows)) for rows in by_customer(changes.customer)]
+    found = [np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(Movements)]
+    order = np.argsort(found[0], kind="stable") if len(parts) > 1 else slice(None)
+    return Movements(*(column[order] for column in found))
+
+
+def _movements(changes: Changes) -> Movements:
     order = np.lexsort((changes.at, changes.customer, changes.group))
     group, customer, at = changes.group[order], changes.customer[order], changes.at[order]
     starts = np.flatnonzero(_new(group, customer, at))
@@ -80,7 +87,7 @@ def movements(changes: Changes) -> Movements:
     # Every customer is back at nothing where the sums of the next one begin.
     begin = np.maximum.accumulate(np.where(first, np.arange(first.size), 0))
     after = after - (after - delta)[begin]
-    kind = np.where(delta > 0, int(Movement.EXPANSION), int(Movement.CONTRACTION))
+    kind = np.where(delta > 0, int(Movement.EXPANSION), int(Movement.CONTRACTION)).astype(np.int8)
     kind[(after == 0).astype(bool)] = Movement.CHURN
     kind[(after == delta).astype(bool)] = Movement.REACTIVATION
     kind[first] = Movement.NEW
@@ -105,7 +112,7 @@ def tally(movements: Movements, edges: Sequence[int], group: int) -> Tally:
     # Bucket 0 is all time before the first edge; what lies behind the last one is left out.
     bucket = np.searchsorted(np.asarray(edges), at, side="right")
     inside = bucket <= buckets
-    cell = bucket[inside] * len(Movement) + kind[inside]
+    cell = bucket[inside] * len(Movement) + kind[inside].astype(np.int64)
     cells = (buckets + 1) * len(Movement)
     flat = np.zeros(cells, dtype=size.dtype)
     np.add.at(flat, cell, size[inside])
@@ -140,6 +147,6 @@ def ranked(found: Movements, start: int, end: int, groups: int) -> list[int]:
 
 def merged(changes: Changes, shown: Sequence[int], groups: int) -> Changes:
     """The changes with the shown groups numbered in their order and all others as one more after them."""
-    numbers = np.full(groups, len(shown))
+    numbers = np.full(groups, len(shown), np.int32)
     numbers[list(shown)] = np.arange(len(shown))
     return Changes(changes.customer, changes.at, changes.currency, numbers[changes.group], changes.delta)

@@ -5,7 +5,8 @@ pays from t on where start <= t < end. Amounts are whole numbers of 10^-12 of a 
 places that an event's amount may have, so that what is paid by the month is never rounded.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from enum import IntEnum
 from typing import Any
@@ -15,13 +16,16 @@ from numpy.typing import NDArray
 
 from resolvers.analysis.events import Interval
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.signedinteger[Any]]
 Flags = NDArray[np.bool_]
 Amounts = NDArray[Any]
 """Whole numbers: of 64 bits where every sum of them has room there, else Python's own."""
 
 PLACES = 12
 """Decimal places of an amount that is kept as a whole number."""
+
+PART = 100_000
+"""Rows that are worked on at once: however many there are, that takes a few dozen megabytes on top of them."""
 
 _LARGEST = 1 << 62
 _EXACT = Context(prec=80, rounding=ROUND_HALF_EVEN)
@@ -86,6 +90,9 @@ class SubscriptionEvents:
     group: Ints
     """The group of a breakdown that a subscription belongs to by what the event states."""
 
+    def of(self, rows: Flags) -> "SubscriptionEvents":
+        return SubscriptionEvents(*(getattr(self, column.name)[rows] for column in fields(self)))
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:
@@ -98,7 +105,7 @@ class Changes:
     delta: Amounts
 
     def of(self, rows: Flags) -> "Changes":
-        return Changes(self.customer[rows], self.at[rows], self.currency[rows], self.group[rows], self.delta[rows])
+        return Changes(*(getattr(self, column.name)[rows] for column in fields(self)))
 
 
 def changes(events: SubscriptionEvents) -> Changes:
@@ -112,6 +119,18 @@ def changes(events: SubscriptionEvents) -> Changes:
       paid last in its own: without an exchange rate nobody knows whether it grew, and a change of currency alone is no
       movement.
     """
+    found = [_changes(events.of(rows)) for rows in by_customer(events.customer)]
+    return Changes(*(np.concatenate([getattr(one, column.name) for one in found]) for column in fields(Changes)))
+
+
+def by_customer(customer: Ints) -> Iterator[Flags]:
+    """Rows by and by, all of a customer's together, about PART of them at a time; at least once."""
+    parts = customer.size // PART + 1
+    for part in range(parts):
+        yield customer % parts == part
+
+
+def _changes(events: SubscriptionEvents) -> Changes:
     order = np.lexsort((events.position, events.at, events.subscription, events.customer))
     customer, at = events.customer[order], events.at[order]
     first = _differs(customer, events.subscription[order])

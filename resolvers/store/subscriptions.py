@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Integer, case, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Integer, case, func, literal, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.events import Kind
@@ -25,6 +25,7 @@ from resolvers.analysis.subscriptions import (
     decimal,
     monthly,
 )
+from resolvers.errors import BadInput
 from resolvers.store.conditions import Codes, condition
 from resolvers.store.copying import EPOCH_US, copied
 from resolvers.store.events import EVENT
@@ -33,6 +34,10 @@ from resolvers.store.terms import TERMS, TermMemory, TermRepository
 Keys = tuple[str | None, ...]
 
 _UNIT = 10**PLACES
+_MOST = 1_000_000
+"""Events that are walked at once; they take some 300 MB for as long as that lasts."""
+_ROOM = 9 * 10**6
+"""Amounts below this have their 12 decimal places in a number of 64 bits."""
 _LETTERS = 256
 
 
@@ -52,30 +57,19 @@ class SubscriptionRepository:
         self.session = session
         self.terms = TermRepository(session, memory)
 
-    async def until(self, tenant_id: int, end: datetime, where: Filter, by: Sequence[str]) -> SubscriptionLog:
+    async def until(
+        self, tenant_id: int, end: datetime, where: Filter, by: Sequence[str], *, currency: str
+    ) -> SubscriptionLog:
         """All that was said before ``end``, whether or not it passes ``where``, as what was said may end what passes.
 
-        Some 150 bytes an event while it is read; raises BadInput where that is more than fits in memory.
+        ``currency`` is the one that most are in, which is read with less work. Raises BadInput where the events are
+        more than fit in memory.
         """
         codes = await Codes.of(self.terms, tenant_id, where)
-        names = await self.terms.codes(tenant_id, TERMS, list(STEPS))
-        # A case needs one at least, and no name has the code 0.
-        steps = {0: int(Step.ENDED)} | {names[name]: int(step) for name, step in STEPS.items() if name in names}
-        whole = func.trunc(func.coalesce(EVENT.amount, 0))
-        times = {interval.value: times for interval, times in TIMES_A_YEAR.items()}
-        columns: dict[str, tuple[str, ColumnElement[int]]] = {
-            "customer": (">i4", EVENT.subject),
-            "subscription": (">i4", func.coalesce(EVENT.subscription, literal(0, Integer))),
-            "at": (">i8", EVENT.occurred_at),
-            "position": (">i8", EVENT.position),
-            "step": (">i4", case(steps, value=EVENT.name, else_=int(Step.ENDED)).cast(Integer)),
-            "whole": (">i8", _big(whole)),
-            "part": (">i8", _big((func.coalesce(EVENT.amount, 0) - whole) * _UNIT)),
-            "times": (">i4", case(times, value=EVENT.interval, else_=0).cast(Integer)),
-            "currency": (">i4", _letters()),
-            "inside": (">i4", case((condition(where, codes), 1), else_=0).cast(Integer)),
-            **{f"d{place}": (">i4", func.coalesce(EVENT[name], literal(0, Integer))) for place, name in enumerate(by)},
-        }
+        columns = await self._columns(tenant_id, currency)
+        columns["inside"] = (">i4", case((condition(where, codes), 1), else_=0).cast(Integer))
+        for place, name in enumerate(by):
+            columns[f"d{place}"] = (">i4", func.coalesce(EVENT[name], literal(0, Integer)))
         query: Any = select(*(column.label(name) for name, (_, column) in columns.items())).where(
             EVENT.tenant_id == tenant_id,
             # Said in the text of the statement, for the index holds this kind only.
@@ -85,20 +79,43 @@ class SubscriptionRepository:
         started = perf_counter()
         rows = await copied(self.session, query, [(name, form) for name, (form, _) in columns.items()])
         seconds = perf_counter() - started
-        found = {name: rows[name].astype(np.int64) for name in columns}
-        group, groups = await self._groups(tenant_id, [found[f"d{place}"] for place in range(len(by))], len(rows))
+        if len(rows) > _MOST:
+            raise BadInput(f"More than {_MOST:,} events tell of subscriptions until then.", field="period")
+        group, groups = await self._groups(tenant_id, [rows[f"d{place}"] for place in range(len(by))], len(rows))
         events = SubscriptionEvents(
-            customer=found["customer"],
-            subscription=found["subscription"],
-            at=found["at"] + EPOCH_US,
-            position=found["position"],
-            step=found["step"],
-            monthly=_monthly(found["whole"], found["part"], found["times"]),
-            currency=found["currency"],
-            inside=found["inside"] == 1,
+            customer=rows["customer"].astype(np.int32),
+            subscription=rows["subscription"].astype(np.int32),
+            at=rows["at"].astype(np.int64) + EPOCH_US,
+            position=rows["position"].astype(np.int64),
+            step=rows["step"].astype(np.int8),
+            monthly=_monthly(rows["whole"], rows["part"], rows["times"]),
+            currency=rows["currency"].astype(np.int32),
+            inside=rows["inside"] == 1,
             group=group,
         )
         return SubscriptionLog(events, groups, Explanation(Source.LOG, len(rows), seconds * 1e3))
+
+    async def _columns(self, tenant_id: int, currency: str) -> dict[str, tuple[str, ColumnElement[int]]]:
+        """What is read of an event, and as numbers of which form."""
+        names = await self.terms.codes(tenant_id, TERMS, list(STEPS))
+        # A case needs one at least, and no name has the code 0.
+        steps = {0: int(Step.ENDED)} | {names[name]: int(step) for name, step in STEPS.items() if name in names}
+        times = {interval.value: times for interval, times in TIMES_A_YEAR.items()}
+        amount = func.coalesce(EVENT.amount, 0)
+        # Numbers of many digits are slow; most amounts have room in one of 64 bits, which is then the part of no whole.
+        whole = case((amount < _ROOM, 0), else_=func.trunc(amount))
+        part = case((amount < _ROOM, amount), else_=amount - func.trunc(amount))
+        return {
+            "customer": (">i4", EVENT.subject),
+            "subscription": (">i4", func.coalesce(EVENT.subscription, literal(0, Integer))),
+            "at": (">i8", EVENT.occurred_at),
+            "position": (">i8", EVENT.position),
+            "step": (">i4", case(steps, value=EVENT.name, else_=int(Step.ENDED)).cast(Integer)),
+            "whole": (">i8", whole.cast(BigInteger)),
+            "part": (">i8", (part * _UNIT).cast(BigInteger)),
+            "times": (">i4", case(times, value=EVENT.interval, else_=0).cast(Integer)),
+            "currency": (">i4", _letters(currency)),
+        }
 
     async def _groups(self, tenant_id: int, columns: Sequence[Ints], size: int) -> tuple[Ints, list[Keys]]:
         """The number of each row's group, and the groups."""
@@ -108,14 +125,11 @@ class SubscriptionRepository:
         return number, [tuple(texts.get(column[place]) for column in codes) for place in range(first.size)]
 
 
-def _big(value: ColumnElement[int]) -> ColumnElement[int]:
-    return value.cast(EVENT.position.type)
-
-
-def _letters() -> ColumnElement[int]:
+def _letters(common: str) -> ColumnElement[int]:
     """A currency as a number, that of no currency 0."""
     letters = [func.coalesce(func.ascii(func.substr(EVENT.currency, place, 1)), 0) for place in (1, 2, 3)]
-    return (letters[0] * _LETTERS**2 + letters[1] * _LETTERS + letters[2]).cast(Integer)
+    number = letters[0] * _LETTERS**2 + letters[1] * _LETTERS + letters[2]
+    return case((EVENT.currency == common, number_of(common)), else_=number).cast(Integer)
 
 
 def number_of(currency: str) -> int:
@@ -131,10 +145,11 @@ def currency_of(number: int) -> str:
 
 def _distinct(columns: Sequence[Ints], size: int) -> tuple[Ints, Ints]:
     """Numbers of the combinations that occur, one a row, and for each combination a row that has it."""
-    number = np.zeros(size, np.int64)
+    number = np.zeros(size, np.int32)
     for column in columns:
-        values, place = np.unique(column, return_inverse=True)
-        number = np.unique(number * values.size + place, return_inverse=True)[1]
+        # In the byte order of the machine, which is what sorting is fast in.
+        values, place = np.unique(column.astype(np.int64), return_inverse=True)
+        number = np.unique(number * np.int64(values.size) + place, return_inverse=True)[1].astype(np.int32)
     return number, np.unique(number, return_index=True)[1]
 
 

@@ -209,6 +209,26 @@ def test_amounts_beyond_64_bits_are_exact() -> None:
     assert found.moved[CHURN] == (0, large + 1)
 
 
+def test_parts_that_are_worked_on_apart_come_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = [
+        one
+        for who in range(40)
+        for one in (
+            started(who % 5, 50 + who, customer=who, group=who % 3),
+            changed(3 + who % 4, 10 * who, customer=who, group=who % 2),
+            ended(6 + who % 3, customer=who),
+        )
+    ]
+    edges = [0, 3, 5, 9]
+    whole = movements(changes(columns(said)))
+    monkeypatch.setattr("resolvers.analysis.subscriptions.PART", 7)
+    parts = movements(changes(columns(said)))
+    assert parts.at.size == whole.at.size > 80
+    for group in range(3):
+        assert tally(parts, edges, group) == tally(whole, edges, group)
+    assert ranked(parts, 3, 9, 3) == ranked(whole, 3, 9, 3)
+
+
 EVENTS = st.lists(
     st.builds(
         Said,

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from resolvers.analysis.filters import EVERYTHING
 from resolvers.analysis.subscriptions import PLACES, Step
 from resolvers.context import Context, Principal
+from resolvers.errors import BadInput
 from resolvers.store.database import Database
 from resolvers.store.subscriptions import SubscriptionLog, SubscriptionRepository, currency_of, number_of
 from tests.factories import event, purchase, store
@@ -25,7 +26,7 @@ def said(name: str, amount: str | None = None, interval: str = "MONTH", **more: 
 async def read(context: Context, principal: Principal, *by: str, end: datetime = END) -> SubscriptionLog:
     async with context.services.database.tenant(principal.tenant_id) as session:
         repository = SubscriptionRepository(session, context.services.memory)
-        return await repository.until(principal.tenant_id, end, EVERYTHING, by)
+        return await repository.until(principal.tenant_id, end, EVERYTHING, by, currency=principal.currency)
 
 
 async def test_what_was_said_comes_back(context: Context, principal: Principal) -> None:
@@ -34,23 +35,29 @@ async def test_what_was_said_comes_back(context: Context, principal: Principal) 
         said("started", "1200.000000000012", "YEAR", subscription="a", dimensions={"plan": "pro"}),
         said("changed", "1000000000000", "DAY", currency="EUR", occurredAt=datetime(2026, 4, 1, tzinfo=UTC)),
         said("ended", subscription="a", subject="bob", dimensions={"plan": "pro", "channel": "ads"}),
+        said("started", "9000000.5", subject="cleo", occurredAt=datetime(2026, 5, 1, tzinfo=UTC)),
         said("started", "5", occurredAt=END),
         purchase("7"),
     )
     log = await read(context, principal, "plan", "channel")
     events = log.events
-    assert log.explanation.rows == events.step.size == 3
-    assert events.step.tolist() == [Step.STARTED, Step.ENDED, Step.CHANGED]
+    assert log.explanation.rows == events.step.size == 4
+    assert events.step.tolist() == [Step.STARTED, Step.ENDED, Step.CHANGED, Step.STARTED]
     assert [Decimal(int(value)).scaleb(-PLACES) for value in events.monthly] == [
         Decimal("100.000000000001"),
         0,
         Decimal("30416666666666.666666666667"),
+        Decimal("9000000.5"),
     ]
-    assert [currency_of(number) for number in events.currency.tolist() if number] == ["USD", "EUR"]
-    assert [log.groups[group] for group in events.group.tolist()] == [("pro", None), ("pro", "ads"), (None, None)]
+    assert [currency_of(number) for number in events.currency.tolist() if number] == ["USD", "EUR", "USD"]
+    assert [log.groups[group] for group in events.group.tolist()] == [
+        ("pro", None),
+        ("pro", "ads"),
+        *[(None, None)] * 2,
+    ]
     subscription = events.subscription.tolist()
-    assert subscription[0] == subscription[1] != subscription[2] == 0
-    assert len(set(events.customer.tolist())) == 2
+    assert subscription[0] == subscription[1] != subscription[2] == subscription[3] == 0
+    assert len(set(events.customer.tolist())) == 3
 
 
 @pytest.mark.parametrize("currency", ["USD", "EUR", "ZWG"])
@@ -63,6 +70,17 @@ async def test_nothing_said_is_no_rows(context: Context, principal: Principal) -
     log = await read(context, principal, "plan")
     assert (log.events.step.size, log.groups) == (0, [])
     assert (await read(context, principal)).groups == []
+
+
+async def test_more_than_can_be_walked_is_refused(
+    context: Context, principal: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resolvers.store.subscriptions._MOST", 1)
+    await store(context, said("started", "1"), said("ended"))
+    with pytest.raises(BadInput, match="More than 1 events") as refused:
+        await read(context, principal)
+    assert refused.value.field == "period"
+    assert (await read(context, principal, end=datetime(2026, 3, 1, tzinfo=UTC))).events.step.size == 0
 
 
 async def test_every_month_has_an_index_of_subscriptions_alone(context: Context, owner: Database) -> None:
