@@ -4,22 +4,25 @@ import csv
 import gzip
 import json
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from resolvers.analysis.cohorts import CohortBasis, CohortsAnswer
 from resolvers.analysis.events import Kind
+from resolvers.analysis.explanations import Source
 from resolvers.analysis.filters import KindIs
 from resolvers.analysis.periods import Granularity, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.cohorts import cohorts
 from resolvers.context import Context, Principal
 from resolvers.revenue import revenue
-from tests.factories import purchase, store
+from resolvers.store.folding import fold
+from tests.factories import event, purchase, store
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 YEAR = PeriodRequest(start=datetime(2010, 12, 1, tzinfo=UTC), end=datetime(2011, 12, 10, tzinfo=UTC))
@@ -71,3 +74,26 @@ async def test_a_shop_s_year(context: Context, principal: Principal) -> None:
     assert (told.total.amount, told.orders) == (Decimal(reference["clean"]["revenue"]), reference["clean"]["orders"])
     assert told.average_order_value.value is not None
     assert float(told.average_order_value.value) == pytest.approx(reference["clean"]["AOV"])
+
+
+async def test_segments_and_the_log_tell_the_same_cohorts(context: Context, principal: Principal) -> None:
+    chance = Random(5)  # not for secrets
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    await store(
+        context,
+        *(
+            event(subject=f"u{chance.randrange(60)}", occurredAt=start + timedelta(minutes=chance.randrange(130_000)))
+            for _ in range(600)
+        ),
+    )
+    period = PeriodRequest(start=start + timedelta(days=20), end=start + timedelta(days=80))
+    question = Question(period, granularity=Granularity.WEEK)
+    logged = await cohorts(context, CohortBasis.ACTIVITY, question)
+    assert logged.explain.source is Source.LOG
+    await fold(context.services.database, principal.tenant_id)
+    await store(context, event(subject="late", occurredAt=start), event(subject="new", occurredAt=period.start))
+    folded = await cohorts(context, CohortBasis.ACTIVITY, question)
+    assert folded.explain.source is Source.JOURNEYS
+    assert folded.subjects == logged.subjects + 1 > 1
+    assert folded.cohorts[1:] == logged.cohorts[1:]
+    assert folded.repeat.numerator == logged.repeat.numerator
