@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
@@ -11,9 +12,12 @@ from resolvers.analysis.filters import EVERYTHING
 from resolvers.analysis.subscriptions import PLACES, Step
 from resolvers.context import Context, Principal
 from resolvers.errors import BadInput
+from resolvers.events import events
 from resolvers.store.database import Database
+from resolvers.store.schema_version import migrate
 from resolvers.store.subscriptions import SubscriptionLog, SubscriptionRepository, currency_of, number_of
-from tests.factories import event, purchase, store
+from tests.conftest import fresh_database
+from tests.factories import event, new_principal, purchase, running_services, store
 
 END = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -93,3 +97,29 @@ async def test_every_month_has_an_index_of_subscriptions_alone(context: Context,
     async with owner.engine.connect() as connection:
         months, indexed = (await connection.execute(statement)).one()
     assert months == indexed > 0
+
+
+async def test_a_log_that_was_begun_before_subscriptions_takes_them(postgres_url: str) -> None:
+    url = await fresh_database(postgres_url, "gateway_before_subscriptions")
+    await migrate(url, "0004")
+    connection = await asyncpg.connect(url)
+    await connection.execute("SELECT ensure_event_partition('2026-03-01')")
+    await connection.execute(
+        "INSERT INTO event (tenant_id, position, occurred_at, received_at, kind, name, id)"
+        " VALUES (1, 1, '2026-03-09Z', now(), 5, 1, 'old')"
+    )
+    await connection.execute("INSERT INTO term VALUES (1, 0, 1, 'page_view')")
+    await connection.execute("INSERT INTO data_version VALUES (1, 0, 1), (1, 5, 1)")
+    await connection.close()
+    await migrate(url)
+    owner = await Database.open(url, owner=True, pool_size=1)
+    principal = await new_principal(owner)
+    await owner.close()
+    assert principal.tenant_id == 1
+    async with running_services(url) as services:
+        context = Context(services, principal)
+        await store(context, said("started", "10", subscription="s"))
+        log = await read(context, principal)
+        assert log.events.position.tolist() == [2]
+        found = (await events(context, where=EVERYTHING)).events
+        assert [(one.event.name, one.event.subscription) for one in found] == [("started", "s"), ("page_view", None)]
