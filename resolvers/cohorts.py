@@ -20,9 +20,9 @@ from resolvers.answers import ANYTHING, Kinds, Resolved, depends_on, kept, resol
 from resolvers.catalogue import CONVERSIONS, REFUNDS
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
-from resolvers.funnels import turn
 from resolvers.store.cohorts import CohortRepository, Payments
 from resolvers.store.journeys import JourneyRepository
+from resolvers.store.turns import turn
 
 _WIDTHS = (Granularity.DAY, Granularity.WEEK, Granularity.MONTH)
 _BEYOND = timedelta(days=63)

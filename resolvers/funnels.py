@@ -1,8 +1,7 @@
 """Funnels: asked ad hoc, or kept under a name."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,16 +22,16 @@ from resolvers.analysis.periods import Period, epoch_us
 from resolvers.analysis.questions import Question
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput, NotFound, Overloaded
+from resolvers.errors import BadInput, NotFound
 from resolvers.store.funnels import FunnelRepository, FunnelRow
 from resolvers.store.journeys import JourneyRepository
+from resolvers.store.turns import turn
 
 FEWEST_STEPS, MOST_STEPS = 2, 20
 LONGEST_WINDOW = timedelta(days=366)
 MOST_FUNNELS = 1_000
 LARGEST_PAGE = 500
 LONGEST_NAME = 200
-_WAIT_SECONDS = 2.0
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -98,20 +97,6 @@ async def _answer(context: Context, definition: FunnelDefinition, asked: Resolve
             earlier = (asked.previous, (await _walk(context, definition, asked, asked.previous, ()))[0])
         shaped = partial(answer, as_of=as_of, explain=explain, by=columns, top=asked.top, previous=earlier)
         return await asyncio.to_thread(shaped, definition, asked.period, walked)
-
-
-@asynccontextmanager
-async def turn(heavy: asyncio.Semaphore) -> AsyncIterator[None]:
-    """One of the few places there are for reading journeys; raises Overloaded where none becomes free."""
-    try:
-        async with asyncio.timeout(_WAIT_SECONDS):
-            await heavy.acquire()
-    except TimeoutError:
-        raise Overloaded("Too many questions about journeys are being answered; try again.", retry_after=2) from None
-    try:
-        yield
-    finally:
-        heavy.release()
 
 
 async def _walk(

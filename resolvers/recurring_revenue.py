@@ -23,10 +23,10 @@ from resolvers.analysis.subscriptions import Changes, changes, decimal
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
-from resolvers.funnels import turn
 from resolvers.metrics import kinds as kinds_of_metrics
 from resolvers.metrics import metrics
 from resolvers.store.subscriptions import Keys, SubscriptionLog, SubscriptionRepository, currency_of, number_of
+from resolvers.store.turns import turn
 
 _COLUMNS = 4
 """A point of this series has as many columns as four of another."""

@@ -18,7 +18,8 @@ from resolvers.store.database import driver
 TERMS = 0
 """Event names, dimension values and cost sources."""
 SUBJECTS = 1
-SUBSCRIPTIONS = 2
+SUBSCRIPTIONS = 3
+"""Ids of subscriptions."""
 
 _REMEMBERED = 96 << 20
 _ENTRY_BYTES = 200
