@@ -133,6 +133,7 @@ class Day:
                 self._convert(person, "subscription", PLANS[plan], {"plan": plan})
                 person.plan = plan
                 person.paid_since = self.number
+                self._contract(person, "started")
 
     def _customer(self, person: Person) -> None:
         paid_days = self.number - person.paid_since
@@ -141,6 +142,7 @@ class Day:
             self.second = self.rng.random() * 3000
             person.session = ""
             if self.rng.random() < 0.16 / person.happiness:
+                self._contract(person, "ended")
                 self._convert(person, "churn")
                 person.gone = True
                 return
@@ -157,6 +159,7 @@ class Day:
             plan = "team" if person.plan == "starter" else "business"
             self._convert(person, "upgrade", PLANS[plan], {"plan": plan})
             person.plan = plan
+            self._contract(person, "changed")
 
     def _work(self, person: Person) -> None:
         self._use(person, "app_open")
@@ -223,6 +226,11 @@ class Day:
                 "orderId": f"{person.subject}-{self.number}-{name}",
             }
         self._emit(person, "CONVERSION", name, {**person.origin(), **(dimensions or {})}, **fields)
+
+    def _contract(self, person: Person, name: str) -> None:
+        """Say what ``person`` pays a month from now on."""
+        due = {"amount": cents(PLANS[person.plan or ""]), "interval": "MONTH", "currency": "USD"}
+        self._emit(person, "SUBSCRIPTION", name, person.origin(), **({} if name == "ended" else due))
 
     def _chat(self, person: Person) -> None:
         feature, request_type, model = self.rng.choice(CHATS)

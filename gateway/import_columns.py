@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.import_conditions import Cell, compile_condition, number_of
 from gateway.import_plan import ImportPlan
-from resolvers.analysis.events import DIMENSIONS
+from resolvers.analysis.events import DIMENSIONS, Kind
 from resolvers.analysis.intake import camel
 from resolvers.errors import BadInput
 
@@ -21,7 +21,10 @@ _EXACT = Context(prec=60, traps=[InvalidOperation, Overflow, Underflow, Inexact]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0"})
-_TEXTS = ("kind", "id", "name", "subject", "session", "order_id", "amount", "cost", "currency")
+_TEXTS = (
+    *("kind", "id", "name", "subject", "session", "order_id", "amount", "cost", "currency"),
+    *("subscription", "interval"),
+)
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 _NUMBERS = ("duration_ms", "score")
 _FLAGS = ("success", "assisted", "recurring")
@@ -81,8 +84,11 @@ class Mapper:
                 own = item.get(place)
                 item[place] = self._fields(place, row) | (own if type(own) is dict else {})
         if item.get("id") is None:
-            # The kind is part of it, so that one file may be imported as two kinds of event.
-            content = f"{item.get('kind')}\x1f{line}\x1f{raw}".encode("utf-8", "surrogateescape")
+            # The kind is part of it, so that one file may be imported as two kinds of event: contracts, with the days
+            # of both in a row, as starts and as ends.
+            kind = item.get("kind")
+            what = f"{kind} {item.get('name')}" if kind == Kind.SUBSCRIPTION.name else kind
+            content = f"{what}\x1f{line}\x1f{raw}".encode("utf-8", "surrogateescape")
             item["id"] = f"row-{blake2b(content, digest_size=16).hexdigest()}"
         return item
 

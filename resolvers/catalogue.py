@@ -8,9 +8,12 @@ from resolvers.analysis.filters import EVERYTHING, All, Filter, FlagIs, KindIs, 
 from resolvers.analysis.metrics import Aggregate, Direction, Form, Metric, Statistic
 from resolvers.errors import BadInput
 
-CONVERSIONS: Filter = All((KindIs((Kind.CONVERSION,)), Not(NameIs(("churn",)))))
-"""A conversion that is a gain: every one but ``churn``."""
+CONVERSIONS: Filter = All((KindIs((Kind.CONVERSION,)), Not(NameIs(("churn", "refund")))))
+"""A conversion that is a gain: every one but ``churn`` and ``refund``."""
+REFUNDS: Filter = All((KindIs((Kind.CONVERSION,)), NameIs(("refund",))))
+"""Money given back: its amount is what is no longer earned."""
 
+_ACQUISITION: Filter = KindIs((Kind.TOUCHPOINT, Kind.SPEND))
 _AI: Filter = KindIs((Kind.AI_INTERACTION,))
 
 
@@ -54,7 +57,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         slug="conversions",
         title="Conversions",
-        definition="Conversion events of any name but churn.",
+        definition="Conversion events of any name but churn and refund.",
         unit=Unit.COUNT,
         direction=Direction.UP,
         form=Form.TOTAL,
@@ -64,7 +67,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         slug="conversion_rate",
         title="Conversion rate",
-        definition="Distinct subjects with a conversion other than churn, divided by those with any event.",
+        definition="Distinct subjects with a conversion other than churn and refund, divided by those with any event.",
         unit=Unit.RATIO,
         direction=Direction.UP,
         form=Form.RATIO,
@@ -75,12 +78,23 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         slug="revenue",
         title="Revenue",
-        definition="Sum of the amounts of conversions other than churn, in the tenant's currency.",
+        definition="Sum of the amounts of conversions other than churn and refund, in the tenant's currency.",
         unit=Unit.MONEY,
         direction=Direction.UP,
         form=Form.TOTAL,
         numerator=Statistic(Aggregate.SUM, CONVERSIONS, "amount"),
         denominator=Statistic(Aggregate.COUNT, CONVERSIONS, "amount"),
+        dimensions=DIMENSIONS,
+    ),
+    Metric(
+        slug="refunds",
+        title="Refunds",
+        definition="Sum of the amounts of refunds, in the tenant's currency.",
+        unit=Unit.MONEY,
+        direction=Direction.DOWN,
+        form=Form.TOTAL,
+        numerator=Statistic(Aggregate.SUM, REFUNDS, "amount"),
+        denominator=Statistic(Aggregate.COUNT, REFUNDS, "amount"),
         dimensions=DIMENSIONS,
     ),
     # No squares: an order may be several events, and squares of events are not squares of orders.
@@ -94,6 +108,17 @@ METRICS: tuple[Metric, ...] = (
         form=Form.MEAN,
         numerator=Statistic(Aggregate.SUM, CONVERSIONS, "amount"),
         denominator=Statistic(Aggregate.DISTINCT, CONVERSIONS, "order"),
+        dimensions=DIMENSIONS,
+    ),
+    Metric(
+        slug="acquisition_spend",
+        title="Acquisition spend",
+        definition="Sum of the costs of touchpoints and of spend, in the tenant's currency.",
+        unit=Unit.MONEY,
+        direction=Direction.DOWN,
+        form=Form.TOTAL,
+        numerator=Statistic(Aggregate.SUM, _ACQUISITION, "cost"),
+        denominator=Statistic(Aggregate.COUNT, _ACQUISITION, "cost"),
         dimensions=DIMENSIONS,
     ),
     Metric(

@@ -15,7 +15,7 @@ from resolvers.analysis.questions import Question
 from resolvers.analysis.revenue import RevenueAnswer, RevenueSeries, growth
 from resolvers.analysis.sums import Values
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
-from resolvers.catalogue import CONVERSIONS, metric
+from resolvers.catalogue import CONVERSIONS, REFUNDS, metric
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
 from resolvers.store.metrics import MetricRepository
@@ -26,8 +26,9 @@ _STATISTICS = (
     Statistic(Aggregate.SUM, All((CONVERSIONS, FlagIs("recurring", True))), "amount"),
     Statistic(Aggregate.DISTINCT, CONVERSIONS, "order"),
     Statistic(Aggregate.DISTINCT, CONVERSIONS, "customer"),
+    Statistic(Aggregate.SUM, REFUNDS, "amount"),
 )
-"""Total, recurring, orders, customers: the columns of every row of Values below."""
+"""Total, recurring, orders, customers, refunds: the columns of every row of Values below."""
 
 
 _EXACT = Arithmetic(prec=60)
@@ -36,7 +37,7 @@ _EXACT = Arithmetic(prec=60)
 
 def kinds() -> Kinds:
     """The kinds of events that revenue depends on."""
-    return depends_on(CONVERSIONS)
+    return depends_on(CONVERSIONS, REFUNDS)
 
 
 async def revenue(context: Context, question: Question) -> RevenueAnswer:
@@ -77,7 +78,7 @@ def _shaped(
     unconverted: tuple[Money, ...],
     as_of: datetime,
 ) -> RevenueAnswer:
-    total, recurring, orders, customers = _counted(found.total)
+    total, recurring, orders, customers, refunds = _counted(found.total)
     before = _counted(earlier.total)
     average = metric("average_order_value")
     return RevenueAnswer(
@@ -86,6 +87,8 @@ def _shaped(
         total=Money(total, currency),
         recurring=Money(recurring, currency),
         one_time=Money(_EXACT.subtract(total, recurring), currency),
+        refunds=Money(refunds, currency),
+        net=Money(_EXACT.subtract(total, refunds), currency),
         orders=orders,
         customers=customers,
         average_order_value=finish(
@@ -103,11 +106,11 @@ def _shaped(
     )
 
 
-def _counted(values: Values | None) -> tuple[Decimal, Decimal, int, int]:
+def _counted(values: Values | None) -> tuple[Decimal, Decimal, int, int, Decimal]:
     if not values:
-        return Decimal(0), Decimal(0), 0, 0
-    total, recurring, orders, customers = values
-    return Decimal(total or 0), Decimal(recurring or 0), int(orders or 0), int(customers or 0)
+        return Decimal(0), Decimal(0), 0, 0, Decimal(0)
+    total, recurring, orders, customers, refunds = values
+    return Decimal(total or 0), Decimal(recurring or 0), int(orders or 0), int(customers or 0), Decimal(refunds or 0)
 
 
 def _series(asked: Resolved, found: Statistics, currency: str) -> RevenueSeries:
@@ -122,4 +125,5 @@ def _series(asked: Resolved, found: Statistics, currency: str) -> RevenueSeries:
         one_time=tuple(_EXACT.subtract(row[0], row[1]) for row in rows),
         orders=tuple(row[2] for row in rows),
         customers=tuple(row[3] for row in rows),
+        refunds=tuple(row[4] for row in rows),
     )

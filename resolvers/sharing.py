@@ -8,8 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from resolvers.analysis.attribution import AttributionAnswer
+from resolvers.analysis.cohorts import CohortsAnswer
 from resolvers.analysis.funnels import FunnelAnswer
 from resolvers.analysis.metrics import Metric, MetricAnswer
+from resolvers.analysis.mrr_answers import RecurringRevenueAnswer
 from resolvers.analysis.plain_values import PlainValues
 from resolvers.analysis.revenue import RevenueAnswer
 from resolvers.catalogue import metric
@@ -20,10 +22,9 @@ from resolvers.store.database import Database
 
 log = structlog.get_logger(__name__)
 
+Answers = list[MetricAnswer] | RevenueAnswer | RecurringRevenueAnswer | CohortsAnswer | FunnelAnswer | AttributionAnswer
 # A metric is known by its slug wherever the catalogue is the same.
-ANSWERS = PlainValues(
-    list[MetricAnswer] | RevenueAnswer | FunnelAnswer | AttributionAnswer, {Metric: (lambda one: one.slug, metric)}
-)
+ANSWERS = PlainValues(Answers, {Metric: (lambda one: one.slug, metric)})
 """Every value that an analysis is answered with."""
 
 

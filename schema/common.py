@@ -19,6 +19,7 @@ enumerate_in_schema(
         "RATIO": "A share; 0.25 is 25 %.",
         "MILLISECONDS": "A span of time in milliseconds.",
         "SECONDS": "A span of time in seconds.",
+        "MONTHS": "A span of time in months.",
     },
 )
 

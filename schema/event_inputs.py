@@ -13,7 +13,7 @@ import strawberry
 from strawberry.scalars import JSON
 from strawberry.types.base import get_object_definition
 
-from resolvers.analysis.events import DIMENSIONS, Kind
+from resolvers.analysis.events import DIMENSIONS, Interval, Kind
 from resolvers.analysis.intake import camel
 from schema.dimensions import DimensionsInput, given
 from schema.scalars import BigInt
@@ -99,15 +99,17 @@ class SubjectInput(EnvelopeInput):
 class TrackConversionInput(SubjectInput):
     name: str | None = strawberry.field(
         description=(
-            "What happened: `signup`, `subscription`, `purchase`, `upgrade`, `churn`, or a name of your own. "
-            f"`churn` is a loss and counts as no conversion. {_NAME} {_REQUIRED}"
+            "What happened: `signup`, `subscription`, `purchase`, `upgrade`, `invoice`, `refund`, `churn`, or a name "
+            "of your own. `churn` is a loss and `refund` gives `amount` back: neither counts as a conversion. "
+            f"{_NAME} {_REQUIRED}"
         )
     )
     amount: Decimal | None = _amount(_EARNED)
     currency: str | None = strawberry.field(description=_CURRENCY)
     recurring: bool | None = strawberry.field(
         description=(
-            "Whether `amount` comes again every period; where absent true for `subscription` and `upgrade`, else false."
+            "Whether `amount` comes again every period; where absent true for `subscription`, `upgrade` and `invoice`, "
+            "else false."
         )
     )
     order_id: str | None = strawberry.field(
@@ -199,6 +201,33 @@ class TrackSpendInput(EnvelopeInput):
     source: str | None = given("source")
 
 
+@reads_as(Kind.SUBSCRIPTION)
+@strawberry.input(
+    description=(
+        "What a subscription pays from now on, or that it pays nothing any more. Each event states the whole: amount, "
+        "interval and dimensions hold until the next one of the same subscription, and what it leaves out holds no "
+        "longer. MRR is made of these; payments are conversions."
+    )
+)
+class TrackSubscriptionInput(SubjectInput):
+    name: str | None = strawberry.field(
+        description=(
+            "`started`, `changed` or `ended`. A subscription pays from its start on, and from its end on no more: send "
+            f"`ended` when what is paid for runs out, not when it is cancelled. {_REQUIRED}"
+        )
+    )
+    subscription: str | None = strawberry.field(
+        description="Which of the subject's subscriptions, at most 200 characters; may be left out if it has only one."
+    )
+    amount: Decimal | None = _amount(
+        "What is due each `interval`, in units of `currency`: without tax, usage and what is billed once, less "
+        "discounts that last. 0 for a trial or a free plan. Required unless it ended."
+    )
+    interval: Interval | None = strawberry.field(description="How often `amount` is due. Required unless it ended.")
+    currency: str | None = strawberry.field(description=_CURRENCY)
+    plan: str | None = given("plan")
+
+
 @strawberry.input(one_of=True, description="One event of any kind: exactly one of these.")
 class EventInput:
     conversion: TrackConversionInput | None = strawberry.field(description="A conversion, or churn.")
@@ -207,6 +236,7 @@ class EventInput:
     exposure: TrackExposureInput | None = strawberry.field(description="A variant of an experiment was shown.")
     product: TrackEventInput | None = strawberry.field(description="A page view or use of the product.")
     spend: TrackSpendInput | None = strawberry.field(description="Money spent.")
+    subscription: TrackSubscriptionInput | None = strawberry.field(description="What a subscription pays from now on.")
 
 
 _KINDS = {
@@ -216,6 +246,7 @@ _KINDS = {
     "exposure": Kind.EXPOSURE,
     "product": Kind.PRODUCT,
     "spend": Kind.SPEND,
+    "subscription": Kind.SUBSCRIPTION,
 }
 
 

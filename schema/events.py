@@ -85,6 +85,12 @@ class Event(Node):
     recurring: bool | None = strawberry.field(
         description="Whether `amount` comes again every period; null for an event that earns nothing."
     )
+    subscription: str | None = strawberry.field(
+        description="Which of the subject's subscriptions it is about; null for the only one, and for other kinds."
+    )
+    interval: values.Interval | None = strawberry.field(
+        description="How often `amount` is due; null unless it tells of a subscription that started or changed."
+    )
     dimensions: EventDimensions = strawberry.field(description="The shared dimensions it carries.")
     properties: JSON = strawberry.field(description="What else the sender said, a JSON object; empty if nothing.")
 

@@ -6,7 +6,7 @@ from enum import Enum
 import strawberry
 from strawberry.scalars import JSON
 
-from resolvers.analysis.events import Kind
+from resolvers.analysis.events import Interval, Kind
 from schema.dimensions import Dimension
 from schema.shapes import enumerate_in_schema
 
@@ -25,8 +25,23 @@ enumerate_in_schema(
         "EXPOSURE": "Somebody was shown a variant of an experiment.",
         "PRODUCT": "A page was viewed or the product used.",
         "SPEND": "Money was spent that belongs to no single contact or call.",
+        "SUBSCRIPTION": "A subscription started, changed or ended.",
     },
     name="EventKind",
+)
+
+enumerate_in_schema(
+    Interval,
+    "How often a subscription's amount is due.",
+    {
+        "DAY": "Every day; 365/12 times a month.",
+        "WEEK": "Every week; 52/12 times a month.",
+        "MONTH": "Every month.",
+        "QUARTER": "Every three months; a third of it a month.",
+        "HALF_YEAR": "Every six months; a sixth of it a month.",
+        "YEAR": "Every year; a twelfth of it a month.",
+    },
+    name="BillingInterval",
 )
 
 

@@ -44,12 +44,14 @@ class RevenueSeries:
     customers: list[BigInt] = strawberry.field(
         description="Distinct subjects with an amount in each bucket; who buys in two is counted in both."
     )
+    refunds: list[Decimal] = strawberry.field(description="What was given back in each bucket; it is not in `total`.")
 
 
 @shapes(values.RevenueAnswer)
 @strawberry.type(
     description=(
-        "Revenue of a period: the amounts of its conversions other than `churn`, exact, in the tenant's currency."
+        "Revenue of a period: the amounts of its conversions other than `churn` and `refund`, exact, in the tenant's "
+        "currency."
     )
 )
 class RevenueAnswer:
@@ -58,6 +60,12 @@ class RevenueAnswer:
     total: Money = strawberry.field(description="All revenue: recurring + one-time.")
     recurring: Money = strawberry.field(description="Revenue that comes again every period.")
     one_time: Money = strawberry.field(description="Revenue that does not.")
+    refunds: Money = strawberry.field(
+        description="What was given back in the period, whenever it was paid: the amounts of `refund` conversions."
+    )
+    net: Money = strawberry.field(
+        description="total - refunds; below 0 where more was given back than was paid in the period."
+    )
     orders: BigInt = strawberry.field(
         description="Distinct orders with an amount; events of one `orderId` are one order."
     )

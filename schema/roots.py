@@ -3,11 +3,13 @@
 import strawberry
 
 from schema.attribution import AttributionQuery, AttributionSubscription
+from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
 from schema.prices import PriceMutation, PriceQuery
+from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
 from schema.tenants import TenantQuery
@@ -18,6 +20,8 @@ from schema.tracking import EventMutation
 class Query(
     MetricQuery,
     RevenueQuery,
+    RecurringRevenueQuery,
+    CohortQuery,
     FunnelQuery,
     SavedFunnelQuery,
     AttributionQuery,
@@ -43,6 +47,12 @@ class Mutation(EventMutation, SavedFunnelMutation, PriceMutation):
     description="What can be watched: the analyses of `Query`, answered again whenever the answer changes, and events."
 )
 class Subscription(
-    MetricSubscription, RevenueSubscription, FunnelSubscription, AttributionSubscription, EventSubscription
+    MetricSubscription,
+    RevenueSubscription,
+    RecurringRevenueSubscription,
+    CohortSubscription,
+    FunnelSubscription,
+    AttributionSubscription,
+    EventSubscription,
 ):
     pass

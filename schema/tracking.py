@@ -18,6 +18,7 @@ from schema.event_inputs import (
     TrackEventInput,
     TrackExposureInput,
     TrackSpendInput,
+    TrackSubscriptionInput,
     TrackTouchpointInput,
 )
 from schema.shapes import shapes
@@ -103,6 +104,9 @@ TrackEventResult = Annotated[
 ]
 TrackSpendResult = Annotated[
     TrackPayload | InvalidInput | Unauthenticated | Forbidden | Overloaded, _union("TrackSpendResult")
+]
+TrackSubscriptionResult = Annotated[
+    TrackPayload | InvalidInput | Unauthenticated | Forbidden | Overloaded, _union("TrackSubscriptionResult")
 ]
 IngestEventsResult = Annotated[
     IngestEventsPayload | InvalidInput | Unauthenticated | Forbidden | Overloaded, _union("IngestEventsResult")
@@ -196,6 +200,20 @@ class EventMutation:
         self,
         info: Info,
         input: Annotated[PlainEvent, strawberry.argument(description="The money spent.", graphql_type=TrackSpendInput)],
+    ) -> values.Receipt:
+        return await _track(info, input)
+
+    @field(
+        Role.INGEST,
+        TrackSubscriptionResult,
+        f"Send that a subscription started, changed or ended. {_STORED}",
+    )
+    async def track_subscription(
+        self,
+        info: Info,
+        input: Annotated[
+            PlainEvent, strawberry.argument(description="The subscription.", graphql_type=TrackSubscriptionInput)
+        ],
     ) -> values.Receipt:
         return await _track(info, input)
 

@@ -84,6 +84,10 @@ SCALARS: dict[str, type] = {
     "DateTime": datetime,
     "Duration": timedelta,
 }
+MRR_COLUMNS = ("start", "new", "expansion", "contraction", "churn", "reactivation", "ending", "customersAtStart")
+MRR_COLUMNS += ("newCustomers", "expandedCustomers", "contractedCustomers", "churnedCustomers")
+MRR_COLUMNS += ("reactivatedCustomers", "customers")
+COHORT_COLUMNS = ("retained", "rate", "revenue", "cumulative", "perMember")
 BOUNDED = {
     "Query.metrics": "as long as slugs, at most 20",
     "Query.metricCatalogue": "the catalogue is fixed",
@@ -105,8 +109,15 @@ BOUNDED = {
     **{f"Series.{column}": "at most 5,000 buckets" for column in ("at", "value", "exact", "n")},
     **{
         f"RevenueSeries.{column}": "at most 5,000 buckets"
-        for column in ("at", "total", "recurring", "oneTime", "orders", "customers")
+        for column in ("at", "total", "recurring", "oneTime", "orders", "customers", "refunds")
     },
+    "RecurringRevenueAnswer.groups": "top + 1",
+    "RecurringRevenueAnswer.unconverted": "each currency once",
+    "MrrGroup.keys": "as long as by, at most 3",
+    **{f"MrrSeries.{column}": "at most 5,000 buckets" for column in ("at", *MRR_COLUMNS)},
+    "CohortsAnswer.cohorts": "at most 154, a triangle of 12,000 cells",
+    "CohortsAnswer.unconverted": "each currency once",
+    **{f"Cohort.{column}": "as many as cohorts" for column in COHORT_COLUMNS},
     "AttributionAnswer.models": "each model once",
     "AttributionAnswer.unconverted": "each currency once",
     "AttributionAnswer.unconvertedCost": "each currency once",
@@ -291,10 +302,13 @@ def test_a_connection_is_as_relay_specifies(name: str) -> None:
     assert str(field.args["after"].type) == "String"
 
 
+ANALYSES = {"metric", "metrics", "revenue", "recurringRevenue", "cohorts", "funnel", "attribution"}
+
+
 def test_every_analysis_has_a_live_twin() -> None:
     asked, watched = fields_of("Query"), fields_of("Subscription")
     analyses = {name for name, of in asked.items() if get_named_type(of.type).name.endswith("Answer")}
-    assert analyses == set(watched) - {"events"} == {"metric", "metrics", "revenue", "funnel", "attribution"}
+    assert analyses == set(watched) - {"events"} == ANALYSES
     for name in analyses:
         once, again = asked[name], watched[name]
         assert str(once.type) == str(again.type)

@@ -37,6 +37,7 @@ class Unit(Enum):
     RATIO = "ratio"
     MILLISECONDS = "milliseconds"
     SECONDS = "seconds"
+    MONTHS = "months"
 
 
 class Quality(Enum):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 
@@ -17,6 +17,18 @@ class Kind(IntEnum):
     EXPOSURE = 4
     PRODUCT = 5
     SPEND = 6
+    SUBSCRIPTION = 7
+
+
+class Interval(StrEnum):
+    """How often a subscription's amount is due."""
+
+    DAY = "DAY"
+    WEEK = "WEEK"
+    MONTH = "MONTH"
+    QUARTER = "QUARTER"
+    HALF_YEAR = "HALF_YEAR"
+    YEAR = "YEAR"
 
 
 DIMENSIONS: tuple[str, ...] = (
@@ -71,6 +83,10 @@ class Event:
     success: bool | None = None
     assisted: bool | None = None
     recurring: bool | None = None
+    subscription: str | None = None
+    """Which of a subject's subscriptions it is about; None for the only one."""
+    interval: Interval | None = None
+    """How often ``amount`` is due, of a subscription."""
     dimensions: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Final
 
-from resolvers.analysis.events import DIMENSIONS, Event, Kind
+from resolvers.analysis.events import DIMENSIONS, Event, Interval, Kind
 from resolvers.analysis.intake_properties import properties
 from resolvers.analysis.intake_values import (
     GREATEST_DURATION,
@@ -26,6 +26,7 @@ from resolvers.analysis.intake_values import (
     shown,
     text,
 )
+from resolvers.analysis.subscriptions import STEPS, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,18 @@ _GENERAL: Final = {
     "assisted": flag,
 }
 _SALE: Final = {"order_id": text(200), "amount": money, "currency": currency}
+_INTERVALS: Final = frozenset(Interval)
+
+
+def _interval(value: Any) -> Interval:
+    if isinstance(value, str) and value.upper() in _INTERVALS:
+        return Interval(value.upper())
+    raise Invalid(f"must be one of {', '.join(Interval)}")
+
+
+_CONTRACT: Final = {"subscription": text(200), "amount": money, "currency": currency, "interval": _interval}
 _EXPENSE: Final = {"cost": money, "currency": currency}
-_RECURRING_NAMES: Final = frozenset({"subscription", "upgrade"})
+_RECURRING_NAMES: Final = frozenset({"subscription", "upgrade", "invoice"})
 _AHEAD: Final = timedelta(days=1)
 _TOKENS: Final = {
     "input_tokens": count,
@@ -125,6 +136,15 @@ def _check_spend(values: dict[str, Any]) -> None:
         raise _Refused("cost", "is required of an event of kind SPEND")
 
 
+def _check_subscription(values: dict[str, Any]) -> None:
+    step = STEPS.get(values["name"])
+    if step is None:
+        raise _Refused("name", f"must be one of {', '.join(STEPS)}")
+    for name in ("amount", "interval"):
+        if step is not Step.ENDED and name not in values:
+            raise _Refused(name, f"is required where a subscription is {values['name']}; an amount of 0 pays nothing")
+
+
 _RULES: Final = {
     rules.kind.name: rules
     for rules in (
@@ -140,6 +160,7 @@ _RULES: Final = {
         _rules(Kind.EXPOSURE, {}, "exposure", required_dimensions=("experiment", "variant")),
         _rules(Kind.PRODUCT, {**_SALE, **_GENERAL}),
         _rules(Kind.SPEND, {**_EXPENSE, "subject": _subject_or_nobody}, "spend", "", complete=_check_spend),
+        _rules(Kind.SUBSCRIPTION, _CONTRACT, complete=_check_subscription),
     )
 }
 _ALL_KNOWN: Final = frozenset[str]().union(*(rules.known for rules in _RULES.values()))

@@ -22,17 +22,20 @@ class RevenueSeries:
     one_time: tuple[Decimal, ...]
     orders: tuple[int, ...]
     customers: tuple[int, ...]
+    refunds: tuple[Decimal, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RevenueAnswer:
-    """Revenue of a period: ``total = recurring + one_time``, exactly, in the tenant's currency."""
+    """Revenue of a period: ``total = recurring + one_time = net + refunds``, exactly, in the tenant's currency."""
 
     period: Period
     previous_period: Period
     total: Money
     recurring: Money
     one_time: Money
+    refunds: Money
+    net: Money
     orders: int
     customers: int
     average_order_value: Estimate

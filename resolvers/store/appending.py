@@ -14,7 +14,7 @@ import orjson
 
 from resolvers.analysis.events import DIMENSIONS, Event
 from resolvers.store.database import APP_ROLE
-from resolvers.store.terms import SUBJECTS, TERMS, TermMemory, intern
+from resolvers.store.terms import SUBJECTS, SUBSCRIPTIONS, TERMS, TermMemory, intern
 
 WRITER_ROLE = "gateway_writer"
 
@@ -33,6 +33,7 @@ _PLAIN = (
     "session",
     "order_id",
     "currency",
+    "interval",
     "amount",
     "cost",
 )
@@ -74,8 +75,12 @@ async def coded(
     people = dict.fromkeys(event.subject for event in events if event.subject)
     subjects, fresh = await intern(connection, memory, tenant_id, SUBJECTS, people)
     learnt.codes.append((tenant_id, SUBJECTS, fresh))
+    contracts = dict.fromkeys(event.subscription for event in events if event.subscription is not None)
+    subscriptions, fresh = await intern(connection, memory, tenant_id, SUBSCRIPTIONS, contracts)
+    learnt.codes.append((tenant_id, SUBSCRIPTIONS, fresh))
     columns: Columns = {name: list(map(get, events)) for name, get in _GETTERS.items()}
     columns["subject"] = [subjects[event.subject] if event.subject else None for event in events]
+    columns["subscription"] = [subscriptions[event.subscription] if event.subscription else None for event in events]
     columns["kind"] = [int(event.kind) for event in events]
     columns["name"] = [terms[event.name] for event in events]
     columns["cost_source"] = [terms[event.cost_source] if event.cost_source else None for event in events]

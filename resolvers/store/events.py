@@ -31,9 +31,9 @@ from sqlalchemy.sql.elements import KeyedColumnElement
 from sqlmodel import Field, SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from resolvers.analysis.events import DIMENSIONS, Event, Kind, StoredEvent
+from resolvers.analysis.events import DIMENSIONS, Event, Interval, Kind, StoredEvent
 from resolvers.store.database import rows
-from resolvers.store.terms import SUBJECTS, TERMS, TermMemory, TermRepository
+from resolvers.store.terms import SUBJECTS, SUBSCRIPTIONS, TERMS, TermMemory, TermRepository
 
 
 def _moment(nullable: bool = False) -> Any:
@@ -98,6 +98,8 @@ class EventRow(SQLModel, table=True):
     amount: Decimal | None = Field(sa_column=Column(Numeric))
     cost: Decimal | None = Field(sa_column=Column(Numeric))
     properties: dict[str, Any] | None = Field(sa_column=Column(JSONB))
+    subscription: int | None
+    interval: str | None = Field(sa_column=Column(Text(collation="C")))
 
 
 EVENT: ReadOnlyColumnCollection[str, KeyedColumnElement[Any]] = inspect(EventRow).local_table.c
@@ -171,14 +173,17 @@ class EventRepository:
         codes = [code for row in found for code in (row.name, row.cost_source, *_dimension_codes(row))]
         terms = await self.terms.values(tenant_id, TERMS, codes)
         subjects = await self.terms.values(tenant_id, SUBJECTS, [row.subject for row in found])
-        return [_event(row, terms, subjects) for row in found]
+        subscriptions = await self.terms.values(tenant_id, SUBSCRIPTIONS, [row.subscription for row in found])
+        return [_event(row, terms, subjects, subscriptions) for row in found]
 
 
 def _dimension_codes(row: Row[Any]) -> list[int | None]:
     return [getattr(row, dimension) for dimension in DIMENSIONS]
 
 
-def _event(row: Row[Any], terms: dict[int, str], subjects: dict[int, str]) -> StoredEvent:
+def _event(
+    row: Row[Any], terms: dict[int, str], subjects: dict[int, str], subscriptions: dict[int, str]
+) -> StoredEvent:
     dimensions = {
         dimension: terms[code]
         for dimension, code in zip(DIMENSIONS, _dimension_codes(row), strict=True)
@@ -193,6 +198,8 @@ def _event(row: Row[Any], terms: dict[int, str], subjects: dict[int, str]) -> St
         occurred_at=row.occurred_at,
         content=b"",
         cost_source=None if row.cost_source is None else terms[row.cost_source],
+        subscription=None if row.subscription is None else subscriptions[row.subscription],
+        interval=None if row.interval is None else Interval(row.interval),
         dimensions=dimensions,
         properties=orjson.loads(properties) if isinstance(properties, str) else properties or {},
         **{name: getattr(row, name) for name in _PLAIN},

@@ -20,6 +20,8 @@ TERMS = 0
 SUBJECTS = 1
 ORDERS = 2
 """Order ids, given their codes by upkeep; the writer leaves them as they are."""
+SUBSCRIPTIONS = 3
+"""Ids of subscriptions."""
 
 _REMEMBERED = 96 << 20
 _ENTRY_BYTES = 200

@@ -49,7 +49,7 @@ def test_it_is_told_in_order_of_time_and_ends_on_time(story: list[dict[str, Any]
 
 def test_it_holds_every_kind_and_grows(story: list[dict[str, Any]]) -> None:
     kinds = Counter(event["kind"] for event in story)
-    assert set(kinds) == {"CONVERSION", "AI_INTERACTION", "TOUCHPOINT", "EXPOSURE", "PRODUCT", "SPEND"}
+    assert set(kinds) == {"CONVERSION", "AI_INTERACTION", "TOUCHPOINT", "EXPOSURE", "PRODUCT", "SPEND", "SUBSCRIPTION"}
     names = {event["name"] for event in story if event["kind"] == "CONVERSION"}
     assert names == {"signup", "subscription", "renewal", "purchase", "upgrade", "churn"}
     middle = (END - timedelta(days=45)).isoformat()
@@ -77,6 +77,19 @@ def test_nobody_pays_before_signing_up_and_who_churned_is_gone(
         assert names.count("subscription") <= 1
     assert paid > 50
     assert churned > 0
+
+
+def test_a_subscription_is_what_the_last_payment_bought(lives: dict[str, list[dict[str, Any]]]) -> None:
+    running = ended = 0
+    for life in lives.values():
+        bought = [event for event in life if event["name"] in {"subscription", "upgrade"}]
+        told = [event for event in life if event["kind"] == "SUBSCRIPTION"]
+        assert [event["amount"] for event in told if event["name"] != "ended"] == [one["amount"] for one in bought]
+        churned = [event["name"] for event in life].count("churn")
+        assert [event["name"] for event in told].count("ended") == churned
+        running += len(told) > 0
+        ended += churned
+    assert running > ended > 0
 
 
 def test_plans_change_only_when_bought(lives: dict[str, list[dict[str, Any]]]) -> None:

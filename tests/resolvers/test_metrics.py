@@ -36,7 +36,7 @@ def random_events(seed: int, count: int = 400) -> list[dict[str, Any]]:
             "occurredAt": START + timedelta(microseconds=chance.randrange(31 * 86_400 * 10**6)),
         }
         dimensions = {"channel": chance.choice("abcd")} if chance.random() < 0.8 else {}
-        match chance.randrange(3):
+        match chance.randrange(4):
             case 0:
                 made.append(event(**common, dimensions=dimensions, name=chance.choice(["page_view", "click"])))
             case 1:
@@ -45,11 +45,15 @@ def random_events(seed: int, count: int = 400) -> list[dict[str, Any]]:
                         str(Decimal(chance.randrange(10_000)) / 1000),
                         **common,
                         dimensions=dimensions,
-                        name=chance.choice(["purchase", "churn"]),
+                        name=chance.choice(["purchase", "churn", "refund"]),
                         orderId=chance.choice([None, "o1", "o2", "o3"]),
                         currency=chance.choice(["USD", "USD", "EUR"]),
                     )
                 )
+            case 2:
+                cost = {"cost": str(Decimal(chance.randrange(1000)) / 100), "currency": chance.choice(["USD", "EUR"])}
+                kind = {"kind": "TOUCHPOINT" if dimensions else "SPEND", "name": "ad"}
+                made.append(event(**common, **kind, **cost, dimensions=dimensions))
             case _:
                 made.append(
                     event(
@@ -68,7 +72,9 @@ def random_events(seed: int, count: int = 400) -> list[dict[str, Any]]:
 
 def told(slug: str, events: list[dict[str, Any]]) -> Decimal | None:
     """The metric of these events, by its definition in words."""
-    gains = [one for one in events if one["kind"] == "CONVERSION" and one["name"] != "churn"]
+    gains = [one for one in events if one["kind"] == "CONVERSION" and one["name"] == "purchase"]
+    back = [one for one in events if one["name"] == "refund" and one["currency"] == "USD"]
+    spent = [one for one in events if one["name"] == "ad" and one["currency"] == "USD"]
     ai = [one for one in events if one["kind"] == "AI_INTERACTION"]
     paid = [one for one in gains if one["currency"] == "USD"]
     orders = {one["orderId"] or id(one) for one in paid}
@@ -83,6 +89,8 @@ def told(slug: str, events: list[dict[str, Any]]) -> Decimal | None:
             Decimal(len({one["subject"] for one in gains})) / len({one["subject"] for one in events})
         ),
         "revenue": lambda: earned,
+        "refunds": lambda: sum((Decimal(one["amount"]) for one in back), Decimal(0)),
+        "acquisition_spend": lambda: sum((Decimal(one["cost"]) for one in spent), Decimal(0)),
         "average_order_value": lambda: earned / len(orders),
         "ai_requests": lambda: len(ai),
         "ai_cost": lambda: sum((Decimal(one["cost"]) for one in ai), Decimal(0)),

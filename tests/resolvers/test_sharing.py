@@ -9,17 +9,20 @@ import pytest
 
 from resolvers import sharing as sharing_module
 from resolvers.analysis.attribution import AttributionDefinition
+from resolvers.analysis.cohorts import CohortBasis
 from resolvers.analysis.filters import EVERYTHING
 from resolvers.analysis.funnels import Entry, FunnelDefinition, Step
-from resolvers.analysis.periods import Compare, PeriodRequest
+from resolvers.analysis.periods import Compare, Granularity, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.attribution import attribution
 from resolvers.catalogue import CONVERSIONS
+from resolvers.cohorts import cohorts
 from resolvers.context import Context, Principal, Services
 from resolvers.funnels import funnel
 from resolvers.keys import pepper
 from resolvers.live.cache import Cache
 from resolvers.metrics import catalogue, metrics
+from resolvers.recurring_revenue import recurring_revenue
 from resolvers.revenue import revenue
 from resolvers.sharing import shared_memory, sharing
 from resolvers.store.database import Database
@@ -61,6 +64,8 @@ async def everything(services: Services, principal: Principal) -> list[object]:
         await revenue(context, Question(MARCH)),
         await funnel(context, FUNNEL, broken_down),
         await attribution(context, ATTRIBUTION, Question(MARCH, compare=Compare.PREVIOUS_YEAR)),
+        await cohorts(context, CohortBasis.REVENUE, Question(MARCH, granularity=Granularity.WEEK)),
+        await recurring_revenue(context, Question(MARCH, by=("plan",), compare=Compare.PREVIOUS_PERIOD)),
     ]
     await services.cache.settled()
     return found
@@ -72,6 +77,14 @@ async def some_events(context: Context) -> None:
         event(dimensions={"channel": "mail", "persona": "ann"}),
         purchase("19.99", dimensions={"channel": "mail"}),
         purchase("5", currency="EUR", recurring=True),
+        event(
+            kind="SUBSCRIPTION",
+            name="started",
+            subscription="s",
+            amount="10",
+            interval="MONTH",
+            dimensions={"plan": "pro"},
+        ),
         event(kind="AI_INTERACTION", name="chat", dimensions=MODEL, durationMs=840.5, success=True, cost="0.0013"),
     )
 

@@ -12,7 +12,7 @@ from schema.access import Needs
 from tests.schema.conftest import answer, failure
 
 SENDING = {"ingestEvents", "trackAiInteraction", "trackConversion", "trackEvent"}
-SENDING |= {"trackExposure", "trackSpend", "trackTouchpoint"}
+SENDING |= {"trackExposure", "trackSpend", "trackSubscription", "trackTouchpoint"}
 KEEPING = {"saveFunnel", "deleteFunnel"}
 PRICING = {"setModelPrice", "deleteModelPrice"}
 

@@ -151,12 +151,23 @@ REVENUE = RevenueAnswer(
     total=Money(Decimal("30.00"), "EUR"),
     recurring=Money(Decimal("20.00"), "EUR"),
     one_time=Money(Decimal("10.00"), "EUR"),
+    refunds=Money(Decimal("31.00"), "EUR"),
+    net=Money(Decimal("-1.00"), "EUR"),
     orders=2**40,
     customers=2,
     average_order_value=NONE,
     growth=RATE,
     series=RevenueSeries(
-        Granularity.MONTH, "UTC", "EUR", (NOON,), (Decimal(30),), (Decimal(20),), (Decimal(10),), (3,), (2,)
+        Granularity.MONTH,
+        "UTC",
+        "EUR",
+        (NOON,),
+        (Decimal(30),),
+        (Decimal(20),),
+        (Decimal(10),),
+        (3,),
+        (2,),
+        (Decimal(31),),
     ),
     unconverted=(),
     as_of=NOON,
@@ -168,9 +179,10 @@ async def test_revenue(record: Callable[[str, Any], Recorder]) -> None:
     revenue = record("resolvers.revenue.revenue", REVENUE)
     data = await answer(
         """{revenue(granularity: MONTH) {previousPeriod {from} total {amount currency} recurring {amount}
-          oneTime {amount} orders customers averageOrderValue {value currency} growth {value} unconverted {amount} asOf
+          oneTime {amount} refunds {amount} net {amount} orders customers
+          averageOrderValue {value currency} growth {value} unconverted {amount} asOf
           explain {source rows milliseconds tail}
-          series {granularity timezone currency at total recurring oneTime orders customers}}}"""
+          series {granularity timezone currency at total recurring oneTime orders customers refunds}}}"""
     )
     assert revenue.args == (
         Question(PeriodRequest(last="30d"), granularity=Granularity.MONTH, compare=Compare.PREVIOUS_PERIOD),
@@ -180,6 +192,8 @@ async def test_revenue(record: Callable[[str, Any], Recorder]) -> None:
         "total": {"amount": "30", "currency": "EUR"},
         "recurring": {"amount": "20"},
         "oneTime": {"amount": "10"},
+        "refunds": {"amount": "31"},
+        "net": {"amount": "-1"},
         "orders": 2**40,
         "customers": 2,
         "averageOrderValue": {"value": None, "currency": "EUR"},
@@ -197,6 +211,7 @@ async def test_revenue(record: Callable[[str, Any], Recorder]) -> None:
             "oneTime": ["10"],
             "orders": [3],
             "customers": [2],
+            "refunds": ["31"],
         },
     }
 

@@ -32,6 +32,10 @@ MUTATIONS = {
     "trackExposure": (Kind.EXPOSURE, {"subject": "ann", "experiment": "e", "variant": "v"}),
     "trackEvent": (Kind.PRODUCT, {"subject": "ann", "name": "page_view"}),
     "trackSpend": (Kind.SPEND, {"cost": "10"}),
+    "trackSubscription": (
+        Kind.SUBSCRIPTION,
+        {"subject": "ann", "name": "started", "amount": "10", "interval": "MONTH", "plan": "pro"},
+    ),
 }
 MEMBERS = {
     "conversion": "trackConversion",
@@ -40,6 +44,7 @@ MEMBERS = {
     "exposure": "trackExposure",
     "product": "trackEvent",
     "spend": "trackSpend",
+    "subscription": "trackSubscription",
 }
 
 
@@ -91,7 +96,7 @@ def test_every_field_that_the_intake_takes_of_a_kind_can_be_sent(mutation: str) 
     dimensions = {camel(name) for name in DIMENSIONS}
     plain = {"id", "name", "subject", "occurredAt", "session", "orderId", "amount", "cost", "currency", "durationMs"}
     plain |= {"inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens", "score", "success"}
-    plain |= {"assisted", "recurring", "dimensions", "properties"}
+    plain |= {"assisted", "recurring", "dimensions", "properties", "subscription", "interval"}
     for field in plain:
         refusal = validate({"kind": kind.name, field: ["no"]}, now=NOW, new_id=lambda _: "made")
         assert not isinstance(refusal, Event)

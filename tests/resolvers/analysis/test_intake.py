@@ -500,3 +500,68 @@ def test_properties_come_through_equal_and_settle(value: dict[str, Any]) -> None
     event = accept({**VIEW, "properties": value})
     assert event.properties == value
     assert accept({**VIEW, "properties": dict(event.properties)}) == event
+
+
+def test_the_digests_of_earlier_versions_stand() -> None:
+    """A client that repeats an old event must not be told of a conflict."""
+    sold = {
+        **SALE,
+        "id": "a",
+        "name": "subscription",
+        "occurredAt": "2026-05-01T00:00:00Z",
+        "amount": "19.90",
+        "currency": "eur",
+        "orderId": "o1",
+        "recurring": True,
+        "properties": {"seats": 3},
+        "dimensions": {"plan": "pro", "channel": "email"},
+    }
+    digests = [accept(raw).content.hex() for raw in (sold, {**CALL, "inputTokens": 10}, SEEN, SPEND)]
+    assert digests == [
+        "406193d18a155af7ec900ef20b3f820a",
+        "eca207e7c5a44048dc2ff9b406f6a2e0",
+        "effd6e3eb41bef934f50ea7becc1bf9a",
+        "6a470f2c87811a0b3305375e3d533555",
+    ]
+
+
+CONTRACT: dict[str, Any] = {
+    "kind": "SUBSCRIPTION",
+    "name": "started",
+    "subject": "ada",
+    "subscription": "s1",
+    "amount": "1200",
+    "interval": "YEAR",
+    "currency": "USD",
+}
+
+
+def test_a_subscription_says_what_is_due_how_often() -> None:
+    event = accept(CONTRACT)
+    assert (event.kind, event.subscription, event.amount, event.interval) == (Kind.SUBSCRIPTION, "s1", 1200, "YEAR")
+    assert accept({**CONTRACT, "interval": "year"}).content == event.content
+    assert accept({**CONTRACT, "interval": "MONTH"}).content != event.content
+    assert accept({**CONTRACT, "subscription": "s2"}).content != event.content
+    ended = accept({"kind": "SUBSCRIPTION", "name": "ended", "subject": "ada"})
+    assert (ended.subscription, ended.amount, ended.interval, ended.recurring) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"name": "paused"}, "name"),
+        ({"name": None}, "name"),
+        ({"interval": "FORTNIGHT"}, "interval"),
+        ({"interval": 12}, "interval"),
+        ({"interval": None}, "interval"),
+        ({"amount": None}, "amount"),
+        ({"amount": "-5"}, "amount"),
+        ({"currency": "XXX"}, "currency"),
+        ({"subscription": ""}, "subscription"),
+        ({"orderId": "o"}, "orderId"),
+        ({"recurring": True}, "recurring"),
+        ({"kind": "CONVERSION"}, "subscription"),
+    ],
+)
+def test_a_subscription_that_says_too_little_is_refused(given: dict[str, Any], field: str) -> None:
+    assert refuse({**CONTRACT, **given}).field == field

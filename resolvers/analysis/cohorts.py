@@ -1,0 +1,132 @@
+"""Cohorts: who came in the same calendar period, how many of them came back, and what they have brought in since."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resolvers.analysis.estimates import CONTEXT, Estimate, Money, quotient, share
+from resolvers.analysis.explanations import Explanation
+from resolvers.analysis.periods import Granularity, Period
+
+
+class CohortBasis(Enum):
+    """What makes somebody part of a cohort, and brings back."""
+
+    ACTIVITY = "activity"
+    REVENUE = "revenue"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a cohort did in one bucket of time; both places count the buckets of the period from 0."""
+
+    cohort: int
+    bucket: int
+    subjects: int
+    revenue: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Those who came first in one bucket, as columns: the k-th of each tells of k buckets later.
+
+    All columns are as long as the first cohort's; what lies beyond the observed range is unknown, None, not 0.
+    """
+
+    at: datetime
+    size: int
+    retained: tuple[int | None, ...]
+    rate: tuple[Decimal | None, ...]
+    revenue: tuple[Decimal | None, ...]
+    cumulative: tuple[Decimal | None, ...]
+    per_member: tuple[Decimal | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CohortsAnswer:
+    """The cohorts of a period, earliest first."""
+
+    of: CohortBasis
+    period: Period
+    granularity: Granularity
+    timezone: str
+    currency: str
+    cohorts: tuple[Cohort, ...]
+    subjects: int
+    """How many came first in the period: the sum of the cohorts' sizes."""
+    repeat: Estimate
+    """Of them, those who came back: with an event in a later bucket or, for revenue, with a second order."""
+    partial: bool
+    """Whether the last bucket is not over, or is cut by the period's end, so that its cells tell of a part only."""
+    unconverted: tuple[Money, ...]
+    as_of: datetime = field(compare=False)
+    explain: Explanation = field(compare=False)
+
+
+def returns(subject: NDArray[np.int32], at: NDArray[np.int64], edges: Sequence[int]) -> NDArray[np.int64]:
+    """How many subjects of each cohort (rows) were there in each bucket (columns), and how many came back at all.
+
+    ``edges`` are ascending microseconds, the last one ends the last bucket; a subject whose first event lies before
+    them is of no cohort. The last column counts those of a cohort who were there in a later bucket too.
+    """
+    buckets = len(edges) - 1
+    place = np.searchsorted(np.asarray(edges), at, side="right")
+    inside = place <= buckets
+    wide = buckets + 1
+    # Sorted here, since unique counts by hashing, which takes many times as long for this many different ones.
+    key = np.sort(subject[inside].astype(np.int64) * wide + place[inside])
+    who, bucket = np.divmod(key[np.diff(key, prepend=-1) != 0], wide)
+    first = np.diff(who, prepend=-1) != 0
+    begin = np.flatnonzero(first)
+    cohort = bucket[begin][np.cumsum(first) - 1]
+    again = bucket[begin][np.diff(np.append(begin, who.size)) > 1]
+    cells = np.bincount(cohort * wide + bucket, minlength=wide * wide).reshape(wide, wide)[1:, 1:]
+    return np.column_stack([cells, np.bincount(again, minlength=wide)[1:]])
+
+
+def grid(starts: Sequence[datetime], observed: int, cells: Iterable[Cell]) -> tuple[Cohort, ...]:
+    """The cohorts that began in the first ``observed`` of the buckets that begin at ``starts``.
+
+    Cells of a bucket that is not observed are left out; those that are missing among the observed ones are 0.
+    """
+    subjects = [[0] * (observed - place) for place in range(observed)]
+    revenue = [[Decimal(0)] * (observed - place) for place in range(observed)]
+    for cell in cells:
+        if cell.cohort <= cell.bucket < observed:
+            subjects[cell.cohort][cell.bucket - cell.cohort] = cell.subjects
+            revenue[cell.cohort][cell.bucket - cell.cohort] = cell.revenue
+    return tuple(_cohort(starts[place], observed, subjects[place], revenue[place]) for place in range(observed))
+
+
+def _cohort(at: datetime, width: int, subjects: Sequence[int], revenue: Sequence[Decimal]) -> Cohort:
+    size = Decimal(subjects[0])
+    sums, total = [], Decimal(0)
+    for part in revenue:
+        total = CONTEXT.add(total, part)
+        sums.append(total)
+    unknown = (None,) * (width - len(subjects))
+    return Cohort(
+        at=at,
+        size=subjects[0],
+        retained=(*subjects, *unknown),
+        rate=(*(quotient(Decimal(count), size) for count in subjects), *unknown),
+        revenue=(*revenue, *unknown),
+        cumulative=(*sums, *unknown),
+        per_member=(*(quotient(so_far, size) for so_far in sums), *unknown),
+    )
+
+
+_REPEATED = {
+    CohortBasis.ACTIVITY: "Subjects with an event in a later bucket than their first, divided by all of the cohorts.",
+    CohortBasis.REVENUE: "Subjects with two orders or more by the end of the period, divided by all of the cohorts.",
+}
+
+
+def repeated(of: CohortBasis, subjects: int, again: int, as_of: datetime) -> Estimate:
+    """The share of the cohorts' subjects who came back."""
+    return share(again, subjects, as_of=as_of, definition=_REPEATED[of])

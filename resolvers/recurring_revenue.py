@@ -1,0 +1,161 @@
+"""Recurring revenue: MRR and what moved it, from what subscriptions were said to pay."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from resolvers.analysis.estimates import Estimate, Money
+from resolvers.analysis.events import Kind
+from resolvers.analysis.filters import KindIs, weight
+from resolvers.analysis.metrics import DimensionValue
+from resolvers.analysis.mrr import Movements, merged, movements, ranked, tally
+from resolvers.analysis.mrr_answers import MrrGroup, MrrMovements, RecurringRevenueAnswer, series, told
+from resolvers.analysis.mrr_ratios import Circumstances, acquisition, months_in, ratios
+from resolvers.analysis.periods import Granularity, epoch_us
+from resolvers.analysis.questions import Question
+from resolvers.analysis.subscriptions import Changes, changes, decimal
+from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
+from resolvers.context import Context, Role
+from resolvers.errors import BadInput
+from resolvers.metrics import kinds as kinds_of_metrics
+from resolvers.metrics import metrics
+from resolvers.store.subscriptions import Keys, SubscriptionLog, SubscriptionRepository, currency_of, number_of
+from resolvers.store.turns import turn
+
+_COLUMNS = 4
+"""A point of this series has as many columns as four of another."""
+
+
+_KINDS = depends_on(KindIs((Kind.SUBSCRIPTION,)))
+_SPENT = "acquisition_spend"
+
+
+def kinds() -> Kinds:
+    """The kinds of events that recurring revenue depends on."""
+    return _KINDS | kinds_of_metrics([_SPENT])
+
+
+async def recurring_revenue(
+    context: Context, question: Question, *, cost_per_customer: Decimal = Decimal(0)
+) -> RecurringRevenueAnswer:
+    """MRR of a period and its movements; raises BadInput naming the argument at fault."""
+    principal = context.require(Role.VIEWER)
+    if cost_per_customer < 0:
+        raise BadInput("What a customer costs is not negative.", field="costPerCustomer")
+    definite = resolved(question, principal, context.services.now())
+    points = _COLUMNS * len(definite.buckets) * (definite.top + 2 if definite.by else 1)
+    context.spend(points + weight(definite.where))
+    # Spend comes far more often than subscriptions change, and is read from sums; so it is not kept with them.
+    found = await kept(
+        context,
+        ("recurring revenue", definite, cost_per_customer),
+        _KINDS,
+        partial(_found, context, definite, cost_per_customer),
+        points=points,
+    )
+    (spent,) = await metrics(context, [_SPENT], replace(question, by=(), granularity=Granularity.MONTH))
+    return found.answer(spent.estimate)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """All of an answer but what new customers cost."""
+
+    figures: dict[str, Any]
+    given: Circumstances
+
+    def answer(self, spent: Estimate) -> RecurringRevenueAnswer:
+        now, before = self.figures["movements"], self.figures["previous_movements"]
+        figures: dict[str, Any] = {**self.figures, **acquisition(now, before, spent, self.given)}
+        return RecurringRevenueAnswer(**figures)
+
+
+async def _found(context: Context, asked: Resolved, cost_per_customer: Decimal) -> _Found:
+    principal = context.require(Role.VIEWER)
+    currency, months = principal.currency, months_in(asked.period, asked.timezone)
+    async with turn(context.services.heavy):
+        async with context.services.database.tenant(principal.tenant_id) as session:
+            repository = SubscriptionRepository(session, context.services.memory)
+            given = Circumstances(months, cost_per_customer, currency, context.services.now())
+            log = await repository.until(
+                principal.tenant_id, asked.period.end, asked.where, asked.by, currency=currency
+            )
+        return await asyncio.to_thread(lambda: _Found(_Told(asked, given).figures(log), given))
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """How a question's movements are told."""
+
+    asked: Resolved
+    given: Circumstances
+
+    def figures(self, log: SubscriptionLog) -> dict[str, Any]:
+        """The fields of the answer."""
+        found = changes(log.events)
+        own = (found.currency == number_of(self.given.currency)).astype(bool)
+        changed = found.of(own)
+        groups, count = self._groups(changed, log.groups) if self.asked.by else ((), 0)
+        return {
+            **self._figures(movements(merged(changed, [], len(log.groups))), 0),
+            "period": self.asked.period,
+            "previous_period": self.asked.previous,
+            "groups": groups,
+            "group_count": count,
+            "unconverted": _unconverted(found.of(~own)),
+            "as_of": self.given.as_of,
+            "explain": log.explanation,
+        }
+
+    def _groups(self, changed: Changes, names: Sequence[Keys]) -> tuple[tuple[MrrGroup, ...], int]:
+        """The largest groups, one of all others where there are more, and how many there are in all."""
+        start, end = epoch_us(self.asked.period.start), epoch_us(self.asked.period.end)
+        order = ranked(movements(changed), start, end, len(names))
+        shown = order[: self.asked.top]
+        moved = movements(merged(changed, shown, len(names)))
+        groups = [
+            MrrGroup(**self._figures(moved, place), keys=self._keys(names[group]), other=False)
+            for place, group in enumerate(shown)
+        ]
+        if len(order) > len(shown):
+            groups.append(MrrGroup(**self._figures(moved, len(shown)), keys=(), other=True))
+        return tuple(groups), len(order)
+
+    def _keys(self, keys: Keys) -> tuple[DimensionValue, ...]:
+        return tuple(DimensionValue(name, value) for name, value in zip(self.asked.by, keys, strict=True))
+
+    def _figures(self, moved: Movements, group: int) -> dict[str, Any]:
+        """The fields of MrrFigures."""
+        asked = self.asked
+        found = tally(moved, _edges(asked.buckets, asked.period.end), group)
+        now, before = told(found), self._earlier(moved, group)
+        return {
+            **ratios(now, before, self.given),
+            "customers": now.customers,
+            "movements": now,
+            "previous_movements": before,
+            "series": series(found, asked.buckets, asked.granularity, asked.timezone, self.given.currency),
+        }
+
+    def _earlier(self, moved: Movements, group: int) -> MrrMovements | None:
+        previous = self.asked.previous
+        return None if previous is None else told(tally(moved, _edges((previous.start,), previous.end), group))
+
+
+def _edges(starts: Sequence[datetime], end: datetime) -> list[int]:
+    return [epoch_us(instant) for instant in (*starts, end)]
+
+
+def _unconverted(found: Changes) -> tuple[Money, ...]:
+    """What other currencies' subscriptions pay in the end, by currency."""
+    currencies, place = np.unique(found.currency, return_inverse=True)
+    sums = np.zeros(currencies.size, dtype=found.delta.dtype)
+    np.add.at(sums, place, found.delta)
+    known = {currency_of(number): units for number, units in zip(currencies.tolist(), sums.tolist(), strict=True)}
+    return tuple(Money(decimal(units), currency) for currency, units in sorted(known.items()) if units)

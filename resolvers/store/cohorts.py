@@ -1,0 +1,137 @@
+"""Cohorts by what they paid: one pass over the conversions of all time, which comes back as cells of a grid."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from time import perf_counter
+from typing import Any
+
+from sqlalchemy import ColumnElement, DateTime, bindparam, case, func, literal, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from resolvers.analysis.cohorts import Cell
+from resolvers.analysis.estimates import Money
+from resolvers.analysis.events import Kind
+from resolvers.analysis.explanations import Explanation, Source
+from resolvers.analysis.filters import Filter
+from resolvers.store.conditions import Codes, condition
+from resolvers.store.database import rows
+from resolvers.store.events import EVENT
+from resolvers.store.terms import TermMemory, TermRepository
+
+
+@dataclass(frozen=True, slots=True)
+class PaidCohorts:
+    """What a pass found."""
+
+    cells: list[Cell]
+    again: int
+    """How many subjects of the cohorts had two orders or more."""
+    unconverted: tuple[Money, ...]
+    explanation: Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class Payments:
+    """Which conversions of whom count: those that pass ``where`` and either of two filters, until ``end``."""
+
+    tenant_id: int
+    currency: str
+    end: datetime
+    where: Filter
+    paid: Filter
+    refunded: Filter
+
+
+class CohortRepository:
+    """Reads the paying cohorts of one tenant."""
+
+    def __init__(self, session: AsyncSession, memory: TermMemory) -> None:
+        self.session = session
+        self.terms = TermRepository(session, memory)
+
+    async def paid(self, asked: Payments, starts: Sequence[datetime]) -> PaidCohorts:
+        """Who paid first in which of the buckets that begin at ``starts``, and what the cohorts did in each bucket.
+
+        Whoever paid before the first bucket is of no cohort. What was given back counts against the revenue of its
+        own bucket; given back before anything was paid, it is of no cohort.
+        """
+        codes = await Codes.of(self.terms, asked.tenant_id, asked.where, asked.paid, asked.refunded)
+        refunded = condition(asked.refunded, codes)
+        signed = case((refunded, -EVENT.amount), else_=EVENT.amount)
+        counts = _rows(asked, codes)
+        edges = bindparam(None, list(starts), type_=ARRAY(DateTime(timezone=True)))
+        payment = (
+            select(
+                EVENT.subject,
+                (func.width_bucket(EVENT.occurred_at, edges) - 1).label("bucket"),
+                case((~refunded, func.coalesce(EVENT.order_id, ""))).label("order_id"),
+                signed.label("amount"),
+            )
+            .where(*counts, EVENT.currency == asked.currency)
+            .subquery()
+        )
+        own = payment.c
+        named = func.count(own.order_id.distinct()).filter(own.order_id != "")
+        person = (
+            select(
+                own.subject,
+                own.bucket,
+                (named + func.count().filter(own.order_id == "")).label("orders"),
+                func.sum(own.amount).label("revenue"),
+                func.count().label("read"),
+            )
+            .group_by(func.grouping_sets(tuple_(own.subject, own.bucket), tuple_(own.subject)))
+            .subquery()
+        )
+        # A row of no bucket is of the subject as a whole, and comes before none.
+        first = func.min(person.c.bucket).filter(person.c.orders > 0).over(partition_by=person.c.subject)
+        told = select(person, first.label("cohort")).subquery().c
+        query = (
+            select(
+                told.cohort,
+                told.bucket,
+                func.count().filter(told.orders > 0),
+                func.sum(told.revenue),
+                func.count().filter(told.orders > 1),
+                func.sum(told.read),
+            )
+            .where(told.cohort >= 0, func.coalesce(told.bucket, told.cohort) >= told.cohort)
+            .group_by(told.cohort, told.bucket)
+        )
+        started = perf_counter()
+        found = await rows(self.session, query)
+        others = await self._unconverted(asked, starts[0], signed, counts)
+        seconds = perf_counter() - started
+        return PaidCohorts(
+            cells=[Cell(*row[:4]) for row in found if row.bucket is not None],
+            again=sum(row[4] for row in found if row.bucket is None),
+            unconverted=others,
+            explanation=Explanation(Source.LOG, sum(int(row[5]) for row in found if row.bucket is None), seconds * 1e3),
+        )
+
+    async def _unconverted(
+        self, asked: Payments, start: datetime, signed: ColumnElement[Any], counts: Sequence[ColumnElement[bool]]
+    ) -> tuple[Money, ...]:
+        """What was paid in other currencies since ``start``, by currency."""
+        query = (
+            select(EVENT.currency, func.sum(signed))
+            .where(*counts, EVENT.currency != asked.currency, EVENT.occurred_at >= start)
+            .group_by(EVENT.currency)
+            .order_by(EVENT.currency)
+        )
+        return tuple(Money(amount, currency) for currency, amount in await rows(self.session, query) if amount)
+
+
+def _rows(asked: Payments, codes: Codes) -> list[ColumnElement[bool]]:
+    return [
+        EVENT.tenant_id == asked.tenant_id,
+        # Said in the text of the statement too, so that an index of conversions alone may be used.
+        EVENT.kind == literal(int(Kind.CONVERSION), literal_execute=True),
+        EVENT.occurred_at < asked.end,
+        EVENT.subject.is_not(None),
+        EVENT.amount.is_not(None),
+        condition(asked.where, codes),
+        or_(condition(asked.paid, codes), condition(asked.refunded, codes)),
+    ]

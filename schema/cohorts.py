@@ -1,0 +1,126 @@
+"""Cohorts: who came in the same calendar period, how many came back, and what they have brought in."""
+
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import Annotated
+
+import strawberry
+
+from resolvers import cohorts
+from resolvers.analysis import cohorts as values
+from resolvers.analysis.periods import Granularity
+from resolvers.context import Context
+from schema.arguments import PeriodArgument, PeriodInput, TimezoneArgument, WhereArgument, read_question
+from schema.common import Estimate, Money, Period
+from schema.explanations import Explanation
+from schema.live import Analysis, Asked
+from schema.scalars import BigInt
+from schema.shapes import enumerate_in_schema, shapes
+
+enumerate_in_schema(
+    values.CohortBasis,
+    "What makes somebody part of a cohort, and counts as coming back.",
+    {
+        "ACTIVITY": "An event that passes `where`, of any kind.",
+        "REVENUE": "A payment: a conversion with an amount in the tenant's currency, other than `churn` and `refund`.",
+    },
+)
+
+_UNKNOWN = "Null where bucket k has not begun by the end of the period, or by now: that is unknown, not 0."
+
+
+@shapes(values.Cohort)
+@strawberry.type(
+    description=(
+        "Those who came first in one calendar period. In each list the k-th value tells of the k-th bucket after it, 0 "
+        "being the cohort's own; all lists of an answer are of one length."
+    )
+)
+class Cohort:
+    at: datetime = strawberry.field(description="The first instant of the bucket in which they came.")
+    size: BigInt = strawberry.field(description="How many subjects came first in that bucket.")
+    retained: list[BigInt | None] = strawberry.field(description=f"How many of them were there in bucket k. {_UNKNOWN}")
+    rate: list[Decimal | None] = strawberry.field(
+        description="`retained` / `size`, a share; null where that is unknown, and for a cohort of nobody."
+    )
+    revenue: list[Decimal | None] = strawberry.field(
+        description=f"What they paid in bucket k less what they were given back; 0 for ACTIVITY. {_UNKNOWN}"
+    )
+    cumulative: list[Decimal | None] = strawberry.field(description=f"`revenue` up to and with bucket k. {_UNKNOWN}")
+    per_member: list[Decimal | None] = strawberry.field(
+        description=(
+            "Lifetime value so far: `cumulative` / `size`, whoever came back or not; null where that is unknown, and "
+            "for a cohort of nobody."
+        )
+    )
+
+
+@shapes(values.CohortsAnswer)
+@strawberry.type(description="The cohorts of a period.")
+class CohortsAnswer:
+    of: values.CohortBasis = strawberry.field(description="What makes somebody part of a cohort.")
+    period: Period = strawberry.field(
+        description="The period answered for, in instants: the one asked about, begun with its first bucket as a whole."
+    )
+    granularity: Granularity = strawberry.field(description="The width of the buckets.")
+    timezone: str = strawberry.field(description="The IANA time zone in which the buckets begin.")
+    currency: str = strawberry.field(description="ISO 4217 code of the amounts: the tenant's currency.")
+    cohorts: list[Cohort] = strawberry.field(
+        description="One for each bucket that has begun, earliest first. Who came before the period is in none."
+    )
+    subjects: BigInt = strawberry.field(description="How many came first in the period: the sum of the sizes.")
+    repeat: Estimate = strawberry.field(
+        description=(
+            "The share of them who came back: for ACTIVITY in a later bucket, for REVENUE with a second order, be it "
+            "in the same bucket; null without subjects."
+        )
+    )
+    partial: bool = strawberry.field(
+        description=(
+            "Whether the last bucket is not over, or is cut by the end of the period: then the last known value of "
+            "each cohort, and the last cohort, tell of a part of it only."
+        )
+    )
+    unconverted: list[Money] = strawberry.field(
+        description="What was paid in the period in other currencies, one sum each, which is left out above."
+    )
+    as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")
+    explain: Explanation = strawberry.field(description="How the answer was come by.")
+
+
+LAST_YEAR = PeriodInput(last="12mo")
+
+
+def _cohorts(
+    context: Context,
+    of: Annotated[
+        values.CohortBasis, strawberry.argument(description="What makes somebody part of a cohort, and brings back.")
+    ] = values.CohortBasis.ACTIVITY,
+    period: PeriodArgument = LAST_YEAR,
+    timezone: TimezoneArgument = None,
+    granularity: Annotated[
+        Granularity, strawberry.argument(description="The width of a cohort and of the buckets: DAY, WEEK or MONTH.")
+    ] = Granularity.MONTH,
+    where: WhereArgument = None,
+) -> Asked[values.CohortsAnswer]:
+    question = read_question(period, timezone=timezone, granularity=granularity, where=where)
+    return Asked(question, partial(cohorts.cohorts, context, of), cohorts.kinds(of))
+
+
+COHORTS = Analysis(
+    _cohorts,
+    CohortsAnswer,
+    "Who came first in the same day, week or month, how many of them came back in each that followed, and what they "
+    "have brought in since. Whoever was there before the period is in no cohort of it.",
+)
+
+
+@strawberry.type
+class CohortQuery:
+    cohorts = COHORTS.query()
+
+
+@strawberry.type
+class CohortSubscription:
+    cohorts = COHORTS.subscription()
