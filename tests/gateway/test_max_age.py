@@ -20,7 +20,7 @@ ASKED = {
     "metrics": f'metrics(slugs: ["conversions", "revenue"], {PERIOD}%s) {{estimate {{n asOf}}}}',
     "revenue": f"revenue({PERIOD}%s) {{n: orders asOf}}",
     "funnel": f"funnel({STEPS}, {PERIOD}%s) {{conversion {{n asOf}}}}",
-    "attribution": f"attribution({PERIOD}, models: [LAST]%s) {{n: conversions asOf}}",
+    "attribution": f"attribution({PERIOD}, models: [LAST_TOUCH]%s) {{n: conversions asOf}}",
 }
 """Analyses of which a purchase changes a number."""
 
