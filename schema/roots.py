@@ -3,6 +3,7 @@
 import strawberry
 
 from schema.events import EventQuery, EventSubscription
+from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
@@ -14,7 +15,17 @@ from schema.tracking import EventMutation
 
 
 @strawberry.type(description="What can be asked. Every answer covers the tenant of the key that asks, and no other.")
-class Query(MetricQuery, RevenueQuery, FunnelQuery, SavedFunnelQuery, EventQuery, PriceQuery, NodeQuery, TenantQuery):
+class Query(
+    MetricQuery,
+    RevenueQuery,
+    FunnelQuery,
+    FunnelSubjectQuery,
+    SavedFunnelQuery,
+    EventQuery,
+    PriceQuery,
+    NodeQuery,
+    TenantQuery,
+):
     pass
 
 
@@ -31,5 +42,7 @@ class Mutation(EventMutation, SavedFunnelMutation, PriceMutation):
 @strawberry.type(
     description="What can be watched: the analyses of `Query`, answered again whenever the answer changes, and events."
 )
-class Subscription(MetricSubscription, RevenueSubscription, FunnelSubscription, EventSubscription):
+class Subscription(
+    MetricSubscription, RevenueSubscription, FunnelSubscription, FunnelSubjectSubscription, EventSubscription
+):
     pass

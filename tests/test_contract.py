@@ -47,6 +47,8 @@ MADE_BY_THE_SCHEMA = {
     "EventEdge",
     "SavedFunnelConnection",
     "SavedFunnelEdge",
+    "SubjectConnection",
+    "SubjectEdge",
     "EventDimensions",
     "SaveFunnelPayload",
     "DeleteFunnelPayload",
@@ -61,7 +63,7 @@ MADE_BY_THE_SCHEMA = {
     "SetModelPricePayload",
 }
 """Types whose values the schema itself makes; every other one shapes a value of the resolvers."""
-FIELDS_MADE_BY_THE_SCHEMA = {"Event.id", "Event.event_id", "SavedFunnel.id", "ModelPrice.id"}
+FIELDS_MADE_BY_THE_SCHEMA = {"Event.id", "Event.event_id", "SavedFunnel.id", "Subject.id", "ModelPrice.id"}
 NOT_SHOWN = {
     "Event.content": "only tells repeats from conflicts",
     "StoredEvent.event": "shown as one object with its place in the log",
@@ -96,6 +98,12 @@ BOUNDED = {
     "MetricGroup.keys": "as long as by, at most 3",
     "RevenueAnswer.unconverted": "each currency once",
     "FunnelDefinition.steps": "at most 20",
+    "FunnelDefinition.exclusions": "at most 10",
+    "FunnelDefinition.constant": "at most 3",
+    "FunnelConstant.property": "as long as a path of keys",
+    "FunnelCorrelationAnswer.associations": "top",
+    **{f"FunnelSeries.{column}": "at most 5,000 buckets" for column in ("at", "conversion")},
+    "FunnelSeries.counts": "a column for each step, at most 20",
     "FunnelAnswer.steps": "at most 20",
     "FunnelAnswer.groups": "top + 1",
     "FunnelGroup.steps": "at most 20",
@@ -269,7 +277,17 @@ def test_a_connection_is_as_relay_specifies(name: str) -> None:
 def test_every_analysis_has_a_live_twin() -> None:
     asked, watched = fields_of("Query"), fields_of("Subscription")
     analyses = {name for name, of in asked.items() if get_named_type(of.type).name.endswith("Answer")}
-    assert analyses == set(watched) - {"events"} == {"metric", "metrics", "revenue", "funnel"}
+    assert (
+        analyses
+        == set(watched) - {"events"}
+        == {
+            "metric",
+            "metrics",
+            "revenue",
+            "funnel",
+            "funnelCorrelations",
+        }
+    )
     for name in analyses:
         once, again = asked[name], watched[name]
         assert str(once.type) == str(again.type)

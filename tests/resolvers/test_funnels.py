@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from resolvers import funnels as funnels_module
+from resolvers import funnel_walks
 from resolvers.analysis.explanations import Source
 from resolvers.analysis.filters import All, DimensionIs, NameIs, Op
 from resolvers.analysis.funnels import Entry, FunnelDefinition, Step
@@ -181,7 +181,7 @@ async def test_a_step_is_named_in_printable_text(context: Context, name: str) ->
 
 
 async def test_who_waits_too_long_for_a_turn_is_told_so(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(funnels_module, "_WAIT_SECONDS", 0)
+    monkeypatch.setattr(funnel_walks, "_WAIT_SECONDS", 0)
     async with context.services.heavy, context.services.heavy:
         with pytest.raises(Overloaded) as refused:
             await funnel(context, definition("a", "b"), Question(PeriodRequest(last="30d")))
