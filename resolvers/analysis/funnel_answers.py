@@ -12,7 +12,7 @@ from resolvers.analysis.estimates import Estimate, Unit, estimate, quotient, sha
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.funnel_columns import Ints
 from resolvers.analysis.funnel_kernel import FunnelWalk
-from resolvers.analysis.funnel_times import parts, time_to_convert
+from resolvers.analysis.funnel_times import times_to_convert
 from resolvers.analysis.funnels import (
     FunnelAnswer,
     FunnelDefinition,
@@ -159,22 +159,14 @@ def _outcomes(definition: FunnelDefinition, walk: FunnelWalk, slot: Ints, count:
     reached = [np.bincount(slot, minlength=count).tolist()]
     times = list[list[TimeToConvert]]()
     for step, taken in zip(definition.steps[1:], walk.taken, strict=True):
-        slots, seconds = slot[taken.walk], taken.waited_us / 1e6
+        slots = slot[taken.walk]
         reached.append(np.bincount(slots, minlength=count).tolist())
         longest = definition.window if step.within is None else min(step.within, definition.window)
-        times.append([time_to_convert(longest, part) for part in _split(seconds, slots, count)])
+        times.append(times_to_convert(longest, taken.waited_us, slots, count))
     converted = walk.taken[-1].walk
-    whole = _split(walk.seconds[converted], slot[converted], count)
-    for place, seconds in enumerate(whole):
-        yield _Outcome(
-            [counts[place] for counts in reached],
-            [found[place] for found in times],
-            time_to_convert(definition.window, seconds),
-        )
-
-
-def _split(seconds: NDArray[np.float64], slots: Ints, count: int) -> list[NDArray[np.float64]]:
-    return [seconds] if count == 1 else [seconds[part] for part in parts(slots, count)]
+    took_us = np.rint(walk.seconds[converted] * 1e6).astype(np.int64)
+    for place, whole in enumerate(times_to_convert(definition.window, took_us, slot[converted], count)):
+        yield _Outcome([counts[place] for counts in reached], [found[place] for found in times], whole)
 
 
 def _entry_step(name: str, entered: int, as_of: datetime) -> StepAnswer:

@@ -1,13 +1,12 @@
 """How long it takes from step to step."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from resolvers.analysis.estimates import quotient
+from resolvers.analysis.funnel_columns import Ints
 from resolvers.analysis.funnels import TimeToConvert
 
 _MINUTE, _HOUR, _DAY = 60.0, 3_600.0, 86_400.0
@@ -17,18 +16,28 @@ _LADDER = (
     *(hours * _HOUR for hours in (1, 3, 6, 12)),
     *(days * _DAY for days in (1, 2, 3, 5, 7, 14, 30, 60, 90, 180, 365)),
 )
+_TIME_BITS = 46
+"""The longest window in microseconds has no more."""
+_TIME = (1 << _TIME_BITS) - 1
 
 
-def time_to_convert(longest: timedelta, seconds: NDArray[np.float64]) -> TimeToConvert:
-    """The times of some converters, none of which took longer than ``longest``."""
+def times_to_convert(longest: timedelta, took_us: Ints, slots: Ints, count: int) -> list[TimeToConvert]:
+    """The times of the converters of each slot below ``count``, in microseconds, none longer than ``longest``."""
+    if count == 1:
+        return [_time_to_convert(longest, np.sort(took_us))]
+    # Slot and time in one number: sorting plain numbers once is faster than taking slots apart.
+    ascending = np.sort((slots << _TIME_BITS) | took_us)
+    bounds = np.searchsorted(ascending, np.arange(1, count) << _TIME_BITS)
+    return [_time_to_convert(longest, part & _TIME) for part in np.split(ascending, bounds)]
+
+
+def _time_to_convert(longest: timedelta, ascending: Ints) -> TimeToConvert:
     limit = longest.total_seconds()
     edges = (*(edge for edge in _LADDER if edge < limit), limit)
-    # Sorted once, which is faster than looking for ranks and bins apart.
-    ascending = np.sort(seconds)
-    bins = np.searchsorted(ascending, edges[:-1])
+    bins = np.searchsorted(ascending, [round(edge * 1e6) for edge in edges[:-1]])
     return TimeToConvert(
         converters=ascending.size,
-        mean=_microseconds(float(ascending.mean())) if ascending.size else None,
+        mean=_seconds(float(ascending.mean())) if ascending.size else None,
         median=_quantile(ascending, 0.5),
         p90=_quantile(ascending, 0.9),
         edges=edges,
@@ -36,23 +45,16 @@ def time_to_convert(longest: timedelta, seconds: NDArray[np.float64]) -> TimeToC
     )
 
 
-def parts(codes: NDArray[np.integer], count: int) -> Sequence[NDArray[np.intp]]:
-    """The places of each of the codes below ``count``, ascending."""
-    # Codes are few: sorted as small numbers they take one pass.
-    order = np.argsort(codes.astype(np.min_scalar_type(count)), kind="stable")
-    return np.split(order, np.cumsum(np.bincount(codes, minlength=count))[:-1])
-
-
-def _quantile(ascending: NDArray[np.float64], share: float) -> Decimal | None:
+def _quantile(ascending: Ints, share: float) -> Decimal | None:
     """Between the closest ranks (Hyndman and Fan's type 7)."""
     if not ascending.size:
         return None
     place = share * (ascending.size - 1)
     low = int(place)
-    high = min(low + 1, ascending.size - 1)
-    return _microseconds(float(ascending[low] + (ascending[high] - ascending[low]) * (place - low)))
+    lower, upper = ascending[[low, min(low + 1, ascending.size - 1)]].tolist()
+    return _seconds(lower + (upper - lower) * (place - low))
 
 
-def _microseconds(seconds: float) -> Decimal | None:
-    """Seconds to the microsecond, which is as exact as the events' times are."""
-    return quotient(Decimal(round(seconds * 1e6)), Decimal(1_000_000))
+def _seconds(microseconds: float) -> Decimal | None:
+    """To the microsecond, which is as exact as the events' times are."""
+    return quotient(Decimal(round(microseconds)), Decimal(1_000_000))
