@@ -219,15 +219,18 @@ def _chosen(unit: Codes, entry_us: Ints, found: Ways, rules: Rules) -> Ints | No
 
 def _following(unit: Codes, entry_us: Ints, over_us: Ints) -> Ints:
     """Of each unit's walks the first, and then each first one after the one before is over."""
-    times = np.unique(entry_us)
-    ranks = np.cumsum(first_of_each(unit)) - 1
-    keys = ranks * (times.size + 1) + np.searchsorted(times, entry_us)
-    jump = np.searchsorted(keys, ranks * (times.size + 1) + np.searchsorted(times, over_us, side="right"))
-    jump = np.append(jump, unit.size)
-    other = np.append(unit, unit[-1:])[jump[:-1]] != unit
-    jump[:-1][other] = unit.size
+    begins = first_of_each(unit)
+    ends = np.append(np.flatnonzero(begins)[1:], unit.size)[np.cumsum(begins) - 1]
+    jump, beyond = np.arange(1, unit.size + 1), ends.copy()
+    # Each walk looks by halves among those after it of its unit.
+    while (searching := np.flatnonzero(jump < beyond)).size:
+        middle = (jump[searching] + beyond[searching]) // 2
+        later = entry_us[middle] > over_us[searching]
+        beyond[searching[later]] = middle[later]
+        jump[searching[~later]] = middle[~later] + 1
+    jump = np.append(np.where(jump < ends, jump, unit.size), unit.size)
     counts = np.zeros(unit.size + 1, np.bool_)
-    counts[:-1] = first_of_each(unit)
+    counts[:-1] = begins
     # Twice as far each time, so that one subject's thousands of walks take few rounds.
     while (jump < unit.size).any():
         counts[jump[counts]] = True
