@@ -195,7 +195,7 @@ def _in_any_order(columns: Columns, starts: Ints, rules: Rules) -> Ways:
         who = np.flatnonzero(reached)
         taken.append(Taken(who, row[who], (until - since)[who]))
         if step not in rules.optional:
-            on, since = reached, until
+            on, since = reached, np.where(reached, until, since)
             depth[reached] = step + 1
     seconds = np.where(on, (since - entered) / 1e6, np.nan)
     over = np.where(on, since, np.minimum(excluded, walks.latest_us))
