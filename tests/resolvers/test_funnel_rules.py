@@ -1,8 +1,8 @@
 """Funnels of every rule over a stored log, from the log and from segments, against a walk in plain Python."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -10,129 +10,25 @@ from typing import Any
 import pytest
 
 from resolvers.analysis.explanations import Source
-from resolvers.analysis.filters import DimensionIs, Filter, NameIs, Op
-from resolvers.analysis.funnel_rules import Rules
 from resolvers.analysis.funnels import (
     Constant,
     Counting,
-    Effect,
     Entry,
     Exclusion,
     FunnelDefinition,
     Order,
-    Step,
     Trait,
 )
-from resolvers.analysis.periods import Compare, Granularity, PeriodRequest
+from resolvers.analysis.periods import Compare, Granularity
 from resolvers.analysis.questions import Question
 from resolvers.context import Context
 from resolvers.errors import BadInput
 from resolvers.funnel_subjects import Outcome, funnel_correlations, funnel_subjects
 from resolvers.funnels import funnel, funnels_by_id, save_funnel
-from resolvers.store.database import Database
 from resolvers.store.folding import fold
 from resolvers.store.funnels import FunnelRepository
-from tests.factories import event, new_principal, store
-from tests.resolvers.analysis.funnel_oracle import Row, Told, oracle
-
-START = datetime(2026, 3, 1, tzinfo=UTC)
-END = START + timedelta(hours=20)
-PERIOD = PeriodRequest(start=START, end=END)
-HOUR = timedelta(hours=1)
-NAMES = ("view", "cart", "ship", "buy", "help", "other")
-
-
-def step(name: str, **rules: Any) -> Step:
-    return Step(name, NameIs((name,)), **rules)
-
-
-def shop(*steps: Step, hours: float = 6, entry: Entry = Entry.FIRST, **rules: Any) -> FunnelDefinition:
-    return FunnelDefinition(steps or (step("view"), step("cart"), step("buy")), hours * HOUR, entry, **rules)
-
-
-HELP = NameIs(("help",))
-DEFINITIONS = {
-    "ordered": shop(),
-    "later": shop(strictly_later=True, entry=Entry.ANY),
-    "strict": shop(order=Order.STRICT, entry=Entry.ANY),
-    "any order": shop(order=Order.ANY, entry=Entry.ANY),
-    "optional": shop(step("view"), step("cart"), step("ship", optional=True), step("buy")),
-    "strict optional": shop(
-        step("view"), step("ship", optional=True), step("buy"), order=Order.STRICT, entry=Entry.ANY
-    ),
-    "step window": shop(step("view"), step("cart", within=2 * HOUR), step("buy", within=HOUR), entry=Entry.ANY),
-    "cut": shop(exclusions=(Exclusion(HELP),)),
-    "remove": shop(exclusions=(Exclusion(HELP, 1, 2, Effect.REMOVE),)),
-    "excluded step": shop(exclusions=(Exclusion(NameIs(("view",)), 0, 1),), entry=Entry.ANY),
-    "totals": shop(counting=Counting.TOTALS, hours=3),
-    "sessions": shop(counting=Counting.SESSIONS),
-    "same feature": shop(constant=(Constant(dimension="feature"),), entry=Entry.ANY),
-    "same order": shop(constant=(Constant(trait=Trait.ORDER),), entry=Entry.ANY),
-    "same size": shop(constant=(Constant(property=("goods", "size")),), counting=Counting.TOTALS),
-    "sessions of a feature": shop(
-        constant=(Constant(dimension="feature"), Constant(trait=Trait.SESSION)), counting=Counting.SESSIONS
-    ),
-}
-
-
-@dataclass(frozen=True)
-class Sent:
-    subject: int
-    hour: int
-    name: str
-    feature: str | None
-    session: str | None
-    order: str | None
-    size: int | str | None
-
-    def event(self) -> dict[str, Any]:
-        fields: dict[str, Any] = {"session": self.session, "dimensions": self.feature and {"feature": self.feature}}
-        fields["properties"] = {"goods": {"size": self.size}}
-        if self.order:
-            fields |= {"kind": "CONVERSION", "orderId": self.order}
-        at = START + self.hour * HOUR
-        given = {name: value for name, value in fields.items() if value is not None}
-        return event(subject=f"s{self.subject}", name=self.name, occurredAt=at, **given)
-
-    def holds(self, constant: Constant) -> object:
-        if constant.dimension:
-            return self.feature
-        if constant.property:
-            return None if self.size is None else (type(self.size), self.size)
-        return self.session if constant.trait is Trait.SESSION else self.order
-
-
-def random_log(random: Random) -> list[Sent]:
-    return [
-        Sent(
-            random.randrange(8),
-            random.randrange(26),
-            random.choice(NAMES),
-            random.choice(["a", "a", "b", None]),
-            random.choice(["x", "x", "y", None]),
-            random.choice(["o1", "o1", "o2", None]),
-            random.choice([1, 1, "1", 2, None]),
-        )
-        for _ in range(260)
-    ]
-
-
-def expected(log: list[Sent], definition: FunnelDefinition) -> list[Told]:
-    filters: list[Filter] = [one.where for one in (*definition.steps, *definition.exclusions)]
-    held = [*([Constant(trait=Trait.SESSION)] if definition.counting is Counting.SESSIONS else [])]
-    held += definition.constant
-    codes: dict[object, int] = {None: 0}
-    rows = [
-        Row(
-            sent.subject,
-            sent.hour * HOUR // timedelta(microseconds=1),
-            frozenset(bit for bit, one in enumerate(filters) if isinstance(one, NameIs) and sent.name in one.names),
-            tuple(codes.setdefault(sent.holds(one), len(codes)) for one in held),
-        )
-        for sent in log
-    ]
-    end_us = (END - START) // timedelta(microseconds=1)
-    return oracle(rows, replace(Rules.of(definition, END), entry_end_us=end_us))
+from tests.factories import event, store
+from tests.resolvers.funnel_logs import DEFINITIONS, HELP, HOUR, PERIOD, START, expected, random_log, shop, step
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -167,42 +63,6 @@ async def test_every_rule_from_the_log_and_from_segments(context: Context, seed:
             assert answer.explain.source is (Source.LOG if from_log else source)
 
 
-async def test_subjects_are_those_whom_the_funnel_counts(context: Context) -> None:
-    log = random_log(Random(9))
-    await store(context, *(sent.event() for sent in log))
-    for definition in DEFINITIONS.values():
-        told = expected(log, definition)
-        for index in range(1, len(definition.steps)):
-            if definition.steps[index].optional or definition.steps[index - 1].optional:
-                continue
-            takers = {log[way.entry].subject for way in told if index in [one[0] for one in way.took]}
-            before = {log[way.entry].subject for way in told if index == 1 or index - 1 in [one[0] for one in way.took]}
-            for outcome, wanted in ((Outcome.REACHED, takers), (Outcome.DROPPED, before - takers)):
-                found = await funnel_subjects(context, definition, Question(PERIOD), step=index, outcome=outcome)
-                assert sorted(one.subject for one in found.subjects) == sorted(f"s{who}" for who in wanted)
-
-
-async def test_pages_of_subjects_leave_none_out(context: Context, owner: Database) -> None:
-    names = [f"p{n}" for n in range(7)]
-    await store(context, *(event(subject=name, name="view", occurredAt=START + HOUR) for name in names))
-    stranger = Context(context.services, await new_principal(owner))
-    await store(stranger, event(subject="stranger", name="view", occurredAt=START + HOUR))
-    pages, after = [], None
-    while True:
-        page = await funnel_subjects(
-            context, shop(), Question(PERIOD), step=1, outcome=Outcome.DROPPED, first=3, after=after
-        )
-        pages.append([one.subject for one in page.subjects])
-        if not page.has_next:
-            break
-        after = page.cursors[-1]
-        await store(context, event(subject=names[0], name="view", occurredAt=START + 2 * HOUR))
-    assert sorted(name for page in pages for name in page) == names
-    assert [len(page) for page in pages] == [3, 3, 1]
-    theirs = await funnel_subjects(stranger, shop(), Question(PERIOD), step=0, outcome=Outcome.REACHED)
-    assert [one.subject for one in theirs.subjects] == ["stranger"]
-
-
 @pytest.mark.parametrize(
     ("by_step", "groups"),
     [
@@ -228,31 +88,6 @@ async def test_a_breakdown_by_any_steps_event(
     assert found.biggest_leak is not None
     assert found.biggest_leak.index == 1
     assert (found.series.granularity, found.series.conversion[0]) == (Granularity.HOUR, pytest.approx(1 / 3))
-
-
-async def test_what_goes_with_converting(context: Context, owner: Database) -> None:
-    made = []
-    for n in range(200):
-        plan = "pro" if n % 2 else "free"
-        made.append(event(subject=f"p{n}", name="view", occurredAt=START, dimensions={"plan": plan, "persona": str(n)}))
-        if n % (3 if plan == "pro" else 10) == 0:
-            made.append(event(subject=f"p{n}", name="buy", occurredAt=START + HOUR))
-    await store(context, *made)
-    definition = shop(step("view"), step("buy"))
-    found = await funnel_correlations(context, definition, Question(PERIOD))
-    assert (found.entered, found.converted) == (200, 33 + 20)
-    # Every person has a persona of their own: too few of each to be tested; nobody has any other dimension.
-    assert (found.tested, found.untested) == (2, 200 + 14)
-    best, worst = found.associations
-    assert {best.key.value, worst.key.value} == {"pro", "free"}
-    assert best.odds_ratio.value is not None
-    assert worst.odds_ratio.value == pytest.approx(1 / best.odds_ratio.value)
-    only = await funnel_correlations(
-        context, definition, Question(PERIOD, where=DimensionIs("plan", Op.IN, ("pro",))), dimensions=("plan",)
-    )
-    assert (only.entered, only.associations, only.untested) == (100, (), 1)
-    stranger = Context(context.services, await new_principal(owner))
-    assert (await funnel_correlations(stranger, definition, Question(PERIOD))).entered == 0
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
