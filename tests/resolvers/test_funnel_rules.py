@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from resolvers.analysis.explanations import Source
+from resolvers.analysis.filters import NameIs
 from resolvers.analysis.funnels import (
     Constant,
     Counting,
+    Effect,
     Entry,
     Exclusion,
     FunnelDefinition,
@@ -181,3 +183,19 @@ async def test_a_funnel_kept_before_there_were_rules_means_what_it_meant(context
         assert row.funnel_id is not None
     kept = (await funnels_by_id(context, [row.funnel_id]))[row.funnel_id]
     assert kept.definition == FunnelDefinition((step("view"), step("buy")), timedelta(minutes=1), Entry.ANY)
+
+
+async def test_as_many_steps_and_exclusions_as_there_may_be(context: Context) -> None:
+    assert context.principal is not None
+    names = [f"s{n}" for n in range(20)]
+    made = [event(name=name, occurredAt=START + n * HOUR / 4) for n, name in enumerate(names)]
+    await store(context, *made)
+    exclusions = tuple(Exclusion(NameIs((f"x{n}",)), effect=Effect.REMOVE) for n in range(10))
+    definition = shop(*map(step, names), order=Order.STRICT, exclusions=exclusions)
+    for source in (Source.LOG, Source.JOURNEYS):
+        found = await funnel(context, definition, Question(PERIOD))
+        assert ([one.count for one in found.steps], found.explain.source) == ([1] * 20, source)
+        await fold(context.services.database, context.principal.tenant_id)
+        await store(context, event(subject="bob", name="x", occurredAt=START))
+    await store(context, event(name="x9", occurredAt=START + HOUR / 8))
+    assert [one.count for one in (await funnel(context, definition, Question(PERIOD))).steps] == [0] * 20
