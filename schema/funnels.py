@@ -1,151 +1,60 @@
-"""Funnels: how many subjects come how far on a way of several steps, asked ad hoc or kept under a name."""
+"""Funnels: how many come how far on a way of several steps."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Annotated
 
 import strawberry
-from strawberry.scalars import JSON
 
-from resolvers import funnels
+from resolvers import funnel_checks, funnels
 from resolvers.analysis import funnels as values
-from resolvers.analysis.events import Kind
-from resolvers.analysis.filters import All, Filter, KindIs, NameIs
+from resolvers.analysis.periods import Granularity
 from resolvers.context import Context
 from schema.arguments import (
     LAST_30_DAYS,
     ByArgument,
     CompareArgument,
+    GranularityArgument,
     PeriodArgument,
     TimezoneArgument,
     TopArgument,
     WhereArgument,
     read_question,
-    read_span,
 )
 from schema.common import DimensionValue, Estimate, Period
-from schema.conditions import plain_text, read_filter, write_filter
-from schema.errors import refusal
 from schema.explanations import Explanation
-from schema.filters import FilterInput
+from schema.funnel_definitions import (
+    ConstantArgument,
+    CountingArgument,
+    EntryArgument,
+    ExclusionsArgument,
+    FunnelDefinition,
+    OrderArgument,
+    StepsArgument,
+    StrictlyLaterArgument,
+    WindowArgument,
+    read_definition,
+)
 from schema.live import Analysis, Asked
 from schema.scalars import BigInt
-from schema.shapes import enumerate_in_schema, shapes
+from schema.shapes import shapes
 
-enumerate_in_schema(
-    values.Entry,
-    "Which of a subject's first-step events starts its clock.",
-    {
-        "FIRST": "The first one in the period, and no later one.",
-        "ANY": "Each one is tried, and the farthest step reached from any of them counts.",
-    },
-    name="FunnelEntry",
-)
-
-
-@strawberry.input(
-    description=(
-        "A step of a funnel: the events that `event`, `kind` and `where` all let through. Given only `name`, "
-        "it is the events of that name."
-    )
-)
-class FunnelStepInput:
-    name: str | None = strawberry.field(
-        default=None,
-        description="The step's name to show, at most 200 characters; where absent, `event` or the kind.",
-    )
-    event: str | None = strawberry.field(default=None, description="The name that the events have.")
-    kind: Kind | None = strawberry.field(default=None, description="The kind that the events are of.")
-    where: FilterInput | None = strawberry.field(default=None, description="What else must hold of the events.")
-
-
-StepsArgument = Annotated[
-    list[FunnelStepInput],
-    strawberry.argument(description="2 to 20 steps in the order in which they must happen."),
+ByStepArgument = Annotated[
+    int | None,
+    strawberry.argument(
+        description=(
+            "The place, from 0, of the step whose event says the values of `by`; null for the last step that each "
+            "reached. Who did not reach the step has the value null."
+        )
+    ),
 ]
-_WINDOW = "How long after the first step the last one may happen, at most 366 days: `30m`, `24h`, `7d`."
-WindowArgument = Annotated[object, strawberry.argument(graphql_type=timedelta, description=_WINDOW)]
-EntryArgument = Annotated[
-    values.Entry, strawberry.argument(description="Which of a subject's first-step events starts its clock.")
-]
-
-
-def read_definition(steps: Sequence[FunnelStepInput], window: object, entry: values.Entry) -> values.FunnelDefinition:
-    """The funnel that the inputs define; BadInput on the part at fault."""
-    return values.FunnelDefinition(
-        steps=tuple(_step(step, f"steps[{index}]") for index, step in enumerate(steps)),
-        window=read_span(window, "window"),
-        entry=entry,
-    )
-
-
-def _step(step: FunnelStepInput, field: str) -> values.Step:
-    event = step.event
-    if event is None and step.kind is None and step.where is None:
-        event = step.name
-    parts: list[Filter] = []
-    if step.kind is not None:
-        parts.append(KindIs((step.kind,)))
-    if event is not None:
-        parts.append(NameIs((plain_text(event, f"{field}.event"),)))
-    if step.where is not None:
-        parts.append(read_filter(step.where, f"{field}.where"))
-    if not parts:
-        raise refusal(field, "must give at least one of event, kind, where and name")
-    name = step.name or step.event or (step.kind.name if step.kind else None)
-    if name is None:
-        raise refusal(f"{field}.name", "is required of a step without event and kind")
-    return values.Step(name, parts[0] if len(parts) == 1 else All(tuple(parts)))
-
-
-def _where(root: strawberry.Parent[values.Step]) -> object:
-    return write_filter(root.where)
-
-
-@shapes(values.Step)
-@strawberry.type(description="A step of a funnel's definition.")
-class FunnelStep:
-    name: str = strawberry.field(description="The step's name to show.")
-
-    where: object = strawberry.field(
-        resolver=_where,
-        graphql_type=JSON,
-        description="Which events make the step, as the JSON of a `FilterInput`: send it back as a step's `where`.",
-    )
-
-
-@shapes(values.FunnelDefinition)
-@strawberry.type(description="What is asked of a funnel.")
-class FunnelDefinition:
-    steps: list[FunnelStep] = strawberry.field(description="2 to 20 steps, in order.")
-    window: timedelta = strawberry.field(description="How long after the first step the last one may happen.")
-    entry: values.Entry = strawberry.field(description="Which of a subject's first-step events starts its clock.")
-
-
-@shapes(values.StepAnswer)
-@strawberry.type(description="How many subjects reached a step. The first step is held against itself.")
-class FunnelStepAnswer:
-    index: int = strawberry.field(description="The step's place, from 0.")
-    name: str = strawberry.field(description="The step's name to show.")
-    count: BigInt = strawberry.field(description="How many subjects reached it.")
-    dropped: BigInt = strawberry.field(description="How many reached the step before, but not this one.")
-    step_rate: Estimate = strawberry.field(
-        description="count / count of the step before, a ratio; its value is null where that is 0."
-    )
-    overall_rate: Estimate = strawberry.field(
-        description="count / count of the first step, a ratio; its value is null where that is 0."
-    )
-    drop_off: Estimate = strawberry.field(
-        description="1 - step rate, a ratio; its value is null where the step before was reached by none."
-    )
 
 
 @shapes(values.TimeToConvert)
-@strawberry.type(description="Time from the first step to the last, over those who reached the last.")
+@strawberry.type(description="Time from one step to another, over those only who reached the latter.")
 class TimeToConvert:
-    converters: BigInt = strawberry.field(description="How many subjects reached the last step.")
+    converters: BigInt = strawberry.field(description="How many reached the latter step.")
     mean: Decimal | None = strawberry.field(description="The mean in seconds; null without a converter.")
     median: Decimal | None = strawberry.field(description="The median in seconds; null without a converter.")
     p90: Decimal | None = strawberry.field(description="The 90th percentile in seconds; null without a converter.")
@@ -160,10 +69,32 @@ class TimeToConvert:
     )
 
 
+@shapes(values.StepAnswer)
+@strawberry.type(description="How many reached a step. The first step is held against itself.")
+class FunnelStepAnswer:
+    index: int = strawberry.field(description="The step's place, from 0.")
+    name: str = strawberry.field(description="The step's name to show.")
+    optional: bool = strawberry.field(
+        description="Whether it may be left out: those who dropped here then only passed it by."
+    )
+    count: BigInt = strawberry.field(description="How many reached it.")
+    dropped: BigInt = strawberry.field(description="How many reached the required step before, but not this one.")
+    step_rate: Estimate = strawberry.field(
+        description="count / count of the required step before, a ratio; its value is null where that is 0."
+    )
+    overall_rate: Estimate = strawberry.field(
+        description="count / count of the first step, a ratio; its value is null where that is 0."
+    )
+    drop_off: Estimate = strawberry.field(
+        description="1 - step rate, a ratio; its value is null where the required step before was reached by none."
+    )
+    time_from_previous: TimeToConvert | None = strawberry.field(
+        description="Time from the required step before to this one; null for the first step."
+    )
+
+
 @shapes(values.FunnelGroup)
-@strawberry.type(
-    description="The funnel among the subjects whose first step has the same values in the dimensions broken down by."
-)
+@strawberry.type(description="The funnel among those that have the same values in the dimensions broken down by.")
 class FunnelGroup:
     keys: list[DimensionValue] = strawberry.field(
         description="The group's values, in the order of `by`; empty for the group of all others."
@@ -178,8 +109,31 @@ class FunnelGroup:
     )
 
 
+@shapes(values.FunnelSeries)
+@strawberry.type(
+    description="A funnel by time of entry, in columns: `at[i]`, `conversion[i]` and `counts[k][i]` belong together."
+)
+class FunnelSeries:
+    granularity: Granularity = strawberry.field(description="The width of the buckets.")
+    timezone: str = strawberry.field(description="The IANA time zone in which the buckets begin.")
+    at: list[datetime] = strawberry.field(
+        description="The first instant of each bucket, ascending; each ends where the next begins."
+    )
+    conversion: list[float | None] = strawberry.field(
+        description=(
+            "Of those who entered in each bucket the share that reached the last step, whenever that was; null where "
+            "none entered. That of buckets less than a window ago may still grow."
+        )
+    )
+    counts: list[list[BigInt]] = strawberry.field(
+        description="For each step, how many of those who entered in each bucket reached it."
+    )
+
+
 @shapes(values.FunnelAnswer)
-@strawberry.type(description="The answer to a question about a funnel: subjects are counted, each once a step.")
+@strawberry.type(
+    description="The answer to a question about a funnel: `definition.counting` says what is counted, each once a step."
+)
 class FunnelAnswer:
     definition: FunnelDefinition = strawberry.field(description="The funnel asked about.")
     period: Period = strawberry.field(
@@ -193,6 +147,10 @@ class FunnelAnswer:
         description="count of the last step / count of the first, a ratio; its value is null where that is 0."
     )
     time_to_convert: TimeToConvert = strawberry.field(description="Time from the first step to the last.")
+    biggest_leak: FunnelStepAnswer | None = strawberry.field(
+        description=("The required step that most dropped out at, of equals the first; null where nobody dropped out.")
+    )
+    series: FunnelSeries = strawberry.field(description="The funnel over time, by when its first step happened.")
     groups: list[FunnelGroup] = strawberry.field(
         description=(
             "The groups of the breakdown, most first steps first: at most `top`, and one of all others; "
@@ -209,14 +167,19 @@ def ask(
     definition: values.FunnelDefinition,
     period: PeriodArgument = LAST_30_DAYS,
     timezone: TimezoneArgument = None,
+    granularity: GranularityArgument = None,
     by: ByArgument = (),
+    by_step: ByStepArgument = 0,
     where: WhereArgument = None,
     compare: CompareArgument = None,
     top: TopArgument = 20,
 ) -> Asked[values.FunnelAnswer]:
     """The question about a funnel that has been read."""
-    question = read_question(period, timezone=timezone, by=by, where=where, compare=compare, top=top)
-    return Asked(question, partial(funnels.funnel, context, definition), funnels.kinds(definition))
+    question = read_question(
+        period, timezone=timezone, granularity=granularity, by=by, where=where, compare=compare, top=top
+    )
+    seek = partial(funnels.funnel, context, definition, by_step=by_step)
+    return Asked(question, seek, funnel_checks.kinds(definition))
 
 
 def _funnel(
@@ -224,21 +187,29 @@ def _funnel(
     steps: StepsArgument,
     window: WindowArgument = "7d",
     entry: EntryArgument = values.Entry.FIRST,
+    order: OrderArgument = values.Order.ORDERED,
+    strictly_later: StrictlyLaterArgument = False,
+    exclusions: ExclusionsArgument = (),
+    constant: ConstantArgument = (),
+    counting: CountingArgument = values.Counting.SUBJECTS,
     period: PeriodArgument = LAST_30_DAYS,
     timezone: TimezoneArgument = None,
+    granularity: GranularityArgument = None,
     by: ByArgument = (),
+    by_step: ByStepArgument = 0,
     where: WhereArgument = None,
     compare: CompareArgument = None,
     top: TopArgument = 20,
 ) -> Asked[values.FunnelAnswer]:
-    return ask(context, read_definition(steps, window, entry), period, timezone, by, where, compare, top)
+    definition = read_definition(steps, window, entry, order, strictly_later, exclusions, constant, counting)
+    return ask(context, definition, period, timezone, granularity, by, by_step, where, compare, top)
 
 
 FUNNEL = Analysis(
     _funnel,
     FunnelAnswer,
-    "How many subjects go through steps in order within a window: each step takes the earliest event after the "
-    "step before.",
+    "How many go through steps within a window, where they drop out, and how long they take. By default in order: "
+    "each step takes the earliest event after the required step before.",
 )
 
 

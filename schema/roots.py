@@ -5,6 +5,7 @@ import strawberry
 from schema.attribution import AttributionQuery, AttributionSubscription
 from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
+from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
@@ -23,6 +24,7 @@ class Query(
     RecurringRevenueQuery,
     CohortQuery,
     FunnelQuery,
+    FunnelSubjectQuery,
     SavedFunnelQuery,
     AttributionQuery,
     EventQuery,
@@ -52,6 +54,7 @@ class Subscription(
     RecurringRevenueSubscription,
     CohortSubscription,
     FunnelSubscription,
+    FunnelSubjectSubscription,
     AttributionSubscription,
     EventSubscription,
 ):

@@ -8,12 +8,15 @@ import strawberry
 
 from resolvers import funnels
 from resolvers.analysis import funnels as values
+from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer as FunnelCorrelations
 from resolvers.context import Context, Role
+from resolvers.funnel_subjects import Outcome
 from schema.access import Info, field
 from schema.arguments import (
     LAST_30_DAYS,
     ByArgument,
     CompareArgument,
+    GranularityArgument,
     MaxAgeArgument,
     PeriodArgument,
     TimezoneArgument,
@@ -22,10 +25,29 @@ from schema.arguments import (
     read_max_age,
 )
 from schema.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated
-from schema.funnels import FunnelAnswer, FunnelDefinition, FunnelStepInput, ask, read_definition
+from schema.funnel_definitions import (
+    CONSTANT,
+    EXCLUSIONS,
+    STRICTLY_LATER,
+    FunnelConstantInput,
+    FunnelDefinition,
+    FunnelExclusionInput,
+    FunnelStepInput,
+    read_definition,
+)
+from schema.funnel_subjects import (
+    DimensionsArgument,
+    FunnelCorrelationAnswer,
+    OutcomeArgument,
+    StepArgument,
+    ask_correlations,
+    subjects,
+)
+from schema.funnels import ByStepArgument, FunnelAnswer, ask
 from schema.nodes import Node, encode, key_of
 from schema.pages import After, Connection, First, open_cursor, page
 from schema.shapes import shapes
+from schema.subjects import Subject
 
 _GREATEST_ID = 2**31 - 1
 
@@ -63,14 +85,51 @@ class SavedFunnel(Node):
         info: Info,
         period: PeriodArgument = LAST_30_DAYS,
         timezone: TimezoneArgument = None,
+        granularity: GranularityArgument = None,
         by: ByArgument = (),
+        by_step: ByStepArgument = 0,
         where: WhereArgument = None,
         compare: CompareArgument = None,
         top: TopArgument = 20,
         max_age: MaxAgeArgument = None,
     ) -> values.FunnelAnswer:
-        asked = ask(info.context, self.asked, period, timezone, by, where, compare, top)
+        asked = ask(info.context, self.asked, period, timezone, granularity, by, by_step, where, compare, top)
         return await asked.answer(read_max_age(max_age))
+
+    @field(
+        Role.VIEWER,
+        FunnelCorrelationAnswer,
+        "What goes with converting: the same as `funnelCorrelations` with this definition.",
+    )
+    async def correlations(
+        self,
+        info: Info,
+        dimensions: DimensionsArgument = None,
+        period: PeriodArgument = LAST_30_DAYS,
+        timezone: TimezoneArgument = None,
+        where: WhereArgument = None,
+        top: TopArgument = 20,
+    ) -> FunnelCorrelations:
+        asked = ask_correlations(info.context, self.asked, dimensions, period, timezone, where, top)
+        return await asked.answer()
+
+    @field(
+        Role.ANALYST,
+        Connection[Subject],
+        "Who reached a step, or dropped out at it: the same as `funnelSubjects` with this definition.",
+    )
+    async def subjects(
+        self,
+        info: Info,
+        step: StepArgument,
+        outcome: OutcomeArgument = Outcome.DROPPED,
+        period: PeriodArgument = LAST_30_DAYS,
+        timezone: TimezoneArgument = None,
+        where: WhereArgument = None,
+        first: First = 50,
+        after: After = None,
+    ) -> Connection[Subject]:
+        return await subjects(info.context, self.asked, step, outcome, period, timezone, where, first, after)
 
 
 def _number(key: str) -> int | None:
@@ -110,6 +169,13 @@ class SaveFunnelInput:
     entry: values.Entry = strawberry.field(
         default=values.Entry.FIRST, description="Which of a subject's first-step events starts its clock."
     )
+    order: values.Order = strawberry.field(
+        default=values.Order.ORDERED, description="How the steps must follow each other."
+    )
+    strictly_later: bool = strawberry.field(default=False, description=STRICTLY_LATER)
+    exclusions: list[FunnelExclusionInput] = strawberry.field(default_factory=list, description=EXCLUSIONS)
+    constant: list[FunnelConstantInput] = strawberry.field(default_factory=list, description=CONSTANT)
+    counting: values.Counting = strawberry.field(default=values.Counting.SUBJECTS, description="What is counted.")
 
 
 @strawberry.type(description="The funnel is kept.")
@@ -148,7 +214,16 @@ class SavedFunnelMutation:
     async def save_funnel(
         self, info: Info, input: Annotated[SaveFunnelInput, strawberry.argument(description="The funnel.")]
     ) -> SaveFunnelPayload:
-        definition = read_definition(input.steps, input.window, input.entry)
+        definition = read_definition(
+            input.steps,
+            input.window,
+            input.entry,
+            input.order,
+            input.strictly_later,
+            input.exclusions,
+            input.constant,
+            input.counting,
+        )
         saved = await funnels.save_funnel(info.context, input.name, definition)
         return SaveFunnelPayload(funnel=SavedFunnel.of(saved))
 

@@ -47,6 +47,8 @@ MADE_BY_THE_SCHEMA = {
     "EventEdge",
     "SavedFunnelConnection",
     "SavedFunnelEdge",
+    "SubjectConnection",
+    "SubjectEdge",
     "EventDimensions",
     "SaveFunnelPayload",
     "DeleteFunnelPayload",
@@ -61,7 +63,7 @@ MADE_BY_THE_SCHEMA = {
     "SetModelPricePayload",
 }
 """Types whose values the schema itself makes; every other one shapes a value of the resolvers."""
-FIELDS_MADE_BY_THE_SCHEMA = {"Event.id", "Event.event_id", "SavedFunnel.id", "ModelPrice.id"}
+FIELDS_MADE_BY_THE_SCHEMA = {"Event.id", "Event.event_id", "SavedFunnel.id", "Subject.id", "ModelPrice.id"}
 NOT_SHOWN = {
     "Event.content": "only tells repeats from conflicts",
     "StoredEvent.event": "shown as one object with its place in the log",
@@ -100,6 +102,12 @@ BOUNDED = {
     "MetricGroup.keys": "as long as by, at most 3",
     "RevenueAnswer.unconverted": "each currency once",
     "FunnelDefinition.steps": "at most 20",
+    "FunnelDefinition.exclusions": "at most 10",
+    "FunnelDefinition.constant": "at most 3",
+    "FunnelConstant.property": "as long as a path of keys",
+    "FunnelCorrelationAnswer.associations": "top",
+    **{f"FunnelSeries.{column}": "at most 5,000 buckets" for column in ("at", "conversion")},
+    "FunnelSeries.counts": "a column for each step, at most 20",
     "FunnelAnswer.steps": "at most 20",
     "FunnelAnswer.groups": "top + 1",
     "FunnelGroup.steps": "at most 20",
@@ -302,7 +310,16 @@ def test_a_connection_is_as_relay_specifies(name: str) -> None:
     assert str(field.args["after"].type) == "String"
 
 
-ANALYSES = {"metric", "metrics", "revenue", "recurringRevenue", "cohorts", "funnel", "attribution"}
+ANALYSES = {
+    "metric",
+    "metrics",
+    "revenue",
+    "recurringRevenue",
+    "cohorts",
+    "funnel",
+    "funnelCorrelations",
+    "attribution",
+}
 
 
 def test_every_analysis_has_a_live_twin() -> None:

@@ -1,8 +1,8 @@
 """From walks to the answer of a funnel: counts, rates, times and groups."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 import numpy as np
@@ -10,36 +10,48 @@ from numpy.typing import NDArray
 
 from resolvers.analysis.estimates import Estimate, Unit, estimate, quotient, share
 from resolvers.analysis.explanations import Explanation
-from resolvers.analysis.funnel_kernel import FunnelWalk, Ints
-from resolvers.analysis.funnels import FunnelAnswer, FunnelDefinition, FunnelGroup, StepAnswer, TimeToConvert
-from resolvers.analysis.metrics import DimensionValue
-from resolvers.analysis.periods import Period
-
-_STEP_RATE = "Subjects that reached this step, divided by those that reached the step before."
-_OVERALL_RATE = "Subjects that reached this step, divided by those that reached the first step."
-_DROP_OFF = "Subjects that did not come from the step before to this one, divided by those that reached the former."
-_CONVERSION = "Subjects that reached the last step, divided by those that reached the first."
-
-_MINUTE, _HOUR, _DAY = 60.0, 3_600.0, 86_400.0
-_LADDER = (
-    *(0.0, 1.0, 5.0, 15.0, 30.0),
-    *(minutes * _MINUTE for minutes in (1, 2, 5, 15, 30)),
-    *(hours * _HOUR for hours in (1, 3, 6, 12)),
-    *(days * _DAY for days in (1, 2, 3, 5, 7, 14, 30, 60, 90, 180, 365)),
+from resolvers.analysis.funnel_columns import Ints
+from resolvers.analysis.funnel_kernel import FunnelWalk
+from resolvers.analysis.funnel_times import times_to_convert
+from resolvers.analysis.funnels import (
+    FunnelAnswer,
+    FunnelDefinition,
+    FunnelGroup,
+    FunnelSeries,
+    StepAnswer,
+    TimeToConvert,
 )
+from resolvers.analysis.metrics import DimensionValue
+from resolvers.analysis.periods import Granularity, Period, epoch_us
+
+_STEP_RATE = "Those that reached this step, divided by those that reached the required step before."
+_OVERALL_RATE = "Those that reached this step, divided by those that reached the first step."
+_DROP_OFF = (
+    "Those that did not come from the required step before to this one, divided by those that reached the former."
+)
+_CONVERSION = "Those that reached the last step, divided by those that reached the first."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Breakdown:
-    """One dimension of the events that were walked: event i has the value ``values[codes[i]]``."""
+    """One dimension of the walks: walk i has the value ``values[codes[i]]``."""
 
     dimension: str
     codes: NDArray[np.integer]
     values: Sequence[str | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Where the buckets of a series begin, in the order of time."""
+
+    granularity: Granularity
+    timezone: str
+    at: tuple[datetime, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Groups:
+class Groups:
     """The groups of a breakdown: ``slot`` numbers each walk's, those not shown coming last as one."""
 
     keys: tuple[tuple[DimensionValue, ...], ...]
@@ -52,6 +64,7 @@ def answer(
     period: Period,
     walk: FunnelWalk,
     *,
+    buckets: Buckets,
     as_of: datetime,
     explain: Explanation,
     by: Sequence[Breakdown] = (),
@@ -60,18 +73,20 @@ def answer(
 ) -> FunnelAnswer:
     """The answer from the walk of a period and, to compare, from that of a previous one.
 
-    With ``by``, subjects are grouped by the dimensions of their entry event: the ``top`` groups with the most
-    entries (of equals the first by value, no value last), the others as one.
+    With ``by``, walks are grouped by these dimensions: the ``top`` groups with the most entries (of equals the first
+    by value, no value last), the others as one.
     """
-    size = len(definition.steps)
-    counts = _Counts(_reached(walk.depth, size), previous and _reached(previous[1].depth, size), as_of)
-    groups = _grouped(walk, by, top)
+    (outcome,) = _outcomes(definition, walk, np.zeros(walk.depth.size, np.int64), 1)
+    shown = outcome.steps(definition, as_of, previous and _reached(previous[1]))
+    groups = grouped(by, walk.depth.size, top)
     return FunnelAnswer(
         definition=definition,
         period=period,
-        steps=_steps(definition, counts),
-        conversion=_conversion(counts),
-        time_to_convert=_time_to_convert(definition.window, walk.seconds),
+        steps=shown,
+        conversion=outcome.conversion(as_of, previous and _reached(previous[1])),
+        time_to_convert=outcome.time_to_convert,
+        biggest_leak=_biggest_leak(shown),
+        series=_series(walk, buckets),
         groups=tuple(_group_answers(definition, walk, groups, as_of)),
         group_count=groups.count,
         as_of=as_of,
@@ -80,51 +95,86 @@ def answer(
     )
 
 
-def _reached(depth: Ints, size: int) -> list[int]:
+def _reached(walk: FunnelWalk) -> list[int]:
     """How many walks reached each step."""
-    counts: list[int] = np.bincount(depth, minlength=size + 1)[::-1].cumsum()[::-1].tolist()
-    return counts[1:]
+    return [walk.depth.size, *(taken.walk.size for taken in walk.taken)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Counts:
-    """How many subjects reached each step, now and in the previous period."""
+class _Outcome:
+    """How many of some walks reached each step, and how long they took."""
+
+    reached: list[int]
+    times: list[TimeToConvert]
+    """By step after the first, since the required step before."""
+    time_to_convert: TimeToConvert
+
+    def steps(
+        self, definition: FunnelDefinition, as_of: datetime, before: list[int] | None = None
+    ) -> tuple[StepAnswer, ...]:
+        """The outcome of each step, compared with how many reached it before."""
+        found = [_entry_step(definition.steps[0].name, self.reached[0], as_of)]
+        last, rated = 0, _Rated(self.reached, before, as_of)
+        for index, step in enumerate(definition.steps[1:], start=1):
+            found.append(
+                StepAnswer(
+                    index=index,
+                    name=step.name,
+                    optional=step.optional,
+                    count=self.reached[index],
+                    dropped=self.reached[last] - self.reached[index],
+                    step_rate=rated.share(index, last, _STEP_RATE),
+                    overall_rate=rated.share(index, 0, _OVERALL_RATE),
+                    drop_off=rated.share(index, last, _DROP_OFF, lost=True),
+                    time_from_previous=self.times[index - 1],
+                )
+            )
+            last = last if step.optional else index
+        return tuple(found)
+
+    def conversion(self, as_of: datetime, before: list[int] | None = None) -> Estimate:
+        return _Rated(self.reached, before, as_of).share(-1, 0, _CONVERSION)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rated:
+    """How many reached each step, now and in the previous period."""
 
     now: list[int]
     before: list[int] | None
     as_of: datetime
 
-    def share(self, parts: Callable[[list[int]], tuple[int, int]], definition: str) -> Estimate:
-        """What ``parts`` picks, a part and its whole, as a share."""
+    def share(self, step: int, base: int, definition: str, *, lost: bool = False) -> Estimate:
+        """Those that reached one step, or did not, as a share of those that reached another."""
+
+        def parts(reached: list[int]) -> tuple[int, int]:
+            return reached[base] - reached[step] if lost else reached[step], reached[base]
+
         previous = None if self.before is None else quotient(*map(Decimal, parts(self.before)))
         return share(*parts(self.now), as_of=self.as_of, definition=definition, previous=previous)
 
 
-def _steps(definition: FunnelDefinition, counts: _Counts) -> tuple[StepAnswer, ...]:
-    rest = (_step(index, step.name, counts) for index, step in enumerate(definition.steps[1:], start=1))
-    return (_entry_step(definition.steps[0].name, counts), *rest)
+def _outcomes(definition: FunnelDefinition, walk: FunnelWalk, slot: Ints, count: int) -> Iterator[_Outcome]:
+    """The outcome of the walks of each slot."""
+    reached = [np.bincount(slot, minlength=count).tolist()]
+    times = list[list[TimeToConvert]]()
+    for step, taken in zip(definition.steps[1:], walk.taken, strict=True):
+        slots = slot[taken.walk]
+        reached.append(np.bincount(slots, minlength=count).tolist())
+        longest = definition.window if step.within is None else min(step.within, definition.window)
+        times.append(times_to_convert(longest, taken.waited_us, slots, count))
+    converted = walk.taken[-1].walk
+    took_us = np.rint(walk.seconds[converted] * 1e6).astype(np.int64)
+    for place, whole in enumerate(times_to_convert(definition.window, took_us, slot[converted], count)):
+        yield _Outcome([counts[place] for counts in reached], [found[place] for found in times], whole)
 
 
-def _step(index: int, name: str, counts: _Counts) -> StepAnswer:
-    return StepAnswer(
-        index=index,
-        name=name,
-        count=counts.now[index],
-        dropped=counts.now[index - 1] - counts.now[index],
-        step_rate=counts.share(lambda reached: (reached[index], reached[index - 1]), _STEP_RATE),
-        overall_rate=counts.share(lambda reached: (reached[index], reached[0]), _OVERALL_RATE),
-        drop_off=counts.share(lambda reached: (reached[index - 1] - reached[index], reached[index - 1]), _DROP_OFF),
-    )
-
-
-def _entry_step(name: str, counts: _Counts) -> StepAnswer:
-    entered = counts.now[0]
-
+def _entry_step(name: str, entered: int, as_of: datetime) -> StepAnswer:
     def certain(part: int, definition: str) -> Estimate:
         return estimate(
             quotient(Decimal(part), Decimal(entered)),
             n=entered,
-            as_of=counts.as_of,
+            as_of=as_of,
             definition=definition,
             unit=Unit.RATIO,
             numerator=Decimal(part),
@@ -134,55 +184,51 @@ def _entry_step(name: str, counts: _Counts) -> StepAnswer:
     return StepAnswer(
         index=0,
         name=name,
+        optional=False,
         count=entered,
         dropped=0,
         step_rate=certain(entered, _STEP_RATE),
         overall_rate=certain(entered, _OVERALL_RATE),
         drop_off=certain(0, _DROP_OFF),
+        time_from_previous=None,
     )
 
 
-def _conversion(counts: _Counts) -> Estimate:
-    return counts.share(lambda reached: (reached[-1], reached[0]), _CONVERSION)
+def _biggest_leak(steps: Sequence[StepAnswer]) -> StepAnswer | None:
+    worst = max((step for step in steps if not step.optional), key=lambda step: step.dropped)
+    return worst if worst.dropped else None
 
 
-def _time_to_convert(window: timedelta, seconds: NDArray[np.float64]) -> TimeToConvert:
-    converted = seconds[~np.isnan(seconds)]
-    longest = window.total_seconds()
-    edges = (*(edge for edge in _LADDER if edge < longest), longest)
-    median, p90 = np.percentile(converted, [50, 90], method="linear") if converted.size else (None, None)
-    return TimeToConvert(
-        converters=converted.size,
-        mean=_microseconds(converted.mean()) if converted.size else None,
-        median=_microseconds(median),
-        p90=_microseconds(p90),
-        edges=edges,
-        histogram=tuple(np.histogram(converted, bins=edges)[0].tolist()),
+def _series(walk: FunnelWalk, buckets: Buckets) -> FunnelSeries:
+    starts = np.array([epoch_us(at) for at in buckets.at], np.int64)
+    # The first bucket begins with the period, so that no entry lies before it.
+    place = np.searchsorted(starts, walk.entry_us, side="right") - 1
+    counts = [np.bincount(place, minlength=starts.size).tolist()]
+    counts += [np.bincount(place[taken.walk], minlength=starts.size).tolist() for taken in walk.taken]
+    return FunnelSeries(
+        granularity=buckets.granularity,
+        timezone=buckets.timezone,
+        at=buckets.at,
+        conversion=tuple(last / first if first else None for first, last in zip(counts[0], counts[-1], strict=True)),
+        counts=tuple(map(tuple, counts)),
     )
 
 
-def _microseconds(seconds: float | None) -> Decimal | None:
-    """Seconds to the microsecond, which is as exact as the events' times are."""
-    return None if seconds is None else quotient(Decimal(round(seconds * 1e6)), Decimal(1_000_000))
-
-
-def _grouped(walk: FunnelWalk, by: Sequence[Breakdown], top: int) -> _Groups:
-    if not by or not walk.entry.size:
-        return _Groups((), np.zeros(walk.entry.size, np.int64), 0)
-    group = np.zeros(walk.entry.size, np.int64)
+def grouped(by: Sequence[Breakdown], walks: int, top: int) -> Groups:
+    """The groups of ``walks`` by dimensions, the ``top`` largest shown."""
+    group = np.zeros(walks, np.int64)
+    if not by or not walks:
+        return Groups((), group, 0)
     for column in by:
-        combined = group * len(column.values) + column.codes[walk.entry]
         # Numbered anew after each dimension, so that the product of many cannot overflow.
-        group = _numbered(combined)
+        group = _numbered(group * len(column.values) + column.codes)
     size = np.bincount(group)
     example = np.empty(size.size, np.int64)
     example[group] = np.arange(group.size)
     shown = min(top, size.size)
     candidates = np.flatnonzero(size >= np.partition(size, -shown)[-shown])
     keys = {
-        int(code): tuple(
-            DimensionValue(column.dimension, column.values[column.codes[walk.entry[example[code]]]]) for column in by
-        )
+        int(code): tuple(DimensionValue(one.dimension, one.values[one.codes[example[code]]]) for one in by)
         for code in candidates
     }
     ranked = sorted(keys, key=lambda code: (-size[code], [(key.value is None, key.value) for key in keys[code]]))[
@@ -190,7 +236,7 @@ def _grouped(walk: FunnelWalk, by: Sequence[Breakdown], top: int) -> _Groups:
     ]
     slots = np.full(size.size, shown)
     slots[ranked] = np.arange(shown)
-    return _Groups(tuple(keys[code] for code in ranked), slots[group], size.size)
+    return Groups(tuple(keys[code] for code in ranked), slots[group], size.size)
 
 
 def _numbered(values: Ints) -> Ints:
@@ -204,19 +250,17 @@ def _numbered(values: Ints) -> Ints:
 
 
 def _group_answers(
-    definition: FunnelDefinition, walk: FunnelWalk, groups: _Groups, as_of: datetime
+    definition: FunnelDefinition, walk: FunnelWalk, groups: Groups, as_of: datetime
 ) -> Iterator[FunnelGroup]:
     shown = len(groups.keys)
-    # Slots are few: sorted as small numbers they take one pass.
-    order = np.argsort(groups.slot.astype(np.min_scalar_type(shown)), kind="stable")
-    ends = np.cumsum(np.bincount(groups.slot, minlength=shown))
-    for slot in range(shown + (groups.count > shown)):
-        members = order[0 if slot == 0 else ends[slot - 1] : ends[slot]]
-        counts = _Counts(_reached(walk.depth[members], len(definition.steps)), None, as_of)
+    if not shown:
+        return
+    outcomes = _outcomes(definition, walk, groups.slot, shown + (groups.count > shown))
+    for slot, outcome in enumerate(outcomes):
         yield FunnelGroup(
             keys=groups.keys[slot] if slot < shown else (),
             other=slot == shown,
-            steps=_steps(definition, counts),
-            conversion=_conversion(counts),
-            time_to_convert=_time_to_convert(definition.window, walk.seconds[members]),
+            steps=outcome.steps(definition, as_of),
+            conversion=outcome.conversion(as_of),
+            time_to_convert=outcome.time_to_convert,
         )

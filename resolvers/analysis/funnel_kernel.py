@@ -1,262 +1,254 @@
 """Walks every subject of a tenant through a funnel at once, over columns of events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.blocks import BLOCK
-from resolvers.analysis.funnels import Entry
-
-Ints = NDArray[np.int64]
-
-# So late that nothing follows it, yet the distance to it from any time fits.
-_NEVER = np.iinfo(np.int64).max // 2
-_SORTABLE_BITS = 63
-_DENSE = 16
-"""With fewer walks than one in so many events, searching for each is quicker than counting through all."""
+from resolvers.analysis.funnel_columns import (
+    NEVER,
+    Codes,
+    Columns,
+    Ints,
+    Masks,
+    chronological,
+    compact,
+    first_of_each,
+)
+from resolvers.analysis.funnel_rules import Rules
+from resolvers.analysis.funnel_ways import Taken, Ways, ways
+from resolvers.analysis.funnels import Counting, Entry, Order
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FunnelWalk:
-    """How far each entering subject came, as columns of one length, ordered by subject."""
+    """How far each walk that counts came, as columns of one length, ordered by subject."""
 
-    depth: Ints
-    """Steps reached: 1 (entered only) to the number of steps."""
+    depth: NDArray[np.int8]
+    """The place after that of the farthest required step reached: 1 (entered only) to the number of steps."""
     entry: Ints
     """Where the entry event lies in the input columns."""
+    entry_us: Ints
+    """When it was."""
     seconds: NDArray[np.float64]
     """From the entry to the last step, to the microsecond; NaN where that was not reached."""
+    taken: tuple[Taken, ...]
+    """For each step after the first, the walks that took it, with their rows in the input columns."""
 
 
 def walk(
-    subject: NDArray[np.integer],
+    subject: Codes,
     time_us: Ints,
-    mask: NDArray[np.unsignedinteger],
+    mask: Masks,
+    rules: Rules,
     *,
-    steps: int,
-    window_us: int,
-    entry: Entry,
-    entry_end_us: int,
+    held: NDArray[np.integer] | None = None,
     ordered: bool = False,
 ) -> FunnelWalk:
-    """How far each subject comes through ``steps`` ordered steps.
+    """How far each subject comes.
 
     The columns hold one event a row, in order of arrival or, where they are ``ordered``, by subject, time and
-    arrival: whose it is (any integer code), when (microseconds since 1970), and which steps it qualifies for (bit 0
-    is the first step). They begin with the period and should reach to ``window_us`` after its end ``entry_end_us``:
-    an entry is a first-step event before that end, and each later step counts up to and including ``window_us``
-    after the entry.
+    arrival: whose it is (any integer code), when (microseconds since 1970), and what it qualifies for (bit 0 is the
+    first step; exclusions follow the steps). They begin with the period and should reach to the window after its end
+    ``entry_end_us``: an entry is a first-step event before that end, and each later step counts up to and including
+    the window's length after the entry. ``held`` has a row of codes for each value that must stay the same, 0 for
+    none, that of the session first where sessions are counted.
 
-    Each step takes the earliest qualifying event at or after the one the step before took, of simultaneous
-    ones the first to arrive; an event serves one step only. Simultaneous events may so serve their steps in
-    any order. FIRST walks from a subject's first entry. ANY walks from every entry and keeps the farthest
-    walk, the earliest of these.
+    Each required step takes the earliest qualifying event at or after the one that the required step before took, of
+    simultaneous ones the first to arrive; an event serves one step only. Simultaneous events may so serve their steps
+    in any order, and none of them lies between two others. An optional step takes the earliest such event that is
+    left, up to the next required step. In ANY order a walk enters with an event of any step, and steps take, in the
+    order of the list, the earliest event at or after it that is left.
+
+    FIRST walks from a subject's first entry, in ANY order the first from which the first step is reached. ANY walks
+    from every entry and keeps the farthest walk, the earliest of these. TOTALS keeps all that follow each other.
     """
-    question = _Question(steps, window_us, entry, entry_end_us)
+    if held is not None and len(held):
+        return _walk_held(subject, time_us, mask, rules, held, ordered=ordered)
     if ordered:
-        return _walk_ordered(subject, time_us, mask, question)
-    codes = _compact(subject)
-    entering = (mask & 1).astype(np.bool_) & (time_us < entry_end_us)
-    if not entering.any():
-        return FunnelWalk(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-    first = np.full(int(codes.max()) + 1, _NEVER)
-    np.minimum.at(first, codes[entering], time_us[entering])
-    kept = _within_reach(codes, time_us, mask, first, window_us if entry is Entry.FIRST else None)
-    kept = kept[_chronological(codes[kept], time_us[kept])]
-    found = _walk_ordered(codes[kept], time_us[kept], mask[kept], question)
-    return FunnelWalk(found.depth, kept[found.entry], found.seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    steps: int
-    window_us: int
-    entry: Entry
-    entry_end_us: int
-
-
-def _walk_ordered(
-    subject: NDArray[np.integer], time_us: Ints, mask: NDArray[np.unsignedinteger], question: _Question
-) -> FunnelWalk:
-    """The walk over columns by subject, time and arrival, one range of subjects after the other."""
-    cuts = np.searchsorted(subject, subject[BLOCK::BLOCK])
-    bounds = np.unique([0, *cuts, subject.size]).tolist()
-    walks = [
-        _walk_block(subject[start:end], time_us[start:end], mask[start:end], question)
-        for start, end in pairwise(bounds)
-    ]
-    return joined_walks(walks, bounds)
+        return _walk_ordered(_Events(subject, subject, time_us, mask, None), rules)
+    codes = compact(subject)
+    kept = _within_reach(codes, time_us, mask, rules) if rules.plain else np.arange(codes.size)
+    if not kept.size:
+        return _walk_ordered(_Events(codes[kept], codes[kept], time_us[kept], mask[kept], None), rules)
+    kept = kept[chronological(codes[kept], time_us[kept])]
+    codes = codes[kept]
+    return _in_terms_of(kept, _walk_ordered(_Events(codes, codes, time_us[kept], mask[kept], None), rules))
 
 
 def joined_walks(walks: Sequence[FunnelWalk], starts: Sequence[int] | None = None) -> FunnelWalk:
     """Walks over columns one after the other as walks over them all.
 
-    ``starts`` says where the columns of each begin; by default these hold the walks' entries and nothing else.
+    ``starts`` says where the columns of each begin; by default rows are left as they are.
     """
     if len(walks) == 1:
         return walks[0]
-    if starts is None:
-        starts = [0, *accumulate(found.depth.size for found in walks)]
+    places = [0, *accumulate(found.depth.size for found in walks)]
+    shifts = starts or [0] * len(walks)
     return FunnelWalk(
-        np.concatenate([np.empty(0, np.int64), *(found.depth for found in walks)]),
-        np.concatenate(
-            [np.empty(0, np.int64), *(one.entry + start for one, start in zip(walks, starts, strict=False))]
+        np.concatenate([found.depth for found in walks]),
+        np.concatenate([found.entry + shift for found, shift in zip(walks, shifts, strict=False)]),
+        np.concatenate([found.entry_us for found in walks]),
+        np.concatenate([found.seconds for found in walks]),
+        tuple(
+            Taken(
+                np.concatenate([one.walk + place for one, place in zip(step, places, strict=False)]),
+                np.concatenate([one.row + shift for one, shift in zip(step, shifts, strict=False)]),
+                np.concatenate([one.waited_us for one in step]),
+            )
+            for step in zip(*(found.taken for found in walks), strict=True)
         ),
-        np.concatenate([np.empty(0), *(found.seconds for found in walks)]),
     )
 
 
-def _walk_block(
-    subject: NDArray[np.integer], time_us: Ints, mask: NDArray[np.unsignedinteger], question: _Question
+@dataclass(frozen=True, slots=True, eq=False)
+class _Events:
+    """Columns by unit, journey, time and arrival: a unit is what counts once, a journey what walks keep to."""
+
+    unit: Codes
+    journey: Codes
+    time_us: Ints
+    mask: Masks
+    place: Ints | None
+    """Ascending within a unit by time and arrival; None where rows are in that order."""
+
+    def part(self, start: int, end: int) -> "_Events":
+        rows = slice(start, end)
+        place = None if self.place is None else self.place[rows]
+        return _Events(self.unit[rows], self.journey[rows], self.time_us[rows], self.mask[rows], place)
+
+
+def _walk_held(
+    subject: Codes, time_us: Ints, mask: Masks, rules: Rules, held: NDArray[np.integer], *, ordered: bool
 ) -> FunnelWalk:
-    starts = np.flatnonzero((mask & 1).astype(np.bool_) & (time_us < question.entry_end_us))
-    if question.entry is Entry.FIRST:
-        starts = starts[_first_of_each(subject[starts])]
-    if not starts.size:
-        return FunnelWalk(np.empty(0, np.int64), starts, np.empty(0))
-    columns = _Columns.of(subject, time_us, mask)
-    depth, seconds = _advance(columns, starts, question.steps, question.window_us)
-    if question.entry is Entry.FIRST:
-        return FunnelWalk(depth, starts, seconds)
-    best = _farthest(columns.codes[starts], depth)
-    return FunnelWalk(depth[best], starts[best], seconds[best])
+    """The walk where each combination of held values is a journey of its own."""
+    kept = np.flatnonzero((held != 0).all(axis=0))
+    codes = compact(subject)[kept]
+    if not ordered and kept.size:
+        order = chronological(codes, time_us[kept])
+        kept, codes = kept[order], codes[order]
+    unit = journey = codes
+    for place, row in enumerate(held):
+        # Numbered anew after each value, so that the product of many cannot overflow.
+        journey = _numbered(journey, row[kept])
+        if place == 0 and rules.counting is Counting.SESSIONS:
+            unit = journey
+    order = np.argsort(journey, kind="stable")
+    rows = kept[order]
+    events = _Events(unit[order], journey[order], time_us[rows], mask[rows], order)
+    return _in_terms_of(rows, _walk_ordered(events, rules))
 
 
-def _compact(subject: NDArray[np.integer]) -> Ints:
-    """The subjects under codes from 0 that are not much more than there are events."""
-    if subject.size and (subject.min() < 0 or subject.max() > 4 * subject.size):
-        subject = np.unique(subject, return_inverse=True)[1]
-    return subject.astype(np.int64, copy=False)
+def _numbered(codes: Ints, values: NDArray[np.integer]) -> Ints:
+    """Pairs under numbers from 0 in their order."""
+    distinct, index = np.unique(values, return_inverse=True)
+    return np.unique(codes * max(1, distinct.size) + index, return_inverse=True)[1]
 
 
-def _within_reach(
-    codes: Ints, time_us: Ints, mask: NDArray[np.unsignedinteger], first: Ints, window_us: int | None
-) -> Ints:
-    """The events that can matter: none before a subject's first entry nor, given a window, beyond its reach.
+def _in_terms_of(rows: Ints, found: FunnelWalk) -> FunnelWalk:
+    """A walk over some rows, told by their places."""
+    taken = tuple(replace(one, row=rows[one.row]) for one in found.taken)
+    return replace(found, entry=rows[found.entry], taken=taken)
+
+
+def _within_reach(codes: Ints, time_us: Ints, mask: Masks, rules: Rules) -> Ints:
+    """The events that can matter: none before a subject's first entry nor, from that alone, beyond its reach.
 
     What is dropped here need not be sorted, which costs more than all else.
     """
+    entering = (mask & 1).astype(np.bool_) & (time_us < rules.entry_end_us)
+    if not entering.any():
+        return np.empty(0, np.int64)
+    first = np.full(int(codes.max()) + 1, NEVER)
+    np.minimum.at(first, codes[entering], time_us[entering])
     since = time_us - first[codes]
     useful = (since >= 0) & (mask != 0)
-    if window_us is not None:
-        useful &= (since <= window_us) & ((mask > 1) | (since == 0))
+    if rules.first_only:
+        useful &= (since <= rules.window_us) & ((mask > 1) | (since == 0))
     return np.flatnonzero(useful)
 
 
-def _chronological(codes: Ints, time_us: Ints) -> Ints:
-    """The order by code, time and place.
-
-    Sorting plain numbers is many times faster than sorting by keys. So one number holds code, time and place,
-    the time cut to the bits that are left; what that leaves undecided is then sorted by its full time.
-    """
-    count = codes.size
-    since = time_us - time_us.min()
-    place_bits, time_bits = count.bit_length(), int(since.max()).bit_length()
-    cut = max(0, int(codes.max()).bit_length() + time_bits + place_bits - _SORTABLE_BITS)
-    if cut > time_bits:
-        raise ValueError("more events than can be ordered in one walk")
-    coarse = (codes << (time_bits - cut)) | (since >> cut)
-    packed = np.sort((coarse << place_bits) | np.arange(count))
-    order = packed & ((1 << place_bits) - 1)
-    if cut:
-        _settle(order, packed >> place_bits, time_us)
-    return order
+def _walk_ordered(events: _Events, rules: Rules) -> FunnelWalk:
+    """The walk of one range of units after the other."""
+    cuts = np.searchsorted(events.unit, events.unit[BLOCK::BLOCK])
+    bounds = np.unique([0, *cuts, events.unit.size]).tolist()
+    if len(bounds) < 2:
+        bounds = [0, 0]
+    return joined_walks([_walk_block(events.part(*extent), rules) for extent in pairwise(bounds)], bounds)
 
 
-def _settle(order: Ints, coarse: Ints, time_us: Ints) -> None:
-    """Put in their true order, in place, the runs of equal coarse keys."""
-    equal = coarse[1:] == coarse[:-1]
-    undecided = np.zeros(order.size, np.bool_)
-    undecided[1:] |= equal
-    undecided[:-1] |= equal
-    run = order[undecided]
-    order[undecided] = run[np.lexsort((time_us[run], coarse[undecided]))]
+def _walk_block(events: _Events, rules: Rules) -> FunnelWalk:
+    entering = events.mask & events.mask.dtype.type((1 << rules.steps) - 1 if rules.order is Order.ANY else 1)
+    starts = np.flatnonzero(entering.astype(np.bool_) & (events.time_us < rules.entry_end_us))
+    if events.place is not None:
+        starts = starts[np.lexsort((events.place[starts], events.unit[starts]))]
+    if rules.first_only:
+        starts = starts[first_of_each(events.unit[starts])]
+    if not starts.size:
+        none = np.empty(0, np.int64)
+        nobody = Taken(none, none, none)
+        return FunnelWalk(none.astype(np.int8), none, none, np.empty(0), (nobody,) * (rules.steps - 1))
+    found = ways(Columns.of(events.journey, events.time_us, events.mask, rules.steps), starts, rules)
+    entry_us = events.time_us[starts]
+    chosen = _chosen(events.unit[starts], entry_us, found, rules)
+    if chosen is not None:
+        starts, entry_us, found = starts[chosen], entry_us[chosen], found.of(chosen)
+    return FunnelWalk(found.depth, starts, entry_us, found.seconds, found.taken)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Columns:
-    """Events by subject, time and arrival, closed by a row too late for any walk so that every search ends in one."""
-
-    codes: NDArray[np.integer]
-    time_us: Ints
-    mask: NDArray[np.unsignedinteger]
-    instant: Ints | None
-    """For each event, the first one of the same subject and time; None where no two events share both."""
-    overlapping: bool
-    """Whether any event qualifies for several steps."""
-
-    @classmethod
-    def of(cls, codes: NDArray[np.integer], time_us: Ints, mask: NDArray[np.unsignedinteger]) -> "_Columns":
-        repeats = np.flatnonzero((time_us[1:] == time_us[:-1]) & (codes[1:] == codes[:-1])) + 1
-        instant = None
-        if repeats.size:
-            instant = np.arange(codes.size)
-            begins = np.flatnonzero(np.diff(repeats, prepend=-1) != 1)
-            instant[repeats] = np.repeat(repeats[begins] - 1, np.diff(begins, append=repeats.size))
-        overlapping = bool((mask & (mask - 1)).any())
-        return cls(np.append(codes, codes[-1]), np.append(time_us, _NEVER), mask, instant, overlapping)
+def _chosen(unit: Codes, entry_us: Ints, found: Ways, rules: Rules) -> Ints | None:
+    """The walks that count, None for all; ``unit`` is in runs, each by time."""
+    if rules.first_only and found.void is None:
+        return None
+    if rules.order is not Order.ANY and found.void is None and found.over_us is None:
+        return _farthest(unit, found.depth)
+    walks = np.flatnonzero(found.depth > 0)
+    if rules.counting is Counting.TOTALS and found.over_us is not None:
+        walks = walks[_following(unit[walks], entry_us[walks], found.over_us[walks])]
+    elif rules.entry is Entry.FIRST:
+        walks = walks[first_of_each(unit[walks])]
+    if found.void is not None:
+        walks = walks[~found.void[walks]]
+    if rules.entry is Entry.ANY and rules.counting is not Counting.TOTALS:
+        walks = walks[_farthest(unit[walks], found.depth[walks])]
+    return walks
 
 
-def _advance(columns: _Columns, starts: Ints, steps: int, window_us: int) -> tuple[Ints, NDArray[np.float64]]:
-    """Depth and seconds to convert of the walks that start at the rows ``starts``."""
-    depth = np.ones(starts.size, np.int64)
-    walking = np.arange(starts.size)
-    codes, latest = columns.codes[starts], columns.time_us[starts] + window_us
-    trail = [starts]
-    for step in range(1, steps):
-        row = _next(columns, step, trail)
-        on = np.flatnonzero((columns.codes[row] == codes) & (columns.time_us[row] <= latest))
-        walking, codes, latest = walking[on], codes[on], latest[on]
-        # The whole trail matters only where an event could serve twice.
-        trail = [taken[on] for taken in trail] if columns.overlapping else []
-        trail.append(row[on])
-        depth[walking] = step + 1
-    seconds = np.full(starts.size, np.nan)
-    seconds[walking] = (columns.time_us[trail[-1]] - latest + window_us) / 1e6
-    return depth, seconds
+def _following(unit: Codes, entry_us: Ints, over_us: Ints) -> Ints:
+    """Of each unit's walks the first, and then each first one after the one before is over."""
+    begins = first_of_each(unit)
+    ends = np.append(np.flatnonzero(begins)[1:], unit.size)[np.cumsum(begins) - 1]
+    jump, beyond = np.arange(1, unit.size + 1), ends.copy()
+    # Each walk looks by halves among those after it of its unit.
+    while (searching := np.flatnonzero(jump < beyond)).size:
+        middle = (jump[searching] + beyond[searching]) // 2
+        later = entry_us[middle] > over_us[searching]
+        beyond[searching[later]] = middle[later]
+        jump[searching[~later]] = middle[~later] + 1
+    jump = np.append(np.where(jump < ends, jump, unit.size), unit.size)
+    counts = np.zeros(unit.size + 1, np.bool_)
+    counts[:-1] = begins
+    # Twice as far each time, so that one subject's thousands of walks take few rounds.
+    while (jump < unit.size).any():
+        counts[jump[counts]] = True
+        jump = jump[jump]
+    return np.flatnonzero(counts[:-1])
 
 
-def _next(columns: _Columns, step: int, trail: list[Ints]) -> Ints:
-    """For each walk, the row that the step takes, if it is still the same subject's."""
-    qualifies = (columns.mask & (1 << step)) != 0
-    candidates = np.append(np.flatnonzero(qualifies), columns.mask.size)
-    since = trail[-1] if columns.instant is None else columns.instant[trail[-1]]
-    rank: NDArray[np.integer]
-    if since.size < columns.mask.size // _DENSE:
-        rank = np.searchsorted(candidates, since)
-    else:
-        rank = np.cumsum(qualifies, dtype=np.int32)[since] - qualifies[since]
-    row = candidates[rank]
-    while columns.overlapping:
-        used = np.logical_or.reduce([row == taken for taken in trail])
-        if not used.any():
-            break
-        rank = rank + used
-        row = candidates[rank]
-    return row
-
-
-def _first_of_each(codes: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Where a run of equal codes begins."""
-    begins = np.ones(codes.size, np.bool_)
-    begins[1:] = codes[1:] != codes[:-1]
-    return begins
-
-
-def _farthest(codes: NDArray[np.integer], depth: Ints) -> Ints:
-    """For each code, the first of its walks that came farthest; ``codes`` are in runs."""
-    runs = _first_of_each(codes)
+def _farthest(unit: Codes, depth: NDArray[np.int8]) -> Ints:
+    """For each unit, the first of its walks that came farthest; ``unit`` is in runs."""
+    runs = first_of_each(unit)
     best = np.flatnonzero(runs)
     # Most walks end where they began, and of those the first one counts unless another came farther.
     far = np.flatnonzero(depth > 1)
     if far.size:
         run = (np.cumsum(runs, dtype=np.int32) - 1)[far]
-        begins = np.flatnonzero(_first_of_each(run))
+        begins = np.flatnonzero(first_of_each(run))
         reached = np.repeat(np.maximum.reduceat(depth[far], begins), np.diff(begins, append=far.size))
         farthest = np.flatnonzero(depth[far] == reached)
-        farthest = farthest[_first_of_each(run[farthest])]
+        farthest = farthest[first_of_each(run[farthest])]
         best[run[farthest]] = far[farthest]
     return best

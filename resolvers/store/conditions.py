@@ -37,6 +37,7 @@ from resolvers.analysis.filters import (
     PropertyIs,
     SubjectIs,
 )
+from resolvers.analysis.funnels import Constant, Trait
 from resolvers.store.events import EVENT
 from resolvers.store.terms import SUBJECTS, TERMS, TermRepository
 
@@ -122,6 +123,21 @@ def _dimension(leaf: DimensionIs, codes: Codes) -> ColumnElement[bool]:
             return column.is_(None)
         case _:
             raise ValueError(f"a dimension has no {leaf.op}")
+
+
+def trait(constant: Constant) -> ColumnElement[int]:
+    """A number that is the same for equal values of a trait that is no dimension; NULL where there is none.
+
+    It is a hash of 64 bits: among ten million values two share one in fewer than three of a million questions.
+    """
+    if constant.property is not None:
+        path = bindparam(None, list(constant.property), type_=ARRAY(Text))
+        return _hashed(func.nullif(EVENT.properties.op("#>", return_type=JSONB())(path).cast(Text), "null"))
+    return _hashed(EVENT.session if constant.trait is Trait.SESSION else EVENT.order_id)
+
+
+def _hashed(column: ColumnElement[str]) -> ColumnElement[int]:
+    return func.hashtextextended(column, 0)
 
 
 def _ordered(column: ColumnElement[Decimal], op: Op, value: Decimal | None) -> ColumnElement[bool]:

@@ -8,16 +8,18 @@ from time import perf_counter
 from typing import Generic, TypeVar
 
 import numpy as np
-from sqlalchemy import ColumnElement, Integer, and_, case, func, literal, or_, select
+from numpy.typing import NDArray
+from sqlalchemy import BigInteger, ColumnElement, Integer, and_, case, func, literal, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.columns import Coding, EventColumns, columns_of
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.filters import Filter
+from resolvers.analysis.funnels import Constant
 from resolvers.analysis.journeys import Journeys, Selection, gathered, joined, step_bits
 from resolvers.analysis.periods import Period, epoch_us
-from resolvers.store.conditions import Codes, condition
+from resolvers.store.conditions import Codes, condition, trait
 from resolvers.store.copying import EPOCH_US, copied, too_many
 from resolvers.store.events import EVENT
 from resolvers.store.segment_cache import SegmentCache
@@ -51,6 +53,7 @@ class _Question:
     steps: Sequence[Filter]
     by: Sequence[str]
     codes: Codes
+    constant: Sequence[Constant]
 
 
 class JourneyRepository:
@@ -82,17 +85,19 @@ class JourneyRepository:
         steps: Sequence[Filter],
         by: Sequence[str],
         work: Callable[[Journeys], T],
+        constant: Sequence[Constant] = (),
     ) -> Reading[T]:
         """What ``work`` makes of the same events, given in parts none of which shares a subject with another.
 
-        Work is done in threads. Raises BadInput where the events have to be read from the log and are more than fit
-        in memory.
+        Each of ``constant``, none of them a dimension, is one more row of ``dimensions``, under codes of this reading;
+        they are read from the log. Work is done in threads. Raises BadInput where the events have to be read from the
+        log and are more than fit in memory.
         """
         began = perf_counter()
         codes = await Codes.of(self.terms, tenant_id, where, *steps)
-        asked = _Question(tenant_id, period, where, steps, by, codes)
+        asked = _Question(tenant_id, period, where, steps, by, codes, constant)
         needed = columns_of(where, *steps)
-        if needed is not None:
+        if needed is not None and not constant:
             found = await self._folded(asked, sorted(needed | set(by)), work, began)
             if found is not None:
                 return found
@@ -160,6 +165,7 @@ class JourneyRepository:
             EVENT.occurred_at,
             mask.cast(Integer),
             *(func.coalesce(EVENT[name], literal(0, Integer)).cast(Integer) for name in asked.by),
+            *(func.coalesce(trait(one), literal(0, BigInteger)).cast(BigInteger) for one in asked.constant),
         ).where(
             EVENT.tenant_id == asked.tenant_id,
             EVENT.subject.is_not(None),
@@ -171,13 +177,15 @@ class JourneyRepository:
         if uncovered is not None:
             query = query.where(uncovered)
         dimensions = [(f"d{place}", ">i4") for place in range(len(asked.by))]
-        fields = [("position", ">i8"), ("subject", ">i4"), ("at", ">i8"), ("steps", ">i4"), *dimensions]
+        constants = [(f"c{place}", ">i8") for place in range(len(asked.constant))]
+        fields = [("position", ">i8"), ("subject", ">i4"), ("at", ">i8"), ("steps", ">i4"), *dimensions, *constants]
         rows = await copied(self.session, query, fields)
         position = rows["position"].astype(np.int64)
         if np.any(position[1:] < position[:-1]):
             # A scan mostly meets rows in the order they came in, so that this is rarely needed.
             rows = rows[np.argsort(position)]
         codes = [rows[name].astype(np.int32) for name, _ in dimensions]
+        codes += [_numbered(rows[name]) for name, _ in constants]
         return Journeys(
             subject=rows["subject"].astype(np.int32),
             at=rows["at"].astype(np.int64) + EPOCH_US,
@@ -185,6 +193,13 @@ class JourneyRepository:
             dimensions=np.stack(codes) if codes else np.empty((0, len(rows)), np.int32),
             ordered=False,
         )
+
+
+def _numbered(values: NDArray[np.int64]) -> NDArray[np.int32]:
+    """The values under codes from 1 on, 0 staying itself."""
+    codes = np.unique(values, return_inverse=True)[1].astype(np.int32) + 1
+    codes[values == 0] = 0
+    return codes
 
 
 def _milliseconds_since(began: float) -> float:

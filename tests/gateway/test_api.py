@@ -27,7 +27,9 @@ mutation ($input: TrackConversionInput!) {
 }
 """
 REVENUE = f"{{ revenue(period: {PERIOD}) {{ total {{ amount currency }} orders }} }}"
-FUNNEL = f'funnel(steps: [{{name: "view"}}, {{name: "buy"}}], period: {PERIOD}) {{ steps {{ name count }} }}'
+STEPS = f'steps: [{{name: "view"}}, {{name: "buy"}}], period: {PERIOD}'
+FUNNEL = f"funnel({STEPS}) {{ steps {{ name count }} }}"
+CORRELATIONS = f"funnelCorrelations({STEPS})"
 
 
 def conversion(**fields: Any) -> dict[str, Any]:
@@ -87,6 +89,7 @@ async def test_every_live_twin_answers_at_once_and_after_a_change(client: Client
         "metrics": f'metrics(slugs: ["events"], period: {PERIOD}) {{ estimate {{ value }} }}',
         "revenue": f"revenue(period: {PERIOD}) {{ orders }}",
         "funnel": FUNNEL,
+        "funnelCorrelations": f"{CORRELATIONS} {{ entered converted }}",
     }
     async with client.socket() as socket:
         for name, field in twins.items():
@@ -127,6 +130,8 @@ async def test_tenants_with_the_same_ids_see_nothing_of_each_other(client: Clien
         metric(slug: "events", period: {PERIOD}, by: [CHANNEL]) {{ estimate {{ value }} groups {{ keys {{ value }} }} }}
         revenue(period: {PERIOD}) {{ total {{ amount }} }}
         {FUNNEL}
+        {CORRELATIONS} {{ entered untested }}
+        funnelSubjects({STEPS}, step: 0, outcome: REACHED) {{ edges {{ node {{ subject }} }} }}
         funnels {{ edges {{ node {{ name }} }} }}
       }}
     """
@@ -153,6 +158,8 @@ async def test_tenants_with_the_same_ids_see_nothing_of_each_other(client: Clien
             "metric": {"estimate": {"value": "0"}, "groups": []},
             "revenue": {"total": {"amount": "0"}},
             "funnel": {"steps": [{"name": "view", "count": 0}, {"name": "buy", "count": 0}]},
+            "funnelCorrelations": {"entered": 0, "untested": 0},
+            "funnelSubjects": {"edges": []},
             "funnels": {"edges": []},
         }
         await stranger.ingest(event(id="same", subject="theirs"))

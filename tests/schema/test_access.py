@@ -15,6 +15,8 @@ SENDING = {"ingestEvents", "trackAiInteraction", "trackConversion", "trackEvent"
 SENDING |= {"trackExposure", "trackSpend", "trackSubscription", "trackTouchpoint"}
 KEEPING = {"saveFunnel", "deleteFunnel"}
 PRICING = {"setModelPrice", "deleteModelPrice"}
+NAMING = {"funnelSubjects"}
+"""Questions whose answers are people by name, and of such a selection."""
 
 
 def root_fields() -> list[tuple[str, str]]:
@@ -24,7 +26,7 @@ def root_fields() -> list[tuple[str, str]]:
 
 def needed(root: str, name: str) -> Role:
     if root != "Mutation":
-        return Role.VIEWER
+        return Role.ANALYST if name in NAMING else Role.VIEWER
     return Role.INGEST if name in SENDING else Role.ADMIN if name in PRICING else Role.ANALYST
 
 

@@ -17,6 +17,7 @@ from resolvers.analysis.funnels import (
     FunnelAnswer,
     FunnelDefinition,
     FunnelGroup,
+    FunnelSeries,
     Step,
     StepAnswer,
     TimeToConvert,
@@ -219,21 +220,27 @@ async def test_revenue(record: Callable[[str, Any], Recorder]) -> None:
 DEFINITION = FunnelDefinition(
     (Step("view", NameIs(("view",))), Step("buy", KindIs((Kind.CONVERSION,)))), timedelta(days=7), Entry.ANY
 )
-STEP = StepAnswer(0, "view", 2**40, 1, RATE, RATE, NONE)
 TIMES = TimeToConvert(2, Decimal("1.5"), None, Decimal(3), (0.0, 1.0, 2.0), (1, 1))
+STEP = StepAnswer(0, "view", False, 2**40, 1, RATE, RATE, NONE, None)
+LATER = StepAnswer(1, "buy", True, 1, 2, RATE, RATE, NONE, TIMES)
 FUNNEL = FunnelAnswer(
     definition=DEFINITION,
     period=MARCH,
     steps=(STEP,),
     conversion=RATE,
     time_to_convert=TIMES,
+    biggest_leak=LATER,
+    series=FunnelSeries(Granularity.DAY, "UTC", (MARCH.start,), (0.5,), ((2**40,), (1,))),
     groups=(FunnelGroup((DimensionValue("plan", "pro"),), False, (STEP,), RATE, TIMES),),
     group_count=1,
     as_of=NOON,
     explain=Explanation(Source.JOURNEYS, 900, 1.5, tail=3),
 )
 FUNNEL_FIELDS = """definition {steps {name where} window entry} period {from} previousPeriod {from}
-  steps {index name count dropped stepRate {value} overallRate {value} dropOff {value}} conversion {value}
+  steps {index name optional count dropped stepRate {value} overallRate {value} dropOff {value}
+    timeFromPrevious {converters}}
+  biggestLeak {index optional timeFromPrevious {converters}} series {granularity timezone at conversion counts}
+  conversion {value}
   timeToConvert {converters mean median p90 edges histogram}
   groups {keys {dimension value} other steps {count} conversion {value} timeToConvert {converters}} groupCount asOf
   explain {source rows milliseconds tail}"""
@@ -249,13 +256,23 @@ SHOWN_FUNNEL = {
         {
             "index": 0,
             "name": "view",
+            "optional": False,
             "count": 2**40,
             "dropped": 1,
             "stepRate": {"value": "0.25"},
             "overallRate": {"value": "0.25"},
             "dropOff": {"value": None},
+            "timeFromPrevious": None,
         }
     ],
+    "biggestLeak": {"index": 1, "optional": True, "timeFromPrevious": {"converters": 2}},
+    "series": {
+        "granularity": "DAY",
+        "timezone": "UTC",
+        "at": ["2026-03-01T00:00:00Z"],
+        "conversion": [0.5],
+        "counts": [[2**40], [1]],
+    },
     "conversion": {"value": "0.25"},
     "timeToConvert": {
         "converters": 2,

@@ -12,16 +12,18 @@ from hypothesis import strategies as st
 from resolvers.analysis.estimates import Quality, wilson
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING
-from resolvers.analysis.funnel_answers import Breakdown, answer
+from resolvers.analysis.funnel_answers import Breakdown, Buckets, answer
 from resolvers.analysis.funnel_kernel import FunnelWalk
+from resolvers.analysis.funnel_ways import Taken
 from resolvers.analysis.funnels import Entry, FunnelAnswer, FunnelDefinition, Step
 from resolvers.analysis.metrics import DimensionValue
-from resolvers.analysis.periods import Period
+from resolvers.analysis.periods import Granularity, Period, epoch_us
 
 NOW = datetime(2026, 3, 15, tzinfo=UTC)
 EXPLAIN = Explanation(Source.LOG, 0, 0.0)
 DAY = timedelta(days=1)
 PERIOD = Period(NOW - 7 * DAY, NOW)
+BUCKETS = Buckets(Granularity.DAY, "UTC", tuple(PERIOD.start + n * DAY for n in range(7)))
 
 
 def funnel(size: int = 3, window: timedelta = 7 * DAY) -> FunnelDefinition:
@@ -30,10 +32,18 @@ def funnel(size: int = 3, window: timedelta = 7 * DAY) -> FunnelDefinition:
 
 def walk_of(depths: list[int], seconds: list[float] | None = None) -> FunnelWalk:
     times = iter(seconds or [])
+    depth = np.array(depths, np.int8)
+    taken = []
+    for step in (1, 2):
+        walks = np.flatnonzero(depth > step)
+        # Each step after 10 and 50 seconds.
+        taken.append(Taken(walks, walks, np.full(walks.size, 10_000_000 if step == 1 else 50_000_000)))
     return FunnelWalk(
-        np.array(depths, np.int64),
+        depth,
         np.arange(len(depths)),
+        epoch_us(PERIOD.start) + np.arange(len(depths)),
         np.array([next(times, 60.0) if depth == 3 else np.nan for depth in depths]),
+        tuple(taken),
     )
 
 
@@ -43,7 +53,9 @@ def ask(
     top: int = 20,
     previous: tuple[Period, FunnelWalk] | None = None,
 ) -> FunnelAnswer:
-    return answer(funnel(), PERIOD, walk, as_of=NOW, explain=EXPLAIN, by=by, top=top, previous=previous)
+    return answer(
+        funnel(), PERIOD, walk, buckets=BUCKETS, as_of=NOW, explain=EXPLAIN, by=by, top=top, previous=previous
+    )
 
 
 def test_steps_are_counted_and_held_against_each_other() -> None:
@@ -117,7 +129,7 @@ def test_percentiles_interpolate_between_closest_ranks() -> None:
     [(timedelta(seconds=90), (60.0, 90.0)), (timedelta(milliseconds=5), (0.0, 0.005)), (DAY, (43_200.0, 86_400.0))],
 )
 def test_the_edges_end_with_the_window(window: timedelta, last: tuple[float, float]) -> None:
-    found = answer(funnel(window=window), PERIOD, walk_of([]), as_of=NOW, explain=EXPLAIN)
+    found = answer(funnel(window=window), PERIOD, walk_of([]), buckets=BUCKETS, as_of=NOW, explain=EXPLAIN)
     assert found.time_to_convert.edges[-2:] == last
     assert list(found.time_to_convert.edges) == sorted(set(found.time_to_convert.edges))
 
@@ -127,10 +139,7 @@ def plans(*codes: int) -> Breakdown:
 
 
 def test_groups_are_those_of_the_entry_event_largest_first() -> None:
-    walk = FunnelWalk(
-        np.array([1, 3, 2, 3, 1]), np.array([5, 3, 2, 1, 0]), np.array([np.nan, 10.0, np.nan, 20.0, np.nan])
-    )
-    found = ask(walk, by=(plans(0, 1, 2, 2, 3, 2),))
+    found = ask(walk_of([1, 3, 2, 3, 1], [10.0, 20.0]), by=(plans(2, 2, 2, 1, 0),))
     assert [group.keys for group in found.groups] == [
         (DimensionValue("plan", "pro"),),
         (DimensionValue("plan", "free"),),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from resolvers.analysis import funnel_kernel
 from resolvers.analysis.funnel_kernel import FunnelWalk, walk
+from resolvers.analysis.funnel_rules import Rules
 from resolvers.analysis.funnels import Entry
 
 
@@ -67,10 +68,7 @@ def walked(
         np.array([row.subject for row in rows], np.int64),
         np.array([row.time for row in rows], np.int64),
         np.array([sum(1 << step for step in row.steps) for row in rows], np.uint32),
-        steps=steps,
-        window_us=window,
-        entry=entry,
-        entry_end_us=end,
+        Rules(steps=steps, window_us=window, entry=entry, entry_end_us=end),
         ordered=ordered,
     )
 

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,10 +15,12 @@ import pytest
 
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING
-from resolvers.analysis.funnel_answers import Breakdown, answer
-from resolvers.analysis.funnel_kernel import Ints, walk
-from resolvers.analysis.funnels import Entry, FunnelAnswer, FunnelDefinition, Step
-from resolvers.analysis.periods import Period, epoch_us
+from resolvers.analysis.funnel_answers import Breakdown, Buckets, answer
+from resolvers.analysis.funnel_columns import Ints
+from resolvers.analysis.funnel_kernel import walk
+from resolvers.analysis.funnel_rules import Rules
+from resolvers.analysis.funnels import Counting, Entry, FunnelAnswer, FunnelDefinition, Order, Step
+from resolvers.analysis.periods import Granularity, Period, epoch_us
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 SHOP_STEPS = ("product_view", "add_to_cart", "cart", "shipping_details", "payment_details", "purchase")
@@ -27,6 +30,8 @@ WINDOWS = {"1h": timedelta(hours=1), "1d": timedelta(days=1), "7d": timedelta(da
 NOW = datetime(2026, 3, 15, tzinfo=UTC)
 EXPLAIN = Explanation(Source.LOG, 0, 0.0)
 ALL_TIME = Period(datetime(2000, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
+ANY_TIME = timedelta(days=3650)
+YEARS = Buckets(Granularity.MONTH, "UTC", tuple(datetime(year, 1, 1, tzinfo=UTC) for year in range(2000, 2030)))
 
 pytestmark = [
     pytest.mark.reference,
@@ -69,7 +74,7 @@ def read(file: str, columns: tuple[str, str, str], form: str, steps: Sequence[st
 @pytest.fixture(scope="module")
 def shop() -> Log:
     columns = ("user_id", "timestamp", "event")
-    by = ("platform", "acquisition_channel")
+    by = ("platform", "acquisition_channel", "session_id")
     return read("ecom_funnel/ecom.csv.gz", columns, "%Y-%m-%d %H:%M:%S", SHOP_STEPS, by)
 
 
@@ -85,19 +90,18 @@ def reference(name: str) -> dict[str, Any]:
 
 
 def funnel(
-    log: Log, steps: Sequence[str], window: timedelta, entry: Entry, by: Sequence[Breakdown] = ()
+    log: Log,
+    steps: Sequence[str],
+    window: timedelta,
+    entry: Entry,
+    by: Sequence[Breakdown] = (),
+    held: Ints | None = None,
+    **rules: Any,
 ) -> FunnelAnswer:
-    found = walk(
-        log.subject,
-        log.time_us,
-        log.mask,
-        steps=len(steps),
-        window_us=window // timedelta(microseconds=1),
-        entry=entry,
-        entry_end_us=epoch_us(ALL_TIME.end),
-    )
-    definition = FunnelDefinition(tuple(Step(name, EVERYTHING) for name in steps), window, entry)
-    return answer(definition, ALL_TIME, found, as_of=NOW, explain=EXPLAIN, by=by)
+    definition = FunnelDefinition(tuple(Step(name, EVERYTHING) for name in steps), window, entry, **rules)
+    found = walk(log.subject, log.time_us, log.mask, Rules.of(definition, ALL_TIME.end), held=held)
+    entries = [replace(one, codes=one.codes[found.entry]) for one in by]
+    return answer(definition, ALL_TIME, found, buckets=YEARS, as_of=NOW, explain=EXPLAIN, by=entries)
 
 
 def counts(found: FunnelAnswer) -> list[int]:
@@ -110,6 +114,40 @@ def check(found: FunnelAnswer, expected: dict[str, Any], entry: Entry) -> None:
         quantiles = [found.time_to_convert.median, found.time_to_convert.p90]
         known = expected["first_anchor_seconds_to_convert_p50_p90"]
         assert quantiles == ([None, None] if known is None else [round(Decimal(value), 6) for value in known])
+
+
+@pytest.mark.parametrize("entry", Entry)
+@pytest.mark.parametrize("window", ["7d", "30d"])
+def test_incidents_whose_states_follow_at_later_times(incidents: Log, window: str, entry: Entry) -> None:
+    expected = reference("incidents")[f"incident_{window}_strict"]
+    check(funnel(incidents, INCIDENT_STEPS, WINDOWS[window], entry, strictly_later=True), expected, entry)
+
+
+@pytest.mark.parametrize("entry", Entry)
+@pytest.mark.parametrize("window", ["1h", "1d", "7d"])
+def test_shopping_at_later_times(shop: Log, window: str, entry: Entry) -> None:
+    expected = reference("ecom_funnel")[f"user_{window}_strict"]
+    check(funnel(shop, SHOP_STEPS, WINDOWS[window], entry, strictly_later=True), expected, entry)
+
+
+@pytest.mark.parametrize("entry", Entry)
+@pytest.mark.parametrize(("later", "key"), [(True, ""), (False, "_ties_allowed")])
+def test_sessions(shop: Log, later: bool, key: str, entry: Entry) -> None:
+    expected = reference("ecom_funnel")[f"session_no_window{key}"]
+    held = shop.dimensions["session_id"].codes[np.newaxis] + 1
+    rules = {"strictly_later": later, "counting": Counting.SESSIONS}
+    check(funnel(shop, SHOP_STEPS, ANY_TIME, entry, held=held, **rules), expected, entry)
+
+
+@pytest.mark.parametrize("entry", Entry)
+def test_shopping_in_any_order(shop: Log, entry: Entry) -> None:
+    found = funnel(shop, SHOP_STEPS, ANY_TIME, entry, order=Order.ANY)
+    assert counts(found) == reference("ecom_funnel")["user_any_order_no_window"]
+
+
+def test_a_series_adds_up_to_the_whole(incidents: Log) -> None:
+    found = funnel(incidents, INCIDENT_STEPS, WINDOWS["7d"], Entry.ANY)
+    assert [sum(column) for column in found.series.counts] == counts(found) == [16_397, 7_969, 5_933, 3_352]
 
 
 def test_a_week_of_shopping(shop: Log) -> None:
@@ -127,7 +165,7 @@ def test_shopping_within_a_window(shop: Log, window: str, entry: Entry) -> None:
 @pytest.mark.parametrize("entry", Entry)
 def test_shopping_within_any_time(shop: Log, entry: Entry) -> None:
     expected = reference("ecom_funnel")["user_no_window_ties_allowed"]
-    check(funnel(shop, SHOP_STEPS, timedelta(days=3650), entry), expected, entry)
+    check(funnel(shop, SHOP_STEPS, ANY_TIME, entry), expected, entry)
 
 
 @pytest.mark.parametrize("entry", Entry)

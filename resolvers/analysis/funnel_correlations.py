@@ -1,0 +1,193 @@
+"""What goes with converting: the values of the entry event, each held against all other entries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from math import exp, log, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_ndtr, ndtri
+
+from resolvers.analysis.estimates import CONTEXT, FEW, LEVEL, RARE, Estimate, Interval, Unit, estimate, share
+from resolvers.analysis.explanations import Explanation
+from resolvers.analysis.funnel_answers import Breakdown
+from resolvers.analysis.funnels import FunnelDefinition
+from resolvers.analysis.metrics import DimensionValue
+from resolvers.analysis.periods import Period
+
+ALPHA = Decimal("0.05")
+"""The share of false discoveries that is put up with."""
+
+_Z = float(ndtri((1 + float(LEVEL)) / 2))
+_RATE = "Subjects that entered with this value and converted, divided by those that entered with it."
+_RATE_WITHOUT = "Subjects that entered without this value and converted, divided by those that entered without it."
+_ODDS_RATIO = (
+    "Odds of converting with the value, divided by the odds without it, 0.5 added to each of the four counts "
+    "(Haldane and Anscombe)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Association:
+    """A value of the entry event, and how conversion goes with it.
+
+    ``rate`` and ``rate_without`` are shares (Wilson), ``odds_ratio`` has Woolf's interval. ``p_value`` is two-sided
+    of the hypothesis that the odds ratio is 1 (Wald, of its logarithm); ``adjusted_p`` is that after Benjamini and
+    Hochberg over all values tested.
+    """
+
+    key: DimensionValue
+    entered: int
+    converted: int
+    rate: Estimate
+    rate_without: Estimate
+    odds_ratio: Estimate
+    p_value: Decimal
+    adjusted_p: Decimal
+    significant: bool
+    """Whether ``adjusted_p`` is at most ``ALPHA``."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelCorrelationAnswer:
+    """What goes with converting; of subjects that are not assigned at random it proves no cause."""
+
+    definition: FunnelDefinition
+    period: Period
+    entered: int
+    converted: int
+    associations: tuple[Association, ...]
+    """The significant ones first, each by the distance of its odds ratio from 1 on the scale of logarithms."""
+    tested: int
+    """How many values were tested, shown or not."""
+    untested: int
+    """How many were not, for lack of subjects."""
+    as_of: datetime = field(compare=False)
+    explain: Explanation = field(compare=False)
+
+
+def correlations(
+    definition: FunnelDefinition,
+    period: Period,
+    converted: NDArray[np.bool_],
+    columns: Sequence[Breakdown],
+    *,
+    top: int,
+    as_of: datetime,
+    explain: Explanation,
+) -> FunnelCorrelationAnswer:
+    """The ``top`` values that go most with converting, or with not converting.
+
+    A value is tested if at least ``FEW`` subjects entered with it and as many without it, and if among all at least
+    ``RARE`` converted and as many did not. B. Woolf, "On estimating the relation between blood group and disease",
+    Annals of Human Genetics 19 (1955); Y. Benjamini, Y. Hochberg, "Controlling the false discovery rate", Journal of
+    the Royal Statistical Society B 57 (1995).
+    """
+    entered, successes = converted.size, int(converted.sum())
+    tables, untested = list[_Table](), 0
+    for column in columns:
+        with_value = np.bincount(column.codes, minlength=len(column.values)).tolist()
+        of_these = np.bincount(column.codes[converted], minlength=len(column.values)).tolist()
+        for value, size, hits in zip(column.values, with_value, of_these, strict=True):
+            table = _Table(DimensionValue(column.dimension, value), hits, size, successes, entered)
+            if size and table.sufficient:
+                tables.append(table)
+            elif size:
+                untested += 1
+    adjusted = benjamini_hochberg([table.log_p for table in tables])
+    found = [table.association(q, as_of) for table, q in zip(tables, adjusted, strict=True)]
+    order = sorted(range(len(found)), key=lambda place: (not found[place].significant, -abs(tables[place].log_odds)))
+    return FunnelCorrelationAnswer(
+        definition=definition,
+        period=period,
+        entered=entered,
+        converted=successes,
+        associations=tuple(found[place] for place in order[:top]),
+        tested=len(tables),
+        untested=untested,
+        as_of=as_of,
+        explain=explain,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Of ``entered`` subjects ``size`` have the value; ``successes`` converted, ``hits`` of them with it."""
+
+    key: DimensionValue
+    hits: int
+    size: int
+    successes: int
+    entered: int
+
+    @property
+    def sufficient(self) -> bool:
+        enough = min(self.size, self.entered - self.size) >= FEW
+        return enough and min(self.successes, self.entered - self.successes) >= RARE
+
+    @property
+    def _cells(self) -> tuple[float, float, float, float]:
+        """Converted and not with the value, then without it, each with 0.5 more."""
+        misses, others = self.size - self.hits, self.successes - self.hits
+        return self.hits + 0.5, misses + 0.5, others + 0.5, self.entered - self.size - others + 0.5
+
+    @property
+    def log_odds(self) -> float:
+        a, b, c, d = self._cells
+        return log(a * d / (b * c))
+
+    @property
+    def _error(self) -> float:
+        return sqrt(sum(1 / cell for cell in self._cells))
+
+    @property
+    def log_p(self) -> float:
+        """The natural logarithm of the p-value, which itself may be too small for a float."""
+        return min(0.0, log(2) + float(log_ndtr(-abs(self.log_odds) / self._error)))
+
+    def association(self, log_adjusted: float, as_of: datetime) -> Association:
+        low, high = (_exponential(self.log_odds + side * _Z * self._error) for side in (-1, 1))
+        odds_ratio = estimate(
+            _exponential(self.log_odds),
+            n=self.entered,
+            as_of=as_of,
+            definition=_ODDS_RATIO,
+            unit=Unit.RATIO,
+            interval=Interval(low, high, LEVEL, "Woolf logit"),
+            successes=self.successes,
+        )
+        adjusted = _exponential(log_adjusted)
+        return Association(
+            key=self.key,
+            entered=self.size,
+            converted=self.hits,
+            rate=share(self.hits, self.size, as_of=as_of, definition=_RATE),
+            rate_without=share(
+                self.successes - self.hits, self.entered - self.size, as_of=as_of, definition=_RATE_WITHOUT
+            ),
+            odds_ratio=odds_ratio,
+            p_value=_exponential(self.log_p),
+            adjusted_p=adjusted,
+            significant=adjusted <= ALPHA,
+        )
+
+
+def benjamini_hochberg(logs: Sequence[float]) -> list[float]:
+    """Logarithms of p-values, adjusted for being one of so many: in their order, ascending with them, at most 0."""
+    adjusted = [0.0] * len(logs)
+    least = 0.0
+    ranked = sorted(range(len(logs)), key=lambda place: logs[place])
+    for rank in range(len(ranked), 0, -1):
+        place = ranked[rank - 1]
+        least = min(least, logs[place] + log(len(logs) / rank))
+        adjusted[place] = least
+    return adjusted
+
+
+def _exponential(power: float) -> Decimal:
+    """e to the power, to the digits that floats leave sure, however small it is."""
+    if power > -600:
+        return Decimal(f"{exp(power):.12g}")
+    return CONTEXT.create_decimal(f"{CONTEXT.exp(Decimal(power)):.6g}")

@@ -1,0 +1,141 @@
+"""Who came how far in a funnel, and what those who converted have in common."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resolvers.analysis.events import DIMENSIONS
+from resolvers.analysis.filters import weight
+from resolvers.analysis.funnel_columns import Ints
+from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer, correlations
+from resolvers.analysis.funnel_kernel import FunnelWalk
+from resolvers.analysis.funnels import Counting, FunnelDefinition
+from resolvers.analysis.questions import Question
+from resolvers.analysis.subjects import Subject
+from resolvers.answers import Resolved, kept, resolved
+from resolvers.context import Context, Role
+from resolvers.errors import BadInput
+from resolvers.funnel_checks import checked, cost, kinds
+from resolvers.funnel_walks import walked
+from resolvers.store.terms import SUBJECTS, TermRepository
+from resolvers.store.turns import turn
+
+LARGEST_PAGE = 500
+_WRONG_CURSOR = "This is no cursor of this list; take endCursor from a page of it."
+
+
+class Outcome(Enum):
+    """What became of a subject at a step: it REACHED it, or DROPPED out between the required step before and it."""
+
+    REACHED = "reached"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectPage:
+    """A page of subjects in the order in which they first appeared; ``cursors[i]`` leads to what follows."""
+
+    subjects: tuple[Subject, ...]
+    cursors: tuple[str, ...]
+    has_next: bool
+
+
+async def funnel_subjects(
+    context: Context,
+    definition: FunnelDefinition,
+    question: Question,
+    *,
+    step: int,
+    outcome: Outcome,
+    first: int = 50,
+    after: str | None = None,
+) -> SubjectPage:
+    """Who reached a step, or dropped out at it; raises BadInput, Forbidden."""
+    principal = context.require(Role.ANALYST)
+    if not 1 <= first <= LARGEST_PAGE:
+        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
+    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 10):
+        raise BadInput(_WRONG_CURSOR, field="after")
+    codes = await subject_codes(context, definition, question, step=step, outcome=outcome)
+    codes = codes[np.searchsorted(codes, np.int64(after or 0), side="right") :][: first + 1]
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        terms = TermRepository(session, context.services.memory)
+        names = await terms.values(principal.tenant_id, SUBJECTS, codes.tolist())
+    shown = codes[:first].tolist()
+    return SubjectPage(tuple(Subject(names[code]) for code in shown), tuple(map(str, shown)), codes.size > first)
+
+
+async def subject_codes(
+    context: Context, definition: FunnelDefinition, question: Question, *, step: int, outcome: Outcome
+) -> NDArray[np.int32]:
+    """The same subjects, all of them, as ascending codes of the tenant's dictionary."""
+    principal = context.require(Role.ANALYST)
+    checked(definition)
+    if not 0 <= step < len(definition.steps):
+        raise BadInput(f"There is no step {step}; steps count from 0.", field="step")
+    if outcome is Outcome.DROPPED and step == 0:
+        raise BadInput("Nobody drops out before the first step; take a later one.", field="step")
+    definite = resolved(question, principal, context.services.now())
+    context.spend(4 * len(definition.steps) + weight(definite.where) + cost(definition))
+    async with turn(context.services.heavy):
+        found = await walked(context, definition, definite, definite.period)
+        return await asyncio.to_thread(_codes, definition, found.walk, found.subject, step, outcome)
+
+
+def _codes(
+    definition: FunnelDefinition, walk: FunnelWalk, subject: NDArray[np.int32], step: int, outcome: Outcome
+) -> NDArray[np.int32]:
+    reached = _takers(walk, step)
+    if outcome is Outcome.REACHED:
+        return np.unique(subject[reached])
+    before = max(index for index in range(step) if not definition.steps[index].optional)
+    # Who got through in one walk did not drop out, whatever happened in another.
+    return np.setdiff1d(subject[_takers(walk, before)], subject[reached])
+
+
+def _takers(walk: FunnelWalk, step: int) -> Ints:
+    return walk.taken[step - 1].walk if step else np.arange(walk.depth.size)
+
+
+async def subjects_by_name(context: Context, names: Sequence[str]) -> dict[str, Subject]:
+    """Those of the subjects that the caller's tenant has."""
+    principal = context.require(Role.VIEWER)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        known = await TermRepository(session, context.services.memory).codes(
+            principal.tenant_id, SUBJECTS, {name for name in names if "\x00" not in name}
+        )
+    return {name: Subject(name) for name in known}
+
+
+async def funnel_correlations(
+    context: Context, definition: FunnelDefinition, question: Question, *, dimensions: Sequence[str] = DIMENSIONS
+) -> FunnelCorrelationAnswer:
+    """Which values of the entry event go with converting; raises BadInput naming the argument at fault."""
+    principal = context.require(Role.VIEWER)
+    checked(definition)
+    if definition.counting is not Counting.SUBJECTS:
+        raise BadInput("Walks of one subject are not independent; count SUBJECTS.", field="counting")
+    if len(set(dimensions)) < len(dimensions):
+        raise BadInput("A dimension is named twice.", field="dimensions")
+    definite = resolved(question, principal, context.services.now())
+    points = 4 * definite.top + 2 * len(dimensions)
+    context.spend(points + weight(definite.where) + cost(definition))
+    compute = partial(_correlations, context, definition, definite, tuple(dimensions))
+    subject = ("funnel correlations", definition, definite, tuple(dimensions))
+    return await kept(context, subject, kinds(definition), compute, points=points)
+
+
+async def _correlations(
+    context: Context, definition: FunnelDefinition, asked: Resolved, dimensions: tuple[str, ...]
+) -> FunnelCorrelationAnswer:
+    as_of = context.services.now()
+    async with turn(context.services.heavy):
+        found = await walked(context, definition, asked, asked.period, dimensions)
+        compute = partial(correlations, top=asked.top, as_of=as_of, explain=found.explain)
+        converted = ~np.isnan(found.walk.seconds)
+        return await asyncio.to_thread(compute, definition, asked.period, converted, found.breakdowns)
