@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from resolvers.analysis.attribution import AttributionAnswer
 from resolvers.analysis.cohorts import CohortsAnswer
+from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer
 from resolvers.analysis.funnels import FunnelAnswer
 from resolvers.analysis.metrics import Metric, MetricAnswer
 from resolvers.analysis.mrr_answers import RecurringRevenueAnswer
@@ -22,7 +23,15 @@ from resolvers.store.database import Database
 
 log = structlog.get_logger(__name__)
 
-Answers = list[MetricAnswer] | RevenueAnswer | RecurringRevenueAnswer | CohortsAnswer | FunnelAnswer | AttributionAnswer
+Answers = (
+    list[MetricAnswer]
+    | RevenueAnswer
+    | RecurringRevenueAnswer
+    | CohortsAnswer
+    | FunnelAnswer
+    | FunnelCorrelationAnswer
+    | AttributionAnswer
+)
 # A metric is known by its slug wherever the catalogue is the same.
 ANSWERS = PlainValues(Answers, {Metric: (lambda one: one.slug, metric)})
 """Every value that an analysis is answered with."""

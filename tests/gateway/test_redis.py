@@ -89,7 +89,7 @@ async def test_every_analysis_is_shared(pair: Pair) -> None:
         if "maxAge" in field.args
     }
     # The others are asked in the tests of resolvers/sharing.py.
-    assert analyses == {*ASKED, "cohorts", "recurringRevenue"}
+    assert analyses == {*ASKED, "cohorts", "funnelCorrelations", "recurringRevenue"}
 
 
 async def test_an_older_answer_computed_by_the_other_is_taken(pair: Pair) -> None:

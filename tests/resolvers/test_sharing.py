@@ -18,6 +18,7 @@ from resolvers.attribution import attribution
 from resolvers.catalogue import CONVERSIONS
 from resolvers.cohorts import cohorts
 from resolvers.context import Context, Principal, Services
+from resolvers.funnel_subjects import funnel_correlations
 from resolvers.funnels import funnel
 from resolvers.keys import pepper
 from resolvers.live.cache import Cache
@@ -63,6 +64,7 @@ async def everything(services: Services, principal: Principal) -> list[object]:
         await metrics(Context(services, principal), ["revenue", "events"], broken_down),
         await revenue(context, Question(MARCH)),
         await funnel(context, FUNNEL, broken_down),
+        await funnel_correlations(context, FUNNEL, Question(MARCH)),
         await attribution(context, ATTRIBUTION, Question(MARCH, compare=Compare.PREVIOUS_YEAR)),
         await cohorts(context, CohortBasis.REVENUE, Question(MARCH, granularity=Granularity.WEEK)),
         await recurring_revenue(context, Question(MARCH, by=("plan",), compare=Compare.PREVIOUS_PERIOD)),
