@@ -2,19 +2,36 @@
 
 import strawberry
 
+from schema.candidates import CandidateQuery
 from schema.events import EventQuery, EventSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
+from schema.lifetime_value import LifetimeValueQuery, LifetimeValueSubscription
 from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
 from schema.prices import PriceMutation, PriceQuery
+from schema.propensity import PropensityQuery, PropensitySubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
+from schema.survival import SurvivalQuery, SurvivalSubscription
 from schema.tenants import TenantQuery
 from schema.tracking import EventMutation
 
 
 @strawberry.type(description="What can be asked. Every answer covers the tenant of the key that asks, and no other.")
-class Query(MetricQuery, RevenueQuery, FunnelQuery, SavedFunnelQuery, EventQuery, PriceQuery, NodeQuery, TenantQuery):
+class Query(
+    MetricQuery,
+    RevenueQuery,
+    FunnelQuery,
+    SavedFunnelQuery,
+    SurvivalQuery,
+    PropensityQuery,
+    CandidateQuery,
+    LifetimeValueQuery,
+    EventQuery,
+    PriceQuery,
+    NodeQuery,
+    TenantQuery,
+):
     pass
 
 
@@ -31,5 +48,13 @@ class Mutation(EventMutation, SavedFunnelMutation, PriceMutation):
 @strawberry.type(
     description="What can be watched: the analyses of `Query`, answered again whenever the answer changes, and events."
 )
-class Subscription(MetricSubscription, RevenueSubscription, FunnelSubscription, EventSubscription):
+class Subscription(
+    MetricSubscription,
+    RevenueSubscription,
+    FunnelSubscription,
+    SurvivalSubscription,
+    PropensitySubscription,
+    LifetimeValueSubscription,
+    EventSubscription,
+):
     pass

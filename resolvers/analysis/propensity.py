@@ -24,8 +24,10 @@ MOST_VALUES = 8
 """Values of a dimension that are features of their own, the most frequent ones."""
 _SLOPES = (0.7, 1.4)
 _REASONS = 3
+_MATTERS = 0.1
+"""The part of the strongest reason that another one has to have to be told."""
 FORM = (
-    "Logistic regression with a ridge penalty of 1 on standardised features; counts, days and money as log(1 + x); "
+    "Logistic regression with a ridge penalty on standardised features; counts, days and money as log(1 + x); "
     "plan and persona by value."
 )
 
@@ -44,15 +46,15 @@ class Feature:
 FEATURES = (
     Feature("days_since_last_event", "last seen {} days ago"),
     Feature("tenure_days", "first seen {} days ago"),
-    Feature("events_last_30_days", "{} events in 30 days"),
-    Feature("events_60_days_before", "{} events in the 60 days before"),
-    Feature("active_days", "active on {} of 90 days"),
-    Feature("sessions", "{} sessions in 90 days"),
-    Feature("features_used", "{} features used"),
-    Feature("ai_requests", "{} AI requests"),
+    Feature("events_last_30_days", "events in 30 days: {}"),
+    Feature("events_60_days_before", "events in the 60 days before: {}"),
+    Feature("active_days", "days active of 90: {}"),
+    Feature("sessions", "sessions in 90 days: {}"),
+    Feature("features_used", "features used: {}"),
+    Feature("ai_requests", "AI requests in 90 days: {}"),
     Feature("ai_success_rate", "AI succeeded in {}", logarithmic=False, share=True),
-    Feature("purchases", "{} conversions in 90 days"),
-    Feature("spend", "{} spent in 90 days"),
+    Feature("purchases", "conversions in 90 days: {}"),
+    Feature("spend", "spent in 90 days: {}"),
 )
 """The numeric features, in the order of their columns; those of dimension values follow."""
 
@@ -86,6 +88,7 @@ class PropensityModel:
     """Subjects that it was learnt from."""
     positives: int
     """How many of them did it."""
+    ridge: float
     converged: bool
     separation: Separation
     features: tuple[FeatureWeight, ...]
@@ -165,6 +168,7 @@ def learnt(design: Design, outcome: Bools) -> Learnt:
         form=FORM,
         n=outcome.size,
         positives=int(outcome.sum()),
+        ridge=fitted.ridge,
         converged=fitted.converged,
         separation=fitted.separation,
         features=_weights(design, fitted),
@@ -205,23 +209,27 @@ def _weights(design: Design, fitted: Logistic) -> tuple[FeatureWeight, ...]:
 
 
 def reasons(design: Design, fitted: Logistic, rows: NDArray[np.intp]) -> list[str]:
-    """Of each row, a sentence of the features that raise its probability most, each beside the average."""
+    """Of each row, a sentence of the features that raise its probability most, each beside what is typical.
+
+    Typical is the mean of those learnt from, taken on the scale that the model sees: a contribution is against it.
+    """
     contributions = fitted.contributions(design.values[rows])
-    averages = design.raw.mean(axis=0)
+    logs = np.array([feature.logarithmic for feature in design.features])
+    typical = np.where(logs, np.expm1(fitted.means), fitted.means)
     sentences = []
     for row, added in zip(design.raw[rows], contributions, strict=True):
         parts: list[str] = []
         for place in np.argsort(-added, kind="stable"):
             feature = design.features[place]
             is_value = place >= len(FEATURES)
-            if len(parts) == _REASONS or added[place] <= 0.01:
+            if len(parts) == _REASONS or added[place] <= _MATTERS * max(added.max(), 0.0):
                 break
             # Not being on some plan is no reason that anybody understands.
             if is_value and row[place]:
                 parts.append(feature.told)
             elif not is_value:
                 parts.append(
-                    f"{feature.told.format(_shown(feature, row[place]))} (average {_shown(feature, averages[place])})"
+                    f"{feature.told.format(_shown(feature, row[place]))} (typically {_shown(feature, typical[place])})"
                 )
         text = "; ".join(parts) or "nothing sets this subject apart"
         sentences.append(f"{text[0].upper()}{text[1:]}.")
@@ -230,5 +238,5 @@ def reasons(design: Design, fitted: Logistic, rows: NDArray[np.intp]) -> list[st
 
 def _shown(feature: Feature, value: float) -> str:
     if feature.share:
-        return f"{value:.0%}"
-    return f"{value:.0f}" if value >= 10 or value == round(value) else f"{value:.1f}"
+        return f"{value * 100:.0f} %"
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}".removesuffix(".0")

@@ -59,7 +59,7 @@ class Validation:
     calibration: Calibration
 
 
-def out_of_fold(features: Floats, outcome: Bools, *, ridge: float = 1.0) -> Floats:
+def out_of_fold(features: Floats, outcome: Bools) -> Floats:
     """The probability of each row by a model of the rows of the other folds.
 
     The five folds hold the same share of either outcome and are drawn by a fixed seed: the same data, the same folds.
@@ -68,7 +68,7 @@ def out_of_fold(features: Floats, outcome: Bools, *, ridge: float = 1.0) -> Floa
     predicted = np.empty(outcome.size)
     for one in range(FOLDS):
         out = fold == one
-        predicted[out] = logistic.fit(features[~out], outcome[~out], ridge=ridge).probabilities(features[out])
+        predicted[out] = logistic.fit(features[~out], outcome[~out]).probabilities(features[out])
     return predicted
 
 
