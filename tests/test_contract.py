@@ -32,6 +32,7 @@ from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.intake import camel
 from schema import schema
 from schema.shapes import SHAPES
+from tests import foretelling_contract as foretelling
 
 TYPES: dict[str, GraphQLNamedType] = {
     name: named
@@ -47,12 +48,6 @@ MADE_BY_THE_SCHEMA = {
     "EventEdge",
     "SavedFunnelConnection",
     "SavedFunnelEdge",
-    "SubjectAtRiskConnection",
-    "SubjectAtRiskEdge",
-    "UpsellCandidateConnection",
-    "UpsellCandidateEdge",
-    "ValuableCustomerConnection",
-    "ValuableCustomerEdge",
     "EventDimensions",
     "SaveFunnelPayload",
     "DeleteFunnelPayload",
@@ -65,17 +60,10 @@ MADE_BY_THE_SCHEMA = {
     "ModelPriceConnection",
     "ModelPriceEdge",
     "SetModelPricePayload",
+    *foretelling.MADE,
 }
 """Types whose values the schema itself makes; every other one shapes a value of the resolvers."""
-FIELDS_MADE_BY_THE_SCHEMA = {
-    "Event.id",
-    "Event.event_id",
-    "SavedFunnel.id",
-    "ModelPrice.id",
-    "SubjectAtRisk.id",
-    "UpsellCandidate.id",
-    "ValuableCustomer.id",
-}
+FIELDS_MADE_BY_THE_SCHEMA = {"Event.id", "Event.event_id", "SavedFunnel.id", "ModelPrice.id", *foretelling.IDS}
 NOT_SHOWN = {
     "Event.content": "only tells repeats from conflicts",
     "StoredEvent.event": "shown as one object with its place in the log",
@@ -116,25 +104,7 @@ BOUNDED = {
     "FunnelGroup.keys": "as long as by, at most 3",
     "TimeToConvert.edges": "fixed by the window",
     "TimeToConvert.histogram": "fixed by the window",
-    "SurvivalAnswer.groups": "top + 1",
-    "SurvivalGroup.keys": "as long as by, at most 3",
-    **{
-        f"SurvivalSeries.{column}": "at most a row for each day of the history"
-        for column in ("at", "atRisk", "events", "censored", "survival", "low", "high")
-    },
-    "PropensityAnswer.findings": "each diagnosis once",
-    "PropensityAnswer.edges": "21",
-    "PropensityAnswer.histogram": "20",
-    "PropensityAnswer.groups": "top + 1",
-    "PropensityGroup.keys": "as long as by, at most 3",
-    "PropensityModel.features": "at most 27",
-    **{f"Calibration.{column}": "at most 10" for column in ("predicted", "observed", "n")},
-    "LifetimeValueAnswer.findings": "each diagnosis at most twice",
-    "LifetimeValueAnswer.shares": "11",
-    "LifetimeValueAnswer.quantiles": "11",
-    "LifetimeValueAnswer.unconverted": "each currency once",
-    "ValueHoldout.predictedByDecile": "10",
-    "ValueHoldout.actualByDecile": "10",
+    **foretelling.BOUNDED,
     **{f"Series.{column}": "at most 5,000 buckets" for column in ("at", "value", "exact", "n")},
     **{
         f"RevenueSeries.{column}": "at most 5,000 buckets"
@@ -302,13 +272,12 @@ def test_a_connection_is_as_relay_specifies(name: str) -> None:
 def test_every_analysis_has_a_live_twin() -> None:
     asked, watched = fields_of("Query"), fields_of("Subscription")
     analyses = {name for name, of in asked.items() if get_named_type(of.type).name.endswith("Answer")}
-    dear = {"churnRisk": "1m", "conversionPropensity": "1m", "lifetimeValue": "1m", "survival": "10s"}
-    assert analyses == set(watched) - {"events"} == {"metric", "metrics", "revenue", "funnel", *dear}
+    assert analyses == set(watched) - {"events"} == {"metric", "metrics", "revenue", "funnel", *foretelling.LEAST_EVERY}
     for name in analyses:
         once, again = asked[name], watched[name]
         assert str(once.type) == str(again.type)
         arguments = {argument: (str(of.type), of.default_value, of.description) for argument, of in again.args.items()}
-        assert arguments.pop("every")[:2] == ("Duration!", dear.get(name, "1s"))
+        assert arguments.pop("every")[:2] == ("Duration!", foretelling.LEAST_EVERY.get(name, "1s"))
         assert arguments == {
             argument: (str(of.type), of.default_value, of.description) for argument, of in once.args.items()
         }
