@@ -1,6 +1,6 @@
 // GraphiQL with an API key: asked for in the page, or taken from the address (#key=…), kept for this tab only.
 
-const EXAMPLES = ["events", "metric", "revenue", "funnel", "live-metrics", "track-conversion"];
+const EXAMPLES = ["events", "metric", "revenue", "funnel", "churn-risk", "live-metrics", "track-conversion"];
 const STORED = "metrics-gateway.key";
 const { React, ReactDOM, GraphiQL, GraphiQLPluginExplorer } = window;
 
