@@ -79,9 +79,16 @@ class BgNbd:
         z = horizon / (self.alpha + of.age + horizon)
         c = a + self.b + of.repeats - 1
         c = np.where(np.abs(c - np.round(c)) < 1e-7, c + 1e-7, c)
-        series = hyp2f1(a + self.b - 1 - self.r, a - 1, c, z)
-        expected = c / (a - 1) * (1 - (1 - z) ** (a - 1) * series) * self.probability_alive(of)
-        return np.maximum(expected, 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            series = hyp2f1(a + self.b - 1 - self.r, a - 1, c, z)
+            expected = c / (a - 1) * (1 - (1 - z) ** (a - 1) * series)
+        # Where a and b are thousands, floats do not hold it; everybody then leaves with nearly the same probability.
+        dropout = self.a / (self.a + self.b + of.repeats)
+        shape = self.r + of.repeats
+        limit = -np.expm1(-shape * np.log1p(dropout * horizon / (self.alpha + of.age))) / dropout
+        expected = np.where(np.isfinite(expected), expected, limit)
+        most = shape / (self.alpha + of.age) * horizon
+        return np.clip(expected, 0.0, most) * self.probability_alive(of)
 
     def _log_odds_gone(self, of: Purchases) -> Floats:
         """log[(a/(b+x-1)) ((α+T)/(α+tₓ))^(r+x)]; minus infinity where x = 0."""

@@ -17,6 +17,8 @@ MOST_CHOSEN = 10_000
 """Rows up to which the penalty is chosen; with more it hardly matters, and the least is taken."""
 _TOLERANCE = 1e-9
 _HALVINGS = 30
+_BLOCK = 256
+"""Rows of which a product is taken at a time: few enough that it is not worth threads, which get in others' way."""
 
 
 class Separation(Enum):
@@ -73,8 +75,24 @@ def fit(features: Floats, outcome: Bools, *, ridge: float | None = None) -> Logi
     climbed = [(one, *_climb(design, outcome.astype(np.float64), _penalty(design, one))) for one in ridges]
     ridge, beta, converged, iterations = min(climbed, key=lambda one: _criterion(design, outcome, one[1], one[0]))
     beta[1:][constant] = 0.0
-    separation = _separation(design @ beta, features[:, ~constant], outcome)
+    separation = _separation(_linear(design, beta), features[:, ~constant], outcome)
     return Logistic(float(beta[0]), beta[1:], means, scales, ridge, converged, iterations, separation)
+
+
+def _linear(design: Floats, beta: Floats) -> Floats:
+    """The log-odds of each row, without the threads of a matrix product."""
+    eta: Floats = np.einsum("ij,j->i", design, beta)
+    return eta
+
+
+def _information(design: Floats, p: Floats) -> Floats:
+    """Fisher's information, Xᵀ p (1 - p) X."""
+    weighted = design * (p * (1 - p))[:, None]
+    information = np.zeros((design.shape[1], design.shape[1]))
+    for start in range(0, p.size, _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        information += weighted[rows].T @ design[rows]
+    return information
 
 
 def _penalty(design: Floats, ridge: float) -> Floats:
@@ -85,9 +103,8 @@ def _penalty(design: Floats, ridge: float) -> Floats:
 
 def _criterion(design: Floats, outcome: Bools, beta: Floats, ridge: float) -> float:
     """Akaike's criterion, a penalised coefficient counting for as much as the data determine it."""
-    eta = design @ beta
-    p = expit(eta)
-    information = (design * (p * (1 - p))[:, None]).T @ design
+    eta = _linear(design, beta)
+    information = _information(design, expit(eta))
     freedom = np.linalg.lstsq(information + np.diag(_penalty(design, ridge)), information, rcond=None)[0].trace()
     return float(-2 * (eta[outcome].sum() - np.logaddexp(0.0, eta).sum()) + 2 * freedom)
 
@@ -97,14 +114,14 @@ def _climb(design: Floats, outcome: Floats, penalty: Floats, offset: Floats | fl
     beta = np.zeros(design.shape[1])
 
     def height(at: Floats) -> float:
-        eta = design @ at + offset
+        eta = _linear(design, at) + offset
         return float(outcome @ eta - np.logaddexp(0.0, eta).sum() - 0.5 * (penalty * at * at).sum())
 
     here = height(beta)
     for iteration in range(1, MOST_ITERATIONS + 1):
-        p = expit(design @ beta + offset)
-        gradient = design.T @ (outcome - p) - penalty * beta
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + np.diag(penalty)
+        p = expit(_linear(design, beta) + offset)
+        gradient = np.einsum("ij,i->j", design, outcome - p) - penalty * beta
+        hessian = _information(design, p) + np.diag(penalty)
         step = np.linalg.lstsq(hessian, gradient, rcond=None)[0]
         for _ in range(_HALVINGS):
             there = height(beta + step)

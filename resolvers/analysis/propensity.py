@@ -19,7 +19,7 @@ FEWEST_SUBJECTS, FEWEST_OUTCOMES = 100, 20
 PER_FEATURE = 10
 """Outcomes for each feature below which coefficients are shaky: P. Peduzzi and others, "A simulation study of the
 number of events per variable in logistic regression analysis", Journal of Clinical Epidemiology 49 (1996)."""
-MOST_LEARNT_FROM = 50_000
+MOST_LEARNT_FROM = 20_000
 MOST_VALUES = 8
 """Values of a dimension that are features of their own, the most frequent ones."""
 _SLOPES = (0.7, 1.4)

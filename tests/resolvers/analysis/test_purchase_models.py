@@ -125,6 +125,32 @@ def test_expected_purchases_pass_through_the_singularity() -> None:
     assert values[1] == pytest.approx((values[0] + values[2]) / 2, rel=1e-6)
 
 
+@given(
+    purchases,
+    st.tuples(*[st.floats(np.log(bgnbd.LOWEST), np.log(bgnbd.HIGHEST)).map(np.exp)] * 4),
+    st.floats(0.1, 104),
+)
+def test_whatever_was_fitted_something_is_foretold(
+    of: Purchases, at: tuple[float, float, float, float], horizon: float
+) -> None:
+    model = BgNbd(*at, 0.0, converged=False, at_bound=True)
+    alive, expected = model.probability_alive(of)[0], model.expected_purchases(of, horizon)[0]
+    assert 0 <= alive <= 1
+    # No more than without leaving: the mean of the rate after what was seen, over the horizon.
+    assert 0 <= expected <= (at[0] + of.repeats[0]) / (at[1] + of.age[0]) * horizon * (1 + 1e-9)
+
+
+def test_many_alike_leave_alike() -> None:
+    """Where dropout hardly differs, the expectation is that of one probability, on both sides of what floats hold."""
+    expected = [
+        BgNbd(1.2, 5.0, 0.3 * scale, 0.7 * scale, 0.0, converged=True, at_bound=False).expected_purchases(
+            one(3, 10, 20), 13
+        )[0]
+        for scale in (300, 1_000, 3_000, 10_000)
+    ]
+    assert expected == pytest.approx([expected[-1]] * 4, rel=0.02)
+
+
 def test_parameters_are_recovered_from_simulation() -> None:
     truth = {"r": 0.8, "alpha": 6.0, "a": 0.9, "b": 2.2}
     known = simulated(*truth.values(), n=6_000, age=50, seed=11)
