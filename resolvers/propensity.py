@@ -146,34 +146,10 @@ async def _propensities(context: Context, asking: Asking, name: str) -> Propensi
 
 
 async def _computed(context: Context, asked: Resolved, name: str) -> Propensities:
-    principal = context.require(Role.VIEWER)
     as_of = context.services.now()
-    # No conversion has the empty name, so that nothing is the target of churn.
-    target = All((GAIN, NameIs((name,)))) if name else AnyOf(())
     read = (*DIMENSIONS, *(dimension for dimension in asked.by if dimension not in DIMENSIONS))
-    earlier = asked.period.end - timedelta(days=RECENT_DAYS)
-    moments = (epoch_us(earlier), epoch_us(asked.period.end))
     async with turn(context.services.heavy):
-        async with context.services.database.tenant(principal.tenant_id) as session:
-            started = perf_counter()
-            repository = JourneyRepository(session, context.services.memory, context.services.segments)
-            work = partial(observed, cutoffs_us=moments)
-            reading = await repository.by_subject(
-                principal.tenant_id, asked.period, asked.where, steps(target), read, work
-            )
-            spender = SpendRepository(session, context.services.memory)
-            spends = [
-                await spender.before(principal.tenant_id, principal.currency, asked.where, at, LOOKBACK_DAYS)
-                for at in (earlier, asked.period.end)
-            ]
-            past, present = (
-                _moment([part[place] for part in reading.parts], spends[place], moments[place]) for place in (0, 1)
-            )
-            carried = present.at.dimensions if asked.by else present.at.dimensions[1 : len(DIMENSIONS)]
-            codes = [code for code in np.unique(carried).tolist() if code]
-            texts = await repository.texts(principal.tenant_id, codes)
-            source = Source.JOURNEYS if reading.segments else Source.LOG
-            explain = Explanation(source, reading.scanned, (perf_counter() - started) * 1e3)
+        past, present, texts, explain = await _read(context, asked, name, read)
         return await asyncio.to_thread(
             assessed,
             whom(present.at, name),
@@ -187,6 +163,41 @@ async def _computed(context: Context, asked: Resolved, name: str) -> Propensitie
             as_of=as_of,
             explain=explain,
         )
+
+
+async def _read(
+    context: Context, asked: Resolved, name: str, dimensions: Sequence[str]
+) -> tuple[Moment, Moment, dict[int, str], Explanation]:
+    """What subjects had done by 30 days before the cut-off and by it, and what the codes of their dimensions mean."""
+    principal = context.require(Role.VIEWER)
+    # Nothing is the target of churn, which the behaviour tells by itself.
+    target = All((GAIN, NameIs((name,)))) if name else AnyOf(())
+    cutoffs = (asked.period.end - timedelta(days=RECENT_DAYS), asked.period.end)
+    moments = tuple(map(epoch_us, cutoffs))
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        started = perf_counter()
+        repository = JourneyRepository(session, context.services.memory, context.services.segments)
+        reading = await repository.by_subject(
+            principal.tenant_id,
+            asked.period,
+            asked.where,
+            steps(target),
+            dimensions,
+            partial(observed, cutoffs_us=moments),
+        )
+        spender = SpendRepository(session, context.services.memory)
+        spends = [
+            await spender.before(principal.tenant_id, principal.currency, asked.where, cutoff, LOOKBACK_DAYS)
+            for cutoff in cutoffs
+        ]
+        past, present = (
+            _moment([part[place] for part in reading.parts], spends[place], moments[place]) for place in (0, 1)
+        )
+        shown = slice(0 if asked.by else 1, None)
+        codes = set[int]().union(*(np.unique(moment.at.dimensions[shown]).tolist() for moment in (past, present)))
+        texts = await repository.texts(principal.tenant_id, sorted(codes - {0}))
+    source = Source.JOURNEYS if reading.segments else Source.LOG
+    return past, present, texts, Explanation(source, reading.scanned, (perf_counter() - started) * 1e3)
 
 
 def _moment(parts: Sequence[Behaviour], spend: Spend, cutoff_us: int) -> Moment:

@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
 Bools = NDArray[np.bool_]
+Counts = NDArray[np.int32]
 
 _CONVERSION = KindIs((Kind.CONVERSION,))
 _AI = KindIs((Kind.AI_INTERACTION,))
@@ -39,8 +40,9 @@ def steps(target: Filter) -> tuple[Filter, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Behaviour:
-    """Subjects as columns of one length, as of a cut-off: one row for each subject with an event before it.
+    """Subjects as columns of one length, as of a cut-off: those who were there before it and may matter after it.
 
+    Left out are who was neither seen in the 30 days before it nor ever had a conversion.
     Counts are of the 90 days before the cut-off unless they say otherwise. A moment is in microseconds since 1970, -1
     where there is none. ``ai_success`` is NaN where no AI interaction says whether it succeeded.
     """
@@ -51,27 +53,27 @@ class Behaviour:
     last_churn_us: Ints
     last_recurring_us: Ints
     last_gain_us: Ints
-    recent: Ints
+    recent: Counts
     """Events of the last 30 days."""
-    earlier: Ints
+    earlier: Counts
     """Events of the 60 days before those."""
-    active_days: Ints
-    sessions: Ints
-    features_used: Ints
-    ai_requests: Ints
+    active_days: Counts
+    sessions: Counts
+    features_used: Counts
+    ai_requests: Counts
     ai_success: Floats
-    purchases: Ints
+    purchases: Counts
     """Conversions other than churn."""
     dimensions: Codes
     """A row for each dimension that was read, DIMENSIONS first: the last value carried; 0 for none."""
-    later: Ints
+    later: Counts
     """Events of the 30 days after the cut-off."""
     churned: Bools
     """Whether a churn event is among them."""
     reached: Bools
     """Whether an event that meets the target is among them."""
 
-    def rows(self, rows: Bools) -> "Behaviour":
+    def rows(self, rows: Bools | NDArray[np.intp] | slice) -> "Behaviour":
         """Some of the subjects."""
         return Behaviour(*(getattr(self, one.name)[..., rows] for one in fields(self)))
 
@@ -105,8 +107,10 @@ class _At:
     def behaviour(self) -> Behaviour:
         at, bits = self.journeys.at, self.journeys.steps
         past = self._count(self.before)
-        known = past > 0
         recent = self.window & (at >= self.cutoff - RECENT_DAYS * DAY_US)
+        lately = self._count(recent)
+        gained, churned = self._last(self.before & self._is(_GAIN)), self._last(self.before & self._is(_CHURN))
+        known = (past > 0) & ((lately > 0) | (gained >= 0) | (churned >= 0))
         after = ~self.before & (at < self.cutoff + RECENT_DAYS * DAY_US)
         good, bad = self._count(self.window & self._is(_AI_GOOD)), self._count(self.window & self._is(_AI_BAD))
         with np.errstate(invalid="ignore"):
@@ -115,10 +119,10 @@ class _At:
             subject=self.journeys.subject[self.starts],
             first_us=at[self.starts],
             last_us=self._last(self.before),
-            last_churn_us=self._last(self.before & self._is(_CHURN)),
+            last_churn_us=churned,
             last_recurring_us=self._last(self.before & self._is(_RECURRING)),
-            last_gain_us=self._last(self.before & self._is(_GAIN)),
-            recent=self._count(recent),
+            last_gain_us=gained,
+            recent=lately,
             earlier=self._count(self.window & ~recent),
             active_days=self._count(self.window & self._begins(at // DAY_US, 1)),
             sessions=self._count(self.window & self._begins(at, SESSION_GAP_US)),
@@ -137,8 +141,8 @@ class _At:
         meets: Bools = (self.journeys.steps & bit) != 0
         return meets
 
-    def _count(self, rows: Bools) -> Ints:
-        return np.bincount(self.who[rows], minlength=self.starts.size)
+    def _count(self, rows: Bools) -> Counts:
+        return np.bincount(self.who[rows], minlength=self.starts.size).astype(np.int32)
 
     def _last(self, rows: Bools) -> Ints:
         """The moment of each subject's last of some rows."""
@@ -153,11 +157,11 @@ class _At:
         begins[1:] |= (values[1:] - values[:-1] >= gap) | (self.window[1:] & ~self.window[:-1])
         return begins
 
-    def _distinct(self, codes: Codes) -> Ints:
+    def _distinct(self, codes: Codes) -> Counts:
         """How many different codes each subject's rows of the window carry."""
         rows = self.window & (codes != 0)
         pairs = np.unique((self.who[rows].astype(np.int64) << 32) | codes[rows])
-        return np.bincount(pairs >> 32, minlength=self.starts.size)
+        return np.bincount(pairs >> 32, minlength=self.starts.size).astype(np.int32)
 
     def _carried(self, codes: Codes) -> Codes:
         """The last code that each subject carried before the cut-off."""

@@ -15,7 +15,7 @@ Rows = NDArray[np.intp] | NDArray[np.bool_]
 
 FEWEST_CUSTOMERS, FEWEST_RETURNING = 100, 30
 """Below these many customers, or customers who bought again, nothing is fitted."""
-MOST_FITTED = 20_000
+MOST_FITTED = 10_000
 _STAYS = 0.99
 """A mean P(alive) of those who bought again above which the model says that nobody ever leaves."""
 _LEAVES = 0.01

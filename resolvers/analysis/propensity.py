@@ -1,8 +1,9 @@
 """Propensity: how likely each subject is to do something soon, learnt from who did at an earlier cut-off."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,25 @@ class Design:
 
 
 @dataclass(frozen=True, slots=True)
+class Columns:
+    """What of the features depends on those learnt from."""
+
+    success: float
+    """The mean success of AI, taken for who had none that says."""
+    codes: tuple[tuple[int, ...], ...]
+    """The values of plan and of persona that get a column of their own."""
+    texts: Mapping[int, str]
+    """What codes stand for."""
+
+    @classmethod
+    def of(cls, at: Behaviour, texts: Mapping[int, str]) -> "Columns":
+        """The columns for subjects to learn from."""
+        said = at.ai_success[~np.isnan(at.ai_success)]
+        codes = tuple(tuple(frequent(at.dimensions[place])) for place in range(1, len(DIMENSIONS)))
+        return cls(float(said.mean()) if said.size else 0.0, codes, texts)
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureWeight:
     """What a feature does to the odds."""
 
@@ -110,14 +130,11 @@ def designed(
     at: Behaviour,
     cutoff_us: int,
     spend: Floats,
-    codes: Sequence[Sequence[int]],
-    named: Mapping[int, str],
+    columns: "Columns",
 ) -> Design:
-    """The features of subjects at a cut-off; ``codes`` are the values of plan and of persona that get a column."""
-    success = at.ai_success
-    said = success[~np.isnan(success)]
-    filled = np.where(np.isnan(success), said.mean() if said.size else 0.0, success)
-    raw = [
+    """The features of subjects at a cut-off."""
+    filled = np.where(np.isnan(at.ai_success), columns.success, at.ai_success)
+    raw: list[NDArray[Any]] = [
         (cutoff_us - at.last_us) / DAY_US,
         (cutoff_us - at.first_us) / DAY_US,
         at.recent,
@@ -131,14 +148,14 @@ def designed(
         spend,
     ]
     features = list(FEATURES)
-    for place, (dimension, values) in enumerate(zip(DIMENSIONS[1:], codes, strict=True), 1):
+    for place, (dimension, values) in enumerate(zip(DIMENSIONS[1:], columns.codes, strict=True), 1):
         for code in values:
-            text = named.get(code, "?")
+            text = columns.texts.get(code, "?")
             features.append(Feature(f"{dimension}:{text}", f"{dimension} {text}", logarithmic=False))
             raw.append(at.dimensions[place] == code)
-    columns = np.column_stack(raw).astype(np.float64)
+    counted = np.column_stack(raw).astype(np.float64)
     logs = np.array([feature.logarithmic for feature in features])
-    return Design(tuple(features), columns, np.where(logs, np.log1p(np.maximum(columns, 0)), columns))
+    return Design(tuple(features), counted, np.where(logs, np.log1p(np.maximum(counted, 0)), counted))
 
 
 def frequent(codes: Codes) -> list[int]:
@@ -208,16 +225,16 @@ def _weights(design: Design, fitted: Logistic) -> tuple[FeatureWeight, ...]:
     )
 
 
-def reasons(design: Design, fitted: Logistic, rows: NDArray[np.intp]) -> list[str]:
-    """Of each row, a sentence of the features that raise its probability most, each beside what is typical.
+def reasons(design: Design, fitted: Logistic) -> list[str]:
+    """Of each subject, a sentence of the features that raise its probability most, each beside what is typical.
 
     Typical is the mean of those learnt from, taken on the scale that the model sees: a contribution is against it.
     """
-    contributions = fitted.contributions(design.values[rows])
+    contributions = fitted.contributions(design.values)
     logs = np.array([feature.logarithmic for feature in design.features])
     typical = np.where(logs, np.expm1(fitted.means), fitted.means)
     sentences = []
-    for row, added in zip(design.raw[rows], contributions, strict=True):
+    for row, added in zip(design.raw, contributions, strict=True):
         parts: list[str] = []
         for place in np.argsort(-added, kind="stable"):
             feature = design.features[place]

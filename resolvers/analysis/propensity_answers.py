@@ -10,17 +10,19 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from resolvers.analysis.behaviour import DIMENSIONS, Behaviour, Bools, Floats
+from resolvers.analysis.behaviour import Behaviour, Bools, Floats
 from resolvers.analysis.diagnoses import Finding
 from resolvers.analysis.estimates import Estimate, Quality, Unit, estimate
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.metrics import DimensionValue
-from resolvers.analysis.propensity import Learnt, PropensityModel, designed, frequent, learnt, reasons
+from resolvers.analysis.propensity import Columns, Design, Learnt, PropensityModel, designed, learnt, reasons
 from resolvers.analysis.validation import Validation
 
 MOST_RANKED = 5_000
 """How far down the list of the most likely goes."""
 _BINS = 20
+_AT_A_TIME = 20_000
+"""Subjects whose features are held at a time."""
 
 
 class Outcome(Enum):
@@ -144,9 +146,13 @@ class Moment:
     spend: Floats
     cutoff_us: int
 
-    def of(self, rows: Bools) -> "Moment":
+    def of(self, rows: Bools | NDArray[np.intp] | slice) -> "Moment":
         """The same of some subjects."""
         return Moment(self.at.rows(rows), self.spend[rows], self.cutoff_us)
+
+    def design(self, columns: Columns) -> Design:
+        """The features of the subjects."""
+        return designed(self.at, self.cutoff_us, self.spend, columns)
 
 
 def assessed(
@@ -168,16 +174,16 @@ def assessed(
     stand for.
     """
     past, now = earlier.of(who.among(earlier.at)), present.of(who.among(present.at))
-    codes = [frequent(past.at.dimensions[place]) for place in range(1, len(DIMENSIONS))]
-    design = designed(past.at, past.cutoff_us, past.spend, codes, texts)
-    found = learnt(design, who.happened(past.at))
+    columns = Columns.of(past.at, texts)
+    found = learnt(past.design(columns), who.happened(past.at))
     probability = np.full(now.at.subject.size, np.nan)
     ranked: tuple[Ranked, ...] = ()
     if found.fitted is not None and probability.size:
-        current = designed(now.at, now.cutoff_us, now.spend, codes, texts)
-        probability = found.fitted.probabilities(current.values)
+        for start in range(0, probability.size, _AT_A_TIME):
+            rows = slice(start, start + _AT_A_TIME)
+            probability[rows] = found.fitted.probabilities(now.of(rows).design(columns).values)
         order = np.lexsort((now.at.subject, -probability))[:MOST_RANKED]
-        why = reasons(current, found.fitted, order)
+        why = reasons(now.of(order).design(columns), found.fitted)
         ranked = tuple(
             Ranked(int(now.at.subject[row]), float(probability[row]), int(now.at.last_us[row]), reason)
             for row, reason in zip(order, why, strict=True)
