@@ -116,8 +116,14 @@ def best_of(objective: Objective, starts: tuple[tuple[float, ...], ...]) -> tupl
     """The logarithms of the parameters at which an objective is least, and whether at least two starts agree on it."""
     bounds = [(np.log(LOWEST), np.log(HIGHEST))] * len(starts[0])
     found = [
+        # Not L-BFGS-B, whose products of a few numbers wait for threads ten times as long as they take.
         minimize(
-            objective, np.log(np.array(start)), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}
+            objective,
+            np.log(np.array(start)),
+            jac=True,
+            method="SLSQP",
+            bounds=bounds,
+            options={"maxiter": 500, "ftol": 1e-9},
         )
         for start in starts
     ]

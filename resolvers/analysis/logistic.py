@@ -115,7 +115,7 @@ def _climb(design: Floats, outcome: Floats, penalty: Floats, offset: Floats | fl
 
     def height(at: Floats) -> float:
         eta = _linear(design, at) + offset
-        return float(outcome @ eta - np.logaddexp(0.0, eta).sum() - 0.5 * (penalty * at * at).sum())
+        return float((outcome * eta).sum() - np.logaddexp(0.0, eta).sum() - 0.5 * (penalty * at * at).sum())
 
     here = height(beta)
     for iteration in range(1, MOST_ITERATIONS + 1):

@@ -65,11 +65,11 @@ def test_the_fit_is_at_least_as_likely_and_foretells_the_same(known: Customers, 
     assert models.buying is not None
     least = log_likelihood(known.purchases, **theirs["params"])
     assert models.buying.log_likelihood >= least + 1e-9 * least
-    assert models.buying.r == pytest.approx(theirs["params"]["r"], rel=0.01)
-    assert models.buying.alpha == pytest.approx(theirs["params"]["alpha"], rel=0.01)
+    assert models.buying.r == pytest.approx(theirs["params"]["r"], rel=1e-4)
+    assert models.buying.alpha == pytest.approx(theirs["params"]["alpha"], rel=1e-4)
     total = models.buying.expected_purchases(known.purchases, 13).sum()
-    assert total == pytest.approx(theirs["expected_purchases_next_13wk_total"], rel=0.01)
-    assert models.buying.probability_alive(known.purchases).mean() == pytest.approx(theirs["mean_p_alive"], abs=0.001)
+    assert total == pytest.approx(theirs["expected_purchases_next_13wk_total"], rel=1e-5)
+    assert models.buying.probability_alive(known.purchases).mean() == pytest.approx(theirs["mean_p_alive"], abs=1e-6)
 
 
 def test_the_degenerate_fit_is_said(known: Customers) -> None:
@@ -86,7 +86,7 @@ def test_the_spend_of_returning_customers(known: Customers, expected: dict[str, 
     theirs = expected["fits"]["gamma_gamma_penalizer_0.0"]
     found = fitted(known).spending
     assert found is not None
-    assert (found.p, found.q, found.v) == pytest.approx((theirs["p"], theirs["q"], theirs["v"]), rel=0.01)
+    assert (found.p, found.q, found.v) == pytest.approx((theirs["p"], theirs["q"], theirs["v"]), rel=1e-5)
 
 
 def test_the_answer_holds_the_model_against_the_last_days(rows: tuple[np.ndarray[Any, Any], ...]) -> None:
