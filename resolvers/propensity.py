@@ -186,10 +186,7 @@ async def _read(
             partial(observed, cutoffs_us=moments),
         )
         spender = SpendRepository(session, context.services.memory)
-        spends = [
-            await spender.before(principal.tenant_id, principal.currency, asked.where, cutoff, LOOKBACK_DAYS)
-            for cutoff in cutoffs
-        ]
+        spends = await spender.before(principal.tenant_id, principal.currency, asked.where, cutoffs, LOOKBACK_DAYS)
         past, present = (
             _moment([part[place] for part in reading.parts], spends[place], moments[place]) for place in (0, 1)
         )

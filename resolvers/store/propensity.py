@@ -1,5 +1,6 @@
 """What subjects spent, as a feature of models."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -38,16 +39,25 @@ class SpendRepository:
         self.session = session
         self.terms = TermRepository(session, memory)
 
-    async def before(self, tenant_id: int, currency: str, where: Filter, cutoff: datetime, days: int) -> Spend:
-        """The amounts in ``currency`` of conversions other than churn, in the ``days`` before a cut-off."""
+    async def before(
+        self, tenant_id: int, currency: str, where: Filter, cutoffs: Sequence[datetime], days: int
+    ) -> list[Spend]:
+        """The amounts in ``currency`` of conversions other than churn, in the ``days`` before each cut-off."""
         codes = await Codes.of(self.terms, tenant_id, where, GAIN)
+        back = timedelta(days=days)
+        sums = [
+            func.coalesce(
+                func.sum(EVENT.amount).filter(EVENT.occurred_at >= cutoff - back, EVENT.occurred_at < cutoff), 0
+            ).cast(Double)
+            for cutoff in cutoffs
+        ]
         query = (
-            select(EVENT.subject, func.sum(EVENT.amount).cast(Double))
+            select(EVENT.subject, *sums)
             .where(
                 EVENT.tenant_id == tenant_id,
                 EVENT.subject.is_not(None),
-                EVENT.occurred_at >= cutoff - timedelta(days=days),
-                EVENT.occurred_at < cutoff,
+                EVENT.occurred_at >= min(cutoffs) - back,
+                EVENT.occurred_at < max(cutoffs),
                 EVENT.currency == currency,
                 EVENT.amount.is_not(None),
                 condition(GAIN, codes),
@@ -56,5 +66,7 @@ class SpendRepository:
             .group_by(EVENT.subject)
             .order_by(EVENT.subject)
         )
-        rows = await copied(self.session, query, [("subject", ">i4"), ("amount", ">f8")])
-        return Spend(rows["subject"].astype(np.int32), rows["amount"].astype(np.float64))
+        names = [f"amount_{place}" for place in range(len(cutoffs))]
+        rows = await copied(self.session, query, [("subject", ">i4"), *((name, ">f8") for name in names)])
+        subject = rows["subject"].astype(np.int32)
+        return [Spend(subject, rows[name].astype(np.float64)) for name in names]

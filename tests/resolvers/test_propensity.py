@@ -5,11 +5,12 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import numpy as np
 import pytest
 
 from resolvers.analysis.diagnoses import Diagnosis
 from resolvers.analysis.estimates import Quality
-from resolvers.analysis.filters import DimensionIs, Op
+from resolvers.analysis.filters import EVERYTHING, DimensionIs, Op
 from resolvers.analysis.propensity_answers import Outcome
 from resolvers.context import Context, Role
 from resolvers.cutoffs import Asking
@@ -23,6 +24,8 @@ from resolvers.propensity import (
     upsell_candidates,
 )
 from resolvers.store.database import Database
+from resolvers.store.propensity import SpendRepository
+from resolvers.store.terms import SUBJECTS
 from tests.factories import event, new_principal, purchase, store
 from tests.resolvers.foretelling import CUTOFF, at, subscribers
 
@@ -190,6 +193,28 @@ async def test_people_who_are_all_alike_are_told_apart_by_nothing(context: Conte
     assert found.probability.value == Decimal("0.333333333333")
     (reason,) = {one.reason for one in (await subjects_at_risk(context, ASKING, first=500, after=None)).candidates}
     assert reason == "Nothing sets this subject apart."
+
+
+async def test_spend_is_that_of_the_90_days_before_a_cutoff(context: Context) -> None:
+    await store(
+        context,
+        purchase("1.5", subject="ann", occurredAt=at(100)),
+        purchase("2", subject="ann", occurredAt=at(60)),
+        purchase("4", subject="ann", occurredAt=at(30)),
+        purchase("8", subject="bob", occurredAt=at(0.1)),
+        purchase("16", subject="bob", occurredAt=CUTOFF),
+        purchase("32", subject="bob", currency="EUR", occurredAt=at(1)),
+        event(kind="CONVERSION", name="churn", subject="bob", amount="64", currency="USD", occurredAt=at(1)),
+    )
+    assert context.principal is not None
+    tenant_id = context.principal.tenant_id
+    async with context.services.database.tenant(tenant_id) as session:
+        repository = SpendRepository(session, context.services.memory)
+        codes = await repository.terms.codes(tenant_id, SUBJECTS, ["ann", "bob"])
+        spends = await repository.before(tenant_id, "USD", EVERYTHING, (at(30), CUTOFF), 90)
+        nobody = await repository.before(tenant_id, "JPY", EVERYTHING, (CUTOFF,), 90)
+    people = np.array([codes["ann"], codes["bob"], 99], np.int32)
+    assert [spend.of(people).tolist() for spend in (*spends, *nobody)] == [[3.5, 0, 0], [6, 8, 0], [0, 0, 0]]
 
 
 @pytest.mark.parametrize(
