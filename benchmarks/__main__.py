@@ -16,6 +16,7 @@ from benchmarks.bench import Bench
 from benchmarks.dashboard import dashboard
 from benchmarks.funnels import funnel
 from benchmarks.lists import list_of_objects
+from benchmarks.overload import overload
 from benchmarks.ratios import Line
 from benchmarks.subscribers import subscribers
 from benchmarks.writing import batches, single_events
@@ -30,6 +31,7 @@ ROWS: dict[str, Callable[[Bench], Awaitable[list[Line]]]] = {
     "funnel": funnel,
     "subscribers": subscribers,
     "list": list_of_objects,
+    "overload": overload,
 }
 """What there is to measure; ``dashboard`` is computed and repeated."""
 

@@ -19,7 +19,15 @@ from resolvers.store.database import Database
 from resolvers.store.schema_version import migrate
 from resolvers.tenants import create_tenant, tenant_by_slug
 
-PATIENT = {"statement_seconds": 120.0, "operation_seconds": 120.0, "lock_seconds": 60.0, "pool_wait_seconds": 60.0}
+UNRATED = {"key_rate": 0.0, "tenant_rate": 0.0, "key_cost_rate": 0.0}
+"""One key asks for everything there is."""
+PATIENT = UNRATED | {
+    "statement_seconds": 120.0,
+    "operation_seconds": 120.0,
+    "lock_seconds": 60.0,
+    "pool_wait_seconds": 60.0,
+    "queue_seconds": 120.0,
+}
 """What is slow is to be measured, not refused."""
 _GENERATION = 1
 """Changes whenever the company's events or the way they are loaded do."""

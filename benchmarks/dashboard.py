@@ -34,7 +34,8 @@ _TABLE = (
 )
 
 
-def _question(log: Log, slugs: tuple[str, ...], top: int = 20, query: str = _DASHBOARD) -> bytes:
+def question(log: Log, slugs: tuple[str, ...], top: int = 20, query: str = _DASHBOARD) -> bytes:
+    """A dashboard asked for."""
     return graphql(log.key, query, slugs=slugs, period=_PERIOD, top=top)
 
 
@@ -43,7 +44,7 @@ def questions(log: Log, slugs: tuple[str, ...], query: str = _DASHBOARD) -> Iter
     # How many groups are shown of a breakdown that is not asked for changes nothing, nor does the order of metrics.
     for top in range(100, 0, -1):
         for order in itertools.islice(itertools.permutations(slugs), 720):
-            yield _question(log, order, top, query)
+            yield question(log, order, top, query)
 
 
 async def dashboard(bench: Bench) -> list[Line]:
@@ -55,11 +56,11 @@ async def dashboard(bench: Bench) -> list[Line]:
         bare = await stack.enter_async_context(bare_server(log.url, log))
         await settled(log)
         await settled(small)
-        slugs = await _from_rollups(little, small)
-        await _keep_numbers(log, await ask(ours, _question(log, slugs)))
+        slugs = await _kept(little, small)
+        await _keep_numbers(log, await ask(ours, question(log, slugs)))
         await _check(ours, bare, log, slugs)
         fresh, fresh_small = questions(log, slugs), questions(small, slugs)
-        same = itertools.repeat(_question(log, slugs))
+        same = itertools.repeat(question(log, slugs))
         figures = await in_turns(
             bench.rounds,
             bench.ticks("Dashboard", bench.rounds + 1),
@@ -86,7 +87,7 @@ def _lines(
 
     times = [1 / one for one in computed], [1 / one for one in small]
     absent = [metric.slug for metric in METRICS if metric.slug not in slugs]
-    of = f"{len(slugs)} metrics" + (f" (not in rollups: {', '.join(absent)})" if absent else "")
+    of = f"{len(slugs)} metrics" + (f" (from the log: {', '.join(absent)})" if absent else "")
     return [
         Ratio.of("dashboard", computed, numbers, Reach(0.8), f"{told(computed)} against {told(numbers)}; {of}"),
         Ratio.of(
@@ -102,10 +103,10 @@ def _lines(
     ]
 
 
-async def _from_rollups(served: Served, log: Log) -> tuple[str, ...]:
-    """The metrics that are answered from rollups, as the gateway says itself."""
-    answer = await ask(served, _question(log, tuple(metric.slug for metric in METRICS), query=_EXPLAINED))
-    slugs = [one["metric"]["slug"] for one in answer["data"]["metrics"] if one["explain"]["source"] == "ROLLUPS"]
+async def _kept(served: Served, log: Log) -> tuple[str, ...]:
+    """The metrics that are answered from what is kept of the log, as the gateway says itself."""
+    answer = await ask(served, question(log, tuple(metric.slug for metric in METRICS), query=_EXPLAINED))
+    slugs = [one["metric"]["slug"] for one in answer["data"]["metrics"] if one["explain"]["source"] != "LOG"]
     return tuple(slugs[:MOST_METRICS])
 
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from time import process_time
-from typing import Any
 
 import orjson
 import strawberry
@@ -14,7 +13,8 @@ from strawberry.schema.config import StrawberryConfig
 from benchmarks.bench import Bench
 from benchmarks.ratios import Line, Ratio, Reach, in_turns, milliseconds
 from gateway.endpoint import Endpoint
-from gateway.operations import Operations, Parameters
+from gateway.operations import Operations
+from gateway.parameters import Parameters
 from gateway.sessions import Sessions
 from resolvers.context import Principal, Role
 from schema.scalars import SCALARS
@@ -98,5 +98,5 @@ async def list_of_objects(bench: Bench) -> list[Line]:
     return [Ratio.of("list of objects", theirs, own, Reach(30), detail)]
 
 
-async def _nobody(_: Any) -> None:
+async def _nobody(token: str | None, address: str = "") -> None:
     """Nobody is asked for a key here."""

@@ -120,7 +120,7 @@ async def derive(url: str, tenant_id: int, progress: Callable[[int], None]) -> N
     finally:
         await patient.close()
     connection = await asyncpg.connect(url)
-    await connection.execute("VACUUM (ANALYZE) rollup")
+    await connection.execute("VACUUM (ANALYZE) rollup, presence, term")
     await connection.close()
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +57,11 @@ class Worker:
 
 
 @asynccontextmanager
-async def gateway(url: str) -> AsyncIterator[Served]:
+async def gateway(url: str, settings: Mapping[str, float] = PATIENT) -> AsyncIterator[Served]:
     """A gateway process as the command line starts it, over a database."""
     outside = {name: value for name, value in os.environ.items() if name not in map(variable, Settings.model_fields)}
-    patience = {variable(name): str(value) for name, value in PATIENT.items()}
-    environment = {**outside, **patience, "DATABASE_URL": url, "GATEWAY_LOG_LEVEL": "error"}
+    given = {variable(name): str(value) for name, value in settings.items()}
+    environment = {**outside, **given, "DATABASE_URL": url, "GATEWAY_LOG_LEVEL": "error"}
     async with _server("-m", "gateway", "serve", "--port", "0", environment=environment) as served:
         yield served
 

@@ -172,7 +172,7 @@ def _blames_input(error: GraphQLError, cause: Exception | None) -> bool:
 
 def _answer(response: dict[str, Any], errors: Sequence[ErrorPayload], *, executed: bool) -> Answer:
     try:
-        body = orjson.dumps(response)
+        body = orjson.dumps(response, option=orjson.OPT_UTC_Z)
     except orjson.JSONEncodeError as error:
         return refuse(error)
     overload, retry_after = _overload(response.get("data"), errors)

@@ -13,10 +13,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from gateway.admission import Crowd
+from gateway.callers import Callers
 from gateway.endpoint import Endpoint
+from gateway.folding_metrics import FoldingCollector
 from gateway.health import health_routes
 from gateway.ingest import ingest_route
-from gateway.limits import Limits
 from gateway.pages import page_routes
 from gateway.routes import graphql_routes
 from gateway.sessions import Kind, Sessions
@@ -29,10 +31,14 @@ from resolvers.events import ingest
 from resolvers.keys import Authenticator, pepper
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
-from resolvers.store.database import Database, connect
-from resolvers.store.folding import keep_folded
+from resolvers.live.relay import Relay
+from resolvers.live.shared import RedisState, SharedMemory
+from resolvers.live.turns import Turns
+from resolvers.sharing import shared_memory, sharing
+from resolvers.store.database import APP_ROLE, Database, connect
 from resolvers.store.schema_version import revision_gap
 from resolvers.store.terms import TermMemory
+from resolvers.store.upkeep import keep_folded
 from resolvers.store.versions import VersionReader
 from resolvers.store.writer import Writer
 from schema import schema
@@ -55,19 +61,24 @@ class Gateway:
         self.settings = settings
         self.database_url = database_url
         self.metrics = Metrics()
-        self.limits = _limits(settings)
+        self.limits = settings.limits()
         self.sessions = Sessions(self.limits)
         self.stopping = False
         self._services: Services | None = None
         self._authenticator: Authenticator | None = None
+        self._callers: Callers | None = None
+        self.crowd, self.writes = Crowd(self.limits.requests), Crowd(self.limits.requests)
+        self.turns = Turns(max(2, (settings.pool_size - _RESERVED) // 2), settings.queue_seconds)
         self._upkeep: list[asyncio.Task[None]] = []
-        self._versions: VersionReader | None = None
+        self._shared: SharedMemory | None = None
+        self._relay: Relay | None = None
+        self.version_reader = VersionReader(lambda: connect(database_url, role=APP_ROLE))
         self._recheck = asyncio.Event()
 
     @property
     def services(self) -> Services:
         if self._services is None:
-            raise Unavailable("The gateway is starting; try again.", retry_after=1)
+            raise _starting()
         return self._services
 
     async def start(self) -> None:
@@ -76,6 +87,8 @@ class Gateway:
         try:
             configured = self.settings.secret
             secret = await pepper(owner, configured.get_secret_value() if configured else None)
+            if self.settings.redis_url is not None:
+                self._shared = await shared_memory(self.settings.redis_url, owner, secret)
         finally:
             await owner.close()
         database = await self._pool(self.settings.pool_size - _RESERVED)
@@ -85,22 +98,41 @@ class Gateway:
         writer = Writer(reserved, memory)
         bus = Bus(lambda: connect(self.database_url), revoked=self._revoked, resumed=self._resumed)
         self._authenticator = Authenticator(reserved, secret)
+        self._callers = Callers(self._authenticator, self.limits)
+        cache = Cache(sharing=None if self._shared is None else sharing(self._shared))
         self._services = Services(
-            database, memory, writer, bus, Cache(), asyncio.Semaphore(_HEAVY), counted=self._counted
+            database, memory, writer, bus, cache, asyncio.Semaphore(_HEAVY), self.turns, counted=self._counted
         )
-        self.metrics.pool_size.set(self.settings.pool_size)
-        self.metrics.pool_in_use.set_function(lambda: database.in_use() + reserved.in_use())
-        self.metrics.sockets.set_function(lambda: self.sessions.count(Kind.WEBSOCKET))
+        self.metrics.registry.register(FoldingCollector(self._services.folding, self._services.segments))
+        self._measure(database, reserved, cache)
         writer.start()
         bus.start()
+        if self._shared is not None:
+            self._relay = Relay(self._shared, bus.relayed)
+            writer.announce = self._relay.announce
+            self._shared.start()
+            self._relay.start()
         self._upkeep = [asyncio.create_task(self._keep_up(), name="upkeep")]
         if self.settings.upkeep:
             self._upkeep.append(asyncio.create_task(self._keep_folded(), name="folding"))
 
+    def _measure(self, database: Database, reserved: Database, cache: Cache) -> None:
+        metrics, shared = self.metrics, self._shared
+        metrics.pool_size.set(self.settings.pool_size)
+        metrics.pool_in_use.set_function(lambda: database.in_use() + reserved.in_use())
+        metrics.sockets.set_function(lambda: self.sessions.count(Kind.WEBSOCKET))
+        metrics.under_way.set_function(lambda: self.crowd.under_way)
+        metrics.waiting.set_function(lambda: self.turns.waiting)
+        metrics.answers.labels("memory").set_function(lambda: cache.hits)
+        metrics.answers.labels("redis").set_function(lambda: cache.shared_hits)
+        metrics.answers.labels("computed").set_function(lambda: cache.misses)
+        if shared is not None:
+            metrics.watch_redis(lambda: shared.state is not RedisState.AWAY)
+
     async def _keep_folded(self) -> None:
         own = await self._pool(1)
         try:
-            await keep_folded(own, self.services.segments)
+            await keep_folded(own, self.services.segments, self.services.folding)
         finally:
             await own.close()
 
@@ -118,12 +150,16 @@ class Gateway:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_SECONDS):
                 await self._finish()
+        if self._relay is not None and self._shared is not None:
+            await self._relay.stop()
+            await self._shared.stop()
 
     async def _finish(self) -> None:
         services = self.services
         await services.writer.stop()
         with contextlib.suppress(GatewayError):
             await self._authenticated().note_use()
+        self.version_reader.close()
         await services.database.close()
         await services.writer.database.close()
 
@@ -136,29 +172,38 @@ class Gateway:
             wait_seconds=self.settings.pool_wait_seconds,
         )
 
-    async def authenticate(self, token: str | None) -> Principal | None:
-        return await self._authenticated().authenticate(token)
+    async def authenticate(self, token: str | None, address: str = "") -> Principal | None:
+        if self._callers is None:
+            raise _starting()
+        return await self._callers.authenticate(token, address)
+
+    def charge(self, principal: Principal | None, cost: int) -> None:
+        if self._callers is not None:
+            self._callers.charge(principal, cost)
 
     def context(self, principal: Principal | None) -> Context:
         return Context(self.services, principal)
 
     async def ingest(self, principal: Principal, items: Sequence[Mapping[str, Any]]) -> Receipt:
-        return await ingest(self.context(principal), items, limit=self.settings.max_batch)
+        with self.writes.inside():
+            return await ingest(self.context(principal), items, limit=self.settings.max_batch)
 
     async def versions(self, tenant_id: int, kinds: tuple[int, ...]) -> tuple[int, ...]:
-        if self._versions is None:
-            self._versions = VersionReader(self.services.database)
-        return await self._versions.of(tenant_id, kinds)
+        return await self.version_reader.of(tenant_id, kinds)
 
     async def ping(self) -> bool:
         return await self.services.writer.database.ping()
+
+    def redis(self) -> str | None:
+        """How Redis does, in a word; None where none is configured."""
+        return None if self._shared is None else self._shared.state.value
 
     async def revision_gap(self) -> str | None:
         return await revision_gap(self.database_url)
 
     def _authenticated(self) -> Authenticator:
         if self._authenticator is None:
-            raise Unavailable("The gateway is starting; try again.", retry_after=1)
+            raise _starting()
         return self._authenticator
 
     def _revoked(self, key_id: int) -> None:
@@ -180,12 +225,16 @@ class Gateway:
                     await self._recheck.wait()
             self._recheck.clear()
             try:
-                await self.sessions.recheck(self.authenticate)
+                await self.sessions.recheck(self._authenticated().authenticate)
                 await self._authenticated().note_use()
             except GatewayError as error:
                 log.warning("upkeep.delayed", reason=error.message)
             except Exception:
                 log.exception("upkeep.failed")
+
+
+def _starting() -> Unavailable:
+    return Unavailable("The gateway is starting; try again.", retry_after=1)
 
 
 async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -194,23 +243,6 @@ async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
         for task in pending:
             task.cancel()
         await asyncio.wait(pending, timeout=0.5)
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        tokens=settings.max_tokens,
-        depth=settings.max_depth,
-        aliases=settings.max_aliases,
-        directives=settings.max_directives,
-        cost=settings.max_cost,
-        body=settings.max_body_bytes,
-        body_seconds=settings.body_seconds,
-        operation_seconds=settings.operation_seconds,
-        message=settings.max_message_bytes,
-        init_seconds=settings.init_seconds,
-        subscriptions=settings.max_subscriptions,
-        connections=settings.max_connections,
-    )
 
 
 async def _printed_schema(request: Request) -> Response:
@@ -228,6 +260,10 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         limits=gateway.limits,
         observer=gateway.metrics,
         versions=gateway.versions,
+        charge=gateway.charge,
+        crowd=gateway.crowd,
+        writes=gateway.writes,
+        turns=gateway.turns,
         allowed_origins=frozenset(settings.allowed_origins),
     )
 
@@ -243,7 +279,7 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         routes=[
             *graphql_routes(endpoint),
             ingest_route(gateway.authenticate, gateway.ingest),
-            *health_routes(gateway.ping, gateway.revision_gap, lambda: gateway.stopping),
+            *health_routes(gateway.ping, gateway.revision_gap, lambda: gateway.stopping, gateway.redis),
             Route("/metrics", gateway.metrics.endpoint),
             Route("/schema.graphql", _printed_schema),
             *page_routes(),

@@ -10,7 +10,7 @@ harm, and what type a value is of depends on its class alone.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, EnumMeta
 from itertools import count
@@ -43,7 +43,7 @@ from graphql.execution.executor import Executor
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
 
-from schema.scalars import big_integer
+from schema.scalars import big_integer, instant_text
 
 Completer = Callable[[Any, GraphQLResolveInfo[Any]], Any]
 """Takes a resolver's value and the info of its field; returns what stands in the response."""
@@ -59,6 +59,8 @@ _AS_IT_IS: dict[GraphQLScalarType, str] = {
     GraphQLFloat: "{0}.__class__ is float and {0} - {0} == 0.0",
     GraphQLBoolean: "({0} is True or {0} is False)",
 }
+# The encoder writes these as ``instant_text`` does.
+_INSTANT = "{0}.__class__ is datetime and {0}.tzinfo is UTC"
 _EXACT_INTEGER = "{0}.__class__ is int and -9007199254740992 < {0} < 9007199254740992"
 
 
@@ -87,6 +89,8 @@ class Source:
             "tuple": tuple,
             "Unfit": Unfit,
             "plain": _PLAIN,
+            "datetime": datetime,
+            "UTC": UTC,
         }
         self.room = room
 
@@ -125,6 +129,8 @@ class Source:
         test = _AS_IT_IS.get(type_) if isinstance(type_, GraphQLScalarType) else None
         if type_.coerce_output_value is big_integer:
             test = _EXACT_INTEGER
+        elif type_.coerce_output_value is instant_text:
+            test = _INSTANT
         return None if test is None else test.format(value)
 
     def _enum(self, type_: GraphQLEnumType, value: str) -> str:

@@ -1,5 +1,6 @@
 """The PostgreSQL that the gateway brings along, for whoever sets no DATABASE_URL."""
 
+import contextlib
 import fcntl
 import os
 import re
@@ -232,6 +233,8 @@ class EmbeddedPostgres:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        _wake(process.pid)
     for request, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 1), (signal.SIGKILL, STOP_SECONDS)):
         process.send_signal(request)
         try:
@@ -239,3 +242,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             continue
         return
+
+
+def _wake(server: int) -> None:
+    """Let a server that was stopped (SIGSTOP) go on, and its processes: else it does not hear that it is to end."""
+    try:
+        children = Path(f"/proc/{server}/task/{server}/children").read_text(encoding="ascii").split()
+    except OSError:
+        children = []
+    for pid in (server, *map(int, children)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)

@@ -1,15 +1,17 @@
 """What the GraphQL endpoint is made of: given by the composition root, shared by all its transports."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import strawberry
 
+from gateway.admission import Crowd
 from gateway.limits import Limits
 from gateway.sessions import Sessions
 from gateway.whole import Versions
 from resolvers.context import Principal
+from resolvers.live.turns import Turns
 
 
 class Observer(Protocol):
@@ -38,14 +40,21 @@ class NullObserver:
         """Do nothing."""
 
 
+class Authenticate(Protocol):
+    """Whose token this is; None without a token. It is asked at every operation, so it must be cheap."""
+
+    async def __call__(self, token: str | None, address: str = "") -> Principal | None:
+        """Raises ``Unauthenticated`` for a token that is not good, ``RateLimited`` for a caller, which is at
+        ``address`` where it has no good one, that asks too often.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One GraphQL endpoint."""
 
     schema: strawberry.Schema
-    authenticate: Callable[[str | None], Awaitable[Principal | None]]
-    """Whose token this is; None without a token. Raises ``Unauthenticated`` for one that is not good. It is asked
-    at every operation, so it must be cheap."""
+    authenticate: Authenticate
     context: Callable[[Principal | None], object]
     """A fresh context for one operation."""
     sessions: Sessions
@@ -53,5 +62,13 @@ class Endpoint:
     observer: Observer = field(default_factory=NullObserver)
     versions: Versions | None = None
     """The present data versions, by which answers may be given again; without it each is sought anew."""
+    charge: Callable[[Principal | None, int], None] = lambda principal, cost: None
+    """Told the cost of each answer that has to be computed; raises ``RateLimited``."""
+    crowd: Crowd = field(default_factory=Crowd)
+    """Requests under way, and the operations of WebSockets."""
+    writes: Crowd = field(default_factory=Crowd)
+    """Mutations among them, which wait for the database together."""
+    turns: Turns = field(default_factory=Turns)
+    """Where queries are computed."""
     allowed_origins: frozenset[str] = frozenset()
     """Origins, besides the gateway's own, whose pages may open WebSockets (``https://host[:port]``); ``*`` is any."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 
 import orjson
 from graphql import OperationType
@@ -13,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.answers import Answer, ErrorPayload, refuse
 from gateway.endpoint import Endpoint
 from gateway.event_stream import EventStream
-from gateway.handshakes import bearer_token
+from gateway.handshakes import address_of, bearer_token
 from gateway.http_requests import (
     EVENT_STREAM,
     JSON,
@@ -26,7 +27,8 @@ from gateway.http_requests import (
     disconnected,
     parameters_of,
 )
-from gateway.operations import Malformed, Operation, Operations, Parameters, Refused
+from gateway.operations import Operation, Operations, Refused
+from gateway.parameters import Malformed, Parameters
 from gateway.sessions import Kind
 from resolvers.context import Principal
 
@@ -72,7 +74,7 @@ class GraphQLOverHTTP:
         if exchange.accept.json is None and not exchange.accept.stream:
             raise BadRequest(406, f"Accept {RESPONSE_JSON}, {JSON} or {EVENT_STREAM}.")
         token = bearer_token(exchange.headers.get("authorization"))
-        principal = await self._endpoint.authenticate(token)
+        principal = await self._endpoint.authenticate(token, address_of(exchange.scope))
         limits = self._endpoint.limits
         most = limits.body_anonymous if principal is None else limits.body
         with self._buffer.reservation(most) as reservation:
@@ -91,7 +93,8 @@ class GraphQLOverHTTP:
                 session = self._endpoint.sessions.open(Kind.EVENT_STREAM, principal, token)
                 await stream.run(session, self._operations.stream(operation))
                 return None
-            answer = await self._execute(operation, exchange.receive)
+            # What is known comes too soon to look for whether the client is still there.
+            answer = await self._operations.known(operation) or await self._execute(operation, exchange.receive)
         except Refused as refused:
             answer = refused.answer
         if accept.json is not None:
@@ -124,7 +127,7 @@ def _check_method(operation: Operation, method: str, accept: Accepted) -> None:
 def _response(answer: Answer, accept: Accepted) -> Response:
     headers: dict[str, str] = {}
     if answer.overload is not None:
-        headers["retry-after"] = str(max(1, round(answer.retry_after or 1)))
+        headers["retry-after"] = str(max(1, ceil(answer.retry_after or 1)))
     elif answer.code == "UNAUTHENTICATED" and not answer.executed:
         headers["www-authenticate"] = "Bearer"
     return _encoded(answer.body, _status(answer, accept), accept, headers)

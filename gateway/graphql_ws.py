@@ -17,9 +17,10 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.answers import Answer, refuse
 from gateway.endpoint import Endpoint
-from gateway.handshakes import deny, init_token, is_allowed
-from gateway.operations import Malformed, Operation, Operations, Parameters, Refused, read_parameters
+from gateway.handshakes import address_of, deny, init_token, is_allowed
+from gateway.operations import Operation, Operations, Refused
 from gateway.outlets import FRAMES, Frames, Gone, Outlet
+from gateway.parameters import Malformed, Parameters, read_parameters
 from gateway.sessions import REVOKED, Ending, Kind, Session
 from resolvers.errors import GatewayError, Overloaded, Unauthenticated
 
@@ -48,8 +49,7 @@ class GraphQLOverWebSocket:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until either side closes it."""
         await receive()
-        headers = Headers(scope=scope)
-        if not is_allowed(headers, self._endpoint.allowed_origins):
+        if not is_allowed(Headers(scope=scope), self._endpoint.allowed_origins):
             await deny(scope, send, HTTPStatus.FORBIDDEN)
             return
         try:
@@ -63,7 +63,7 @@ class GraphQLOverWebSocket:
                 await _close(send, Ending(4406, "Subprotocol not acceptable"))
                 return
             await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-            socket = _Socket(self._endpoint, self._operations, session, headers, receive, send, scope.get(FRAMES))
+            socket = _Socket(self._endpoint, self._operations, session, scope, receive, send)
             await socket.run()
         finally:
             self._endpoint.sessions.close(session)
@@ -95,21 +95,22 @@ class _Socket:
         endpoint: Endpoint,
         operations: Operations,
         session: Session,
-        headers: Headers,
+        scope: Scope,
         receive: Receive,
         send: Send,
-        frames: Frames | None,
     ) -> None:
         self._endpoint = endpoint
         self._limits = endpoint.limits
         self._operations = operations
         self._session = session
-        self._header = headers.get("authorization")
+        self._header = Headers(scope=scope).get("authorization")
+        self._address = address_of(scope)
         self._receive = receive
         self._send = send
         self._calls: dict[str, _Call] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._initialised = self._acknowledged = False
+        frames: Frames | None = scope.get(FRAMES)
         self._outlet = Outlet(send, frames, self._limits.send_seconds, lambda: session.end(1013, "Too slow"))
         self._write = self._outlet.write
 
@@ -187,7 +188,7 @@ class _Socket:
             raise Close(4400, "The payload of connection_init must be an object")
         try:
             token = init_token(payload or {}, self._header)
-            principal = await self._endpoint.authenticate(token)
+            principal = await self._endpoint.authenticate(token, self._address)
             self._endpoint.sessions.identify(self._session, principal, token)
         except Unauthenticated:
             raise Close(REVOKED, "Forbidden") from None
@@ -217,7 +218,7 @@ class _Socket:
 
     async def _operate(self, call: _Call) -> None:
         try:
-            principal = await self._endpoint.authenticate(self._session.token)
+            principal = await self._endpoint.authenticate(self._session.token, self._address)
             await self._answer(call, self._operations.match(call.parameters, principal))
         except Unauthenticated:
             self._session.end(REVOKED, "Forbidden")
@@ -233,7 +234,8 @@ class _Socket:
     async def _answer(self, call: _Call, operation: Operation) -> None:
         if operation.kind is not OperationType.SUBSCRIPTION:
             call.writes = operation.kind is OperationType.MUTATION
-            answer = await self._operations.execute(operation)
+            with self._endpoint.crowd.inside():
+                answer = await self._operations.known(operation) or await self._operations.execute(operation)
             if answer.executed:
                 await self._message(call, "next", answer)
             await self._finish(call, answer)

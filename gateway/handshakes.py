@@ -1,4 +1,4 @@
-"""Who is asking, as a request or a WebSocket's opening says it: tokens and origins."""
+"""Who is asking, as a request or a WebSocket's opening says it: tokens, addresses and origins."""
 
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
@@ -9,6 +9,11 @@ from starlette.datastructures import Headers
 from starlette.types import Scope, Send
 
 from resolvers.errors import Unauthenticated
+
+
+def address_of(scope: Scope) -> str:
+    """The address that a request comes from; empty where there is none, as over a Unix socket."""
+    return scope["client"][0] if scope.get("client") else ""
 
 
 def bearer_token(header: str | None) -> str | None:

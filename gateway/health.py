@@ -15,12 +15,14 @@ def health_routes(
     ping: Callable[[], Awaitable[bool]],
     revision_gap: Callable[[], Awaitable[str | None]],
     is_stopping: Callable[[], bool] = lambda: False,
+    redis: Callable[[], str | None] = lambda: None,
 ) -> list[Route]:
     """``/health/live`` and ``/health/ready``.
 
     Live answers as long as the process does, whatever the database does, so that nobody restarts a healthy
     gateway because its database is away. Ready is 503 while the database does not answer, while its schema is
-    not the one this version knows (``revision_gap`` says how they differ), and during shutdown.
+    not the one this version knows (``revision_gap`` says how they differ), and during shutdown. How ``redis`` does is
+    told, where there is one, and decides nothing: without it answers are slower, and the same.
     """
 
     async def live(request: Request) -> Response:
@@ -28,9 +30,11 @@ def health_routes(
 
     async def ready(request: Request) -> Response:
         reason = "The gateway is shutting down." if is_stopping() else await _reason(ping, revision_gap)
+        word = redis()
+        detail = {} if word is None else {"redis": word}
         if reason is None:
-            return JSONResponse({"status": "ready"}, headers=_HEADERS)
-        return JSONResponse({"status": "unready", "reason": reason}, status_code=503, headers=_HEADERS)
+            return JSONResponse({"status": "ready", **detail}, headers=_HEADERS)
+        return JSONResponse({"status": "unready", "reason": reason, **detail}, status_code=503, headers=_HEADERS)
 
     return [Route("/health/live", live), Route("/health/ready", ready)]
 

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
 from gateway.limits import Limits
-from gateway.operations import Malformed, Parameters, read_parameters
+from gateway.parameters import Malformed, Parameters, read_parameters
 from resolvers.errors import Overloaded
 
 RESPONSE_JSON = "application/graphql-response+json"

@@ -11,6 +11,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.endpoint import Authenticate
+from gateway.handshakes import address_of
 from gateway.ingest_body import (
     UNREADABLE,
     BodyLimits,
@@ -25,7 +27,6 @@ from resolvers.analysis.events import Receipt
 from resolvers.context import Principal, Role
 from resolvers.errors import Forbidden, GatewayError, Unauthenticated
 
-Authenticate = Callable[[str | None], Awaitable[Principal | None]]
 Ingest = Callable[[Principal, Sequence[Mapping[str, Any]]], Awaitable[Receipt]]
 
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
@@ -52,8 +53,8 @@ def ingest_route(
     the index of an item counts from 0 and leaves out empty lines. What is refused as a whole is answered
     ``{"error": {code, message, field?, retryAfter?}}``, and nothing of it is stored.
 
-    ``authenticate`` takes the bearer token; ``ingest`` stores objects, and what it began to store it finishes, even
-    if the client goes away.
+    ``authenticate`` takes the bearer token and the address; ``ingest`` stores objects, and what it began to store it
+    finishes, even if the client goes away.
     """
     door = _Door(authenticate, ingest, limits or BodyLimits())
     return Route(path, door.answer, methods=["POST"])
@@ -84,11 +85,19 @@ class _Door:
             return _error(status, error.code, error.message, field=error.field, retry_after=error.retry_after)
         except ClientDisconnect:
             return Response(status_code=400)
+        except asyncio.CancelledError:
+            # The server cancels what is not done when its time to shut down is over.
+            message = (
+                "The gateway shuts down before it knows what became of the events; send them again under their ids."
+            )
+            return _error(503, "UNAVAILABLE", message, retry_after=2)
         return _json(_shown(receipt, items))
 
     async def _principal(self, request: Request) -> Principal:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        principal = await self._authenticate(token.strip() if scheme.lower() == "bearer" else None)
+        principal = await self._authenticate(
+            token.strip() if scheme.lower() == "bearer" else None, address_of(request.scope)
+        )
         if principal is None:
             raise Unauthenticated("A key is needed: send it as `Authorization: Bearer KEY`.")
         if principal.role is Role.VIEWER:

@@ -89,8 +89,16 @@ class Limits:
     """From the first byte of a body to its last."""
     operation_seconds: float = 5.0
     """A query or mutation, from its start to its answer."""
-    executing: int = 4_000
-    """Queries and mutations under way in the process."""
+    requests: int = 1_000
+    """Requests under way in the process, and operations on WebSockets; fewer where they take long."""
+    key_rate: float = 2_000
+    """Requests a second of one key, on WebSockets operations; 0, here and below, is without limit."""
+    tenant_rate: float = 5_000
+    """Requests a second of all keys of a tenant."""
+    key_cost_rate: float = 500_000
+    """Fields a second that are computed for one key, counted as ``cost`` does."""
+    address_rate: float = 100
+    """Requests a second of one address without a key; one with a wrong key counts as ten."""
 
     message: int = 65_536
     """A WebSocket message."""

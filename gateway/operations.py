@@ -1,34 +1,30 @@
-"""Operations: parameters checked, matched with a document and executed, the same for every transport."""
+"""Operations: matched with a document and executed, the same for every transport."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Hashable, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Hashable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from contextvars import Context as ContextVariables
+from dataclasses import dataclass
 from functools import partial
-from hashlib import blake2b
 from inspect import isawaitable
 from typing import Any
 
-import orjson
 from graphql import ExecutionResult, OperationDefinitionNode, OperationType, execute, subscribe
 
 from gateway.answers import Answer, ErrorPayload, refusal, refuse, result, without_suggestions
 from gateway.compiled import CompiledExecutor
 from gateway.documents import Documents, Prepared
 from gateway.endpoint import Endpoint
-from gateway.fanout import LiveQuestions, Sink, is_state
-from gateway.persisted import MESSAGE, NOT_FOUND, PersistedQueries, referred
+from gateway.fanout import LiveQuestions, Sink
+from gateway.parameters import Parameters
+from gateway.persisted import MESSAGE, NOT_FOUND, PersistedQueries
+from gateway.questions import Questions
 from gateway.variables import are_modest
 from gateway.whole import WholeAnswers
 from resolvers.context import Context, Principal, Reliance, Role
-from resolvers.errors import GatewayError, Overloaded
-
-
-class Malformed(GatewayError):
-    """A request that is no GraphQL request."""
-
-    code = "BAD_REQUEST"
+from resolvers.errors import Overloaded, RateLimited
+from resolvers.live.looks import Looks
 
 
 class Refused(Exception):
@@ -37,18 +33,6 @@ class Refused(Exception):
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.code)
         self.answer = answer
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """A GraphQL request as it was sent."""
-
-    query: str
-    """Empty where only ``digest`` was sent."""
-    operation_name: str | None
-    variables: Mapping[str, Any]
-    digest: str | None = None
-    """The hash by which the document is or shall be known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +45,14 @@ class Operation:
     principal: Principal | None
     reads: bool
     """Whether the caller may read the schema."""
+    question: Hashable | None
+    """What it has in common with those that the same answer serves; None where it has an answer of its own."""
+
+    @property
+    def cost(self) -> int:
+        """How many fields the answer may hold."""
+        costs = self.prepared.costs
+        return costs.of(self.node, self.parameters.variables) if costs is not None else 0
 
     @property
     def kind(self) -> OperationType:
@@ -73,31 +65,6 @@ class Operation:
         return self.node.name.value if self.node.name else None
 
 
-def read_parameters(payload: object) -> Parameters:
-    """The parameters in a decoded JSON ``payload``; ``Malformed`` if any is missing or of another type."""
-    if isinstance(payload, list):
-        raise Malformed("Batches are not supported: send one operation in a JSON object.")
-    if not isinstance(payload, dict):
-        raise Malformed("The request must be a JSON object.")
-    query, name = payload.get("query"), payload.get("operationName")
-    variables, extensions = payload.get("variables"), payload.get("extensions")
-    if extensions is not None and not isinstance(extensions, dict):
-        raise Malformed("'extensions' must be an object.", field="extensions")
-    try:
-        digest = referred(extensions or {}, query)
-    except ValueError as bad:
-        raise Malformed(str(bad), field="extensions") from None
-    if query is None and digest is not None:
-        query = ""
-    elif not isinstance(query, str) or not query:
-        raise Malformed("'query' must be a string that holds a GraphQL document.", field="query")
-    if name is not None and not isinstance(name, str):
-        raise Malformed("'operationName' must be a string.", field="operationName")
-    if variables is not None and not isinstance(variables, dict):
-        raise Malformed("'variables' must be an object.", field="variables")
-    return Parameters(query, name or None, variables or {}, digest)
-
-
 class Operations:
     """Matches requests with operations and executes them."""
 
@@ -107,8 +74,9 @@ class Operations:
         self.persisted = PersistedQueries(endpoint.limits.persisted_characters)
         versions = endpoint.versions
         self.whole = WholeAnswers(versions, endpoint.limits.whole_answers) if versions is not None else None
+        self._asked: dict[Hashable, Looks[Answer]] = {}
+        self._questions = Questions(endpoint.schema._schema)
         self.live = LiveQuestions(endpoint.sessions, endpoint.limits)
-        self._executing = 0
 
     def match(self, parameters: Parameters, principal: Principal | None) -> Operation:
         """The operation asked for; ``Refused`` if it is not valid, not allowed or too costly."""
@@ -132,19 +100,41 @@ class Operations:
             code = "UNAUTHENTICATED" if principal is None else "FORBIDDEN"
             raise _refused(code, "The schema may be read with a key of the role viewer or above.")
         node = _select(prepared, parameters.operation_name)
-        if not are_modest(node, parameters.variables):
+        question = self._questions.of(prepared, node, parameters.variables, principal)
+        operation = Operation(prepared, node, parameters, principal, reads, question)
+        # What was answered before was not too much.
+        if self.whole is None or question not in self.whole:
+            self._check_size(operation)
+        return operation
+
+    def _check_size(self, operation: Operation) -> None:
+        if not are_modest(operation.node, operation.parameters.variables):
             raise _refused("BAD_USER_INPUT", "The variables hold too many lists and objects, or too long a list.")
-        if prepared.costs is not None:
-            cost, limit = prepared.costs.of(node, parameters.variables), self._endpoint.limits.cost
-            if cost > limit:
-                raise _refused(
-                    "GRAPHQL_VALIDATION_FAILED",
-                    f"The operation costs more than {limit}: ask for shorter lists or fewer fields.",
-                )
-        return Operation(prepared, node, parameters, principal, reads)
+        if operation.cost > (limit := self._endpoint.limits.cost):
+            raise _refused(
+                "GRAPHQL_VALIDATION_FAILED",
+                f"The operation costs more than {limit}: ask for shorter lists or fewer fields.",
+            )
+
+    async def known(self, operation: Operation) -> Answer | None:
+        """The answer of a query that was given before and is still true; None where it has to be sought."""
+        if operation.question is None or operation.principal is None or self.whole is None:
+            return None
+        started = time.perf_counter()
+        try:
+            answer = await self.whole.get(operation.question, operation.principal.tenant_id)
+        except Exception as error:
+            answer = refuse(error)
+        if answer is not None:
+            self._note(operation, started, answer)
+        return answer
+
+    def _note(self, operation: Operation, started: float, answer: Answer | None) -> None:
+        code = answer.code if answer is not None else "CANCELLED"
+        self._endpoint.observer.operation(operation.name, operation.kind.value, time.perf_counter() - started, code)
 
     async def execute(self, operation: Operation) -> Answer:
-        """The answer of a query or mutation, within the deadline.
+        """The answer of a query that is not ``known``, or of a mutation, within the deadline.
 
         When the caller is cancelled a query is too, but a mutation runs on.
         """
@@ -155,34 +145,53 @@ class Operations:
     async def _execute(self, operation: Operation) -> Answer:
         endpoint, started = self._endpoint, time.perf_counter()
         answer = None
-        self._executing += 1
         try:
-            if self._executing > endpoint.limits.executing:
-                raise Overloaded("Too many operations are under way.", retry_after=1)
             async with asyncio.timeout(endpoint.limits.operation_seconds):
                 answer = await self._answer(operation)
         except Exception as error:
             answer = refuse(error)
         finally:
-            self._executing -= 1
-            seconds = time.perf_counter() - started
-            code = answer.code if answer else "CANCELLED"
-            endpoint.observer.operation(operation.name, operation.kind.value, seconds, code)
+            self._note(operation, started, answer)
         return answer
 
     async def _answer(self, operation: Operation) -> Answer:
-        principal, whole = operation.principal, self.whole
-        key = self._question(operation) if operation.kind is OperationType.QUERY and whole is not None else None
-        if key is None or whole is None or principal is None:
-            return await self._sought(operation, self._endpoint.context(principal))
-        if (kept := await whole.get(key, principal.tenant_id)) is not None:
-            return kept
-        context, reliance = self._endpoint.context(principal), Reliance(whole.now())
+        if operation.kind is OperationType.MUTATION:
+            with self._endpoint.writes.inside():
+                return await self._sought(operation, self._endpoint.context(operation.principal))
+        key, whole = operation.question, self.whole
+        if key is None or whole is None:
+            return await self._computed(operation, self._endpoint.context(operation.principal))
+        if key not in self._asked:
+            self._asked[key] = Looks(partial(self._renewed, operation, key, whole), partial(self._shared, key))
+        return await self._asked[key].fresh()
+
+    async def _renewed(self, operation: Operation, key: Hashable, whole: WholeAnswers) -> Answer:
+        """The answer computed and kept, for all who asked for it before this began."""
+        context, reliance = self._endpoint.context(operation.principal), Reliance(whole.now())
         if isinstance(context, Context):
             context.reliance = reliance
-        answer = await self._sought(operation, context)
+        async with asyncio.timeout(self._endpoint.limits.operation_seconds):
+            answer = await self._computed(operation, context)
         whole.keep(key, answer, reliance)
         return answer
+
+    def _shared(self, key: Hashable, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
+        """Run the work for all who asked, whether or not they stay."""
+        # What the log says of the first one's request must not be said of an answer for all.
+        task = ContextVariables().run(self._endpoint.sessions.keep, work)
+        task.add_done_callback(lambda _: self._forget(key))
+        return task
+
+    def _forget(self, key: Hashable) -> None:
+        if not self._asked[key].tasks:
+            del self._asked[key]
+
+    async def _computed(self, operation: Operation, context: object) -> Answer:
+        """The answer of a query, in turn."""
+        principal = operation.principal
+        self._endpoint.charge(principal, operation.cost)
+        async with self._endpoint.turns.turn(principal.tenant_id if principal else 0):
+            return await self._sought(operation, context)
 
     async def _sought(self, operation: Operation, context: object) -> Answer:
         pending = execute(**self._arguments(operation, context))
@@ -198,15 +207,16 @@ class Operations:
         observer.subscription_opened(operation.name)
         tenant_id = operation.principal.tenant_id if operation.principal else 0
         try:
+            self._endpoint.charge(operation.principal, operation.cost)
             source = partial(self._source, operation)
-            watched = self.live.watched(tenant_id, self._question(operation), source, sink)
+            watched = self.live.watched(tenant_id, operation.question, source, sink)
             async with watched as answers, aclosing(answers):
                 async for answer in answers:
                     code = answer.code
                     yield answer
                     if not answer.executed:
                         return
-        except Overloaded as error:
+        except (Overloaded, RateLimited) as error:
             answer = refuse(error)
             code = answer.code
             yield answer
@@ -223,21 +233,6 @@ class Operations:
                     yield result(outcome.data, outcome.errors, suggestions=operation.reads)
         except Exception as error:
             yield refuse(error)
-
-    def _question(self, operation: Operation) -> Hashable | None:
-        """What operations must have in common for one answer to serve them; None for one with an answer of its own."""
-        prepared, node, principal = operation.prepared, operation.node, operation.principal
-        if principal is None or prepared.document is None:
-            return None
-        if not is_state(self._endpoint.schema._schema, prepared.document, node):
-            return None
-        given, declared = operation.parameters.variables, node.variable_definitions or ()
-        names = [definition.variable.name.value for definition in declared]
-        variables = {name: given[name] for name in names if name in given}
-        # All of the caller that an answer can depend on: whose data, which role, currency and time zone.
-        caller = replace(principal, key_id=0)
-        canonical = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
-        return caller, prepared, operation.name, blake2b(canonical, digest_size=16).digest()
 
     def _arguments(self, operation: Operation, context: object) -> dict[str, Any]:
         return {

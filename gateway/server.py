@@ -16,8 +16,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import OPEN
 
+from gateway.admission import Admitted, Crowd, Ticket
 from gateway.outlets import FRAMES
 from gateway.settings import Settings
+from resolvers.errors import Overloaded
 
 _SPARE_FILES = 256
 """File descriptors kept for everything that is not a client: database, logs, the files of the pages."""
@@ -25,6 +27,9 @@ _SPARE_FILES = 256
 
 _LONGEST_HEAD = 65_536
 """Bytes of a request's head."""
+
+_ALWAYS = (b"/health/", b"/metrics")
+"""What is answered however much there is to do."""
 
 
 class ServerError(Exception):
@@ -34,7 +39,7 @@ class ServerError(Exception):
 class ServerConfig(uvicorn.Config):
     """uvicorn's configuration with the gateway's own figures beside it."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, crowd: Crowd | None = None) -> None:
         super().__init__(
             app,
             loop="uvloop",
@@ -53,6 +58,7 @@ class ServerConfig(uvicorn.Config):
         )
         self.head_seconds = settings.head_seconds
         self.stall_seconds = settings.stall_seconds
+        self.crowd = crowd or Crowd(settings.max_requests)
         self.most_connections = _allow_files(settings.max_connections)
 
 
@@ -126,6 +132,7 @@ class HttpProtocol(_StallGuard, HttpToolsProtocol):
 
     _head: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _ticket: Ticket | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -136,6 +143,9 @@ class HttpProtocol(_StallGuard, HttpToolsProtocol):
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        for _, app in self.pipeline:
+            if isinstance(app, Admitted):
+                app.drop()
         self._head_came()
         super().connection_lost(exc)
 
@@ -150,9 +160,29 @@ class HttpProtocol(_StallGuard, HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_came()
-        full = len(self.connections) > self.figures.most_connections
-        self.app = _overloaded if full else self.config.loaded_app
+        self._ticket = None
+        self.app = self._door()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        # Only now, or requests that never become whole would keep others out.
+        if self._ticket is not None:
+            self._ticket.enter()
+        super().on_message_complete()
+
+    def _door(self) -> ASGIApp:
+        """What answers the request whose head has come."""
+        if len(self.connections) > self.figures.most_connections:
+            return _FULL
+        app = cast(ASGIApp, self.config.loaded_app)
+        # A WebSocket is no request: its operations are.
+        if self.url.startswith(_ALWAYS) or (self.parser.should_upgrade() and self._should_upgrade()):
+            return app
+        try:
+            self._ticket = self.figures.crowd.ticket()
+        except Overloaded:
+            return _BUSY
+        return Admitted(app, self._ticket)
 
     def _expect_head(self) -> None:
         self._head_bytes = 0
@@ -203,26 +233,41 @@ def run(
     settings: Settings,
     listener: socket.socket,
     *,
+    crowd: Crowd | None = None,
     on_ready: Callable[[], None] = lambda: None,
     on_stop: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; ``on_ready`` when requests are taken, ``on_stop`` before they are refused.
 
+    The requests under way are those of ``crowd``, which others may join.
+
     Requests under way get ``shutdown_seconds``, WebSockets close with 1012. Raises ServerError where the application
     does not start.
     """
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    server = Server(ServerConfig(app, settings), on_ready, on_stop)
+    server = Server(ServerConfig(app, settings, crowd), on_ready, on_stop)
     try:
         server.run([listener])
     except SystemExit as failure:
         raise ServerError("The gateway did not start; the log says why.") from failure
 
 
-async def _overloaded(scope: Scope, receive: Receive, send: Send) -> None:
-    error = {"message": "The gateway has too many connections.", "extensions": {"code": "OVERLOADED"}}
-    headers = {"retry-after": "1", "connection": "close"}
-    await JSONResponse({"errors": [error]}, status_code=503, headers=headers)(scope, receive, send)
+class _Refusal:
+    """Answers every request with 503, at hardly any cost."""
+
+    def __init__(self, message: str, **headers: str) -> None:
+        error = {"message": message, "extensions": {"code": Overloaded.code, "retryAfter": 1}}
+        response = JSONResponse({"errors": [error]}, 503, headers={"retry-after": "1", **headers})
+        self._start = {"type": "http.response.start", "status": 503, "headers": response.raw_headers}
+        self._body = {"type": "http.response.body", "body": response.body}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send(self._start)
+        await send(self._body)
+
+
+_FULL = _Refusal("The gateway has too many connections.", connection="close")
+_BUSY = _Refusal("The gateway has too much to do; try again.")
 
 
 def _allow_files(connections: int) -> int:

@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from redis.asyncio.connection import parse_url
+
+from gateway.limits import Limits
 
 PREFIX = "GATEWAY_"
 SECRET_LENGTH = 16
@@ -45,8 +48,7 @@ class Settings(BaseSettings):
         None,
         validation_alias="REDIS_URL",
         repr=False,
-        description="Redis for several gateways to share. "
-        "This version does not use it: PostgreSQL is the bus, caches are local.",
+        description="Redis for several gateways to share answers, redis://, rediss:// or unix://. Default: none.",
     )
     bootstrap_key: SecretStr | None = Field(
         None,
@@ -84,6 +86,22 @@ class Settings(BaseSettings):
     max_directives: int = Field(20, ge=0, description="Directives of a GraphQL document, fragments expanded.")
     max_cost: int = Field(20_000, ge=100, description="Fields an answer may hold, lists at the size asked for.")
     max_subscriptions: int = Field(100, ge=1, description="Subscriptions open on one WebSocket.")
+    max_tenant_subscriptions: int = Field(50_000, ge=1, description="Subscriptions open for one tenant.")
+    max_tenant_connections: int = Field(15_000, ge=1, description="WebSockets and event streams of one tenant.")
+    max_key_connections: int = Field(10_000, ge=1, description="WebSockets and event streams of one key.")
+    max_requests: int = Field(
+        1_000, ge=1, description="Requests under way in a process; more get 503, and sooner where answers take long."
+    )
+    key_rate: float = Field(
+        2_000, ge=0, description="Requests or WebSocket operations a second of a key; more get 429. 0: any number."
+    )
+    tenant_rate: float = Field(5_000, ge=0, description="The same of all keys of a tenant.")
+    key_cost_rate: float = Field(
+        500_000, ge=0, description="Fields a second that are computed for a key, as in GATEWAY_MAX_COST. 0: any number."
+    )
+    address_rate: float = Field(
+        100, ge=0, description="Requests a second of an address without a key; a wrong key counts as 10. 0: any number."
+    )
 
     head_seconds: float = Field(8.0, gt=0, description="Time a client has to send the head of a request.")
     body_seconds: float = Field(5.0, gt=0, description="Time a client has to send the body of a request.")
@@ -91,6 +109,9 @@ class Settings(BaseSettings):
     stall_seconds: float = Field(10.0, gt=0, description="Time a client may read nothing of what waits for it.")
     operation_seconds: float = Field(5.0, gt=0, description="Time an operation may take.")
     statement_seconds: float = Field(4.0, gt=0, description="Time a database statement may take.")
+    queue_seconds: float = Field(
+        0.75, gt=0, description="Time a question waits behind many others to be computed; if longer, 503 at once."
+    )
     lock_seconds: float = Field(3.0, gt=0, description="Time a database statement waits for a lock.")
     pool_wait_seconds: float = Field(2.0, gt=0, description="Time an operation waits for a database connection.")
     shutdown_seconds: int = Field(5, ge=1, le=8, description="Time that running requests get at shutdown.")
@@ -108,10 +129,44 @@ class Settings(BaseSettings):
             raise ValueError("must begin with postgresql://")
         return value
 
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: str | None) -> str | None:
+        try:
+            parse_url(value or "redis:")
+        except ValueError:
+            raise ValueError("must be a redis://, rediss:// or unix:// address") from None
+        return value
+
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can connect."""
         return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+
+    def limits(self) -> Limits:
+        """What callers may ask for."""
+        return Limits(
+            tokens=self.max_tokens,
+            depth=self.max_depth,
+            aliases=self.max_aliases,
+            directives=self.max_directives,
+            cost=self.max_cost,
+            body=self.max_body_bytes,
+            body_seconds=self.body_seconds,
+            operation_seconds=self.operation_seconds,
+            message=self.max_message_bytes,
+            init_seconds=self.init_seconds,
+            subscriptions=self.max_subscriptions,
+            connections=self.max_connections,
+            connections_per_tenant=self.max_tenant_connections,
+            connections_per_key=self.max_key_connections,
+            subscriptions_per_tenant=self.max_tenant_subscriptions,
+            requests=self.max_requests,
+            key_rate=self.key_rate,
+            tenant_rate=self.tenant_rate,
+            key_cost_rate=self.key_cost_rate,
+            address_rate=self.address_rate,
+        )
 
 
 def variable(field: str) -> str:

@@ -7,6 +7,7 @@ import re
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any, Literal
 
 import structlog
@@ -114,8 +115,21 @@ class Metrics:
         )
         self.pool_size = Gauge("gateway_pool_size", "Database connections allowed.", registry=registry)
         self.pool_in_use = Gauge("gateway_pool_in_use", "Database connections in use.", registry=registry)
+        self.answers = Gauge(
+            "gateway_answers",
+            "Analyses answered since the start, by where the answer came from.",
+            ["source"],
+            registry=registry,
+        )
         self.subscriptions = Gauge("gateway_subscriptions", "Subscriptions open.", registry=registry)
         self.sockets = Gauge("gateway_sockets", "WebSockets open.", registry=registry)
+        self.under_way = Gauge("gateway_requests_under_way", "Requests without an answer.", registry=registry)
+        self.waiting = Gauge("gateway_questions_waiting", "Questions that wait to be computed.", registry=registry)
+
+    def watch_redis(self, answers: Callable[[], bool]) -> None:
+        """Show whether Redis ``answers``: only where one is configured."""
+        gauge = Gauge("gateway_redis_up", "Whether Redis answers.", registry=self.registry)
+        gauge.set_function(answers)
 
     def operation(self, name: str | None, kind: str, seconds: float, code: str | None) -> None:
         """Count one finished operation; ``code`` is that of its first error, None if it has none."""

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from resolvers.analysis import filters
 from resolvers.analysis.events import DIMENSIONS, Kind
@@ -23,6 +23,7 @@ from resolvers.analysis.periods import (
 from resolvers.analysis.questions import Question
 from resolvers.context import Context, Principal, Role
 from resolvers.errors import BadInput, Overloaded, TimedOut, Unavailable
+from resolvers.live.cache import LASTING
 from resolvers.store.versions import WHOLE_LOG, VersionRepository
 
 T = TypeVar("T")
@@ -41,6 +42,8 @@ _ROLLOVER = 60.0
 class Resolved:
     """A question made definite: instants instead of ``last 30d``, a granularity instead of a fitting one."""
 
+    question: Question = field(repr=False)
+    """As it was asked."""
     period: Period
     previous: Period | None
     timezone: str
@@ -75,6 +78,7 @@ def resolved(question: Question, principal: Principal, now: datetime, *, compare
     if compare is not None:
         earlier = previous(period, compare, timezone, minute)
     return Resolved(
+        question,
         period,
         earlier,
         timezone,
@@ -114,25 +118,44 @@ async def kept(
     """The answer to ``subject``, computed unless nothing of ``kinds`` was committed since it last was.
 
     ``subject`` must print everything that the answer depends on apart from the log and the tenant's settings;
-    ``points`` says how large the answer is.
+    ``points`` says how large the answer is. Where a question accepts an older answer, one that is young enough will do,
+    whatever was committed since; the log is not even looked at.
     """
-    principal = context.require(Role.VIEWER)
+    principal, cache, now = context.require(Role.VIEWER), context.services.cache, context.services.now()
+    definite = [part for part in subject if isinstance(part, Resolved)]
+    accepted = min((part.question.max_age for part in definite if part.question.max_age is not None), default=None)
+    asked = [replace(part.question, max_age=None) if isinstance(part, Resolved) else part for part in subject]
+    # Whoever may read analyses reads the same in them.
+    caller = f"{principal.tenant_id}|{Role.VIEWER.name}|{principal.currency}|{principal.timezone}"
+    key = f"{caller}|{_hashed(asked)}"
+    if accepted is not None and (recent := await cache.recent(key, now - accepted, now)) is not None:
+        if context.reliance is not None:
+            context.reliance.accept(recent.at + accepted)
+        return cast(T, recent.value)
     async with context.services.database.tenant(principal.tenant_id) as session:
         versions = await VersionRepository(session).of(principal.tenant_id, sorted(kinds))
+    state = f"{_hashed(definite)}|{','.join(map(str, versions))}"
+    lasting = max(LASTING, accepted or LASTING)
+    found = await cache.answer(key, state, now, compute, weight=points, lasting=lasting)
     if context.reliance is not None:
-        ends = [part.period.end for part in subject if isinstance(part, Resolved)]
-        context.reliance.add(sorted(kinds), versions, min(ends, default=None))
-    asked = blake2b(repr(subject).encode(), digest_size=16).hexdigest()
-    settings = f"{principal.currency}|{principal.timezone}"
-    key = f"{principal.tenant_id}|{settings}|{asked}|{','.join(map(str, versions))}"
-    return await context.services.cache.answer(key, compute, weight=points)
+        ends = [part.period.end for part in definite]
+        until = None if accepted is None else found.at + accepted
+        context.reliance.add(sorted(kinds), versions, min(ends, default=None), until)
+    return found.value
 
 
-async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
-    """What ``ask`` answers once the database is there and has time: a watcher outlives its restart."""
+def _hashed(parts: list[Any]) -> str:
+    return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+async def patiently(context: Context, ask: Callable[[], Awaitable[T]]) -> T:
+    """What ``ask`` answers in its turn, once the database is there and has time: a watcher outlives its restart."""
+    # In a line of their own: however many watch, who asks once is not to wait behind all of them.
+    line = ("live", context.require(Role.VIEWER).tenant_id)
     while True:
         try:
-            return await ask()
+            async with context.services.turns.turn(line, patient=True):
+                return await ask()
         except (Overloaded, TimedOut, Unavailable) as error:
             await asyncio.sleep(error.retry_after or _PATIENCE)
 
@@ -147,7 +170,7 @@ async def live(context: Context, kinds: Kinds, ask: Callable[[], Awaitable[T]], 
     loop = asyncio.get_running_loop()
     with context.services.bus.listen(principal.tenant_id) as mailbox:
         context.renew()
-        last = await patiently(ask)
+        last = await patiently(context, ask)
         yield last
         sent = loop.time()
         while True:
@@ -156,7 +179,7 @@ async def live(context: Context, kinds: Kinds, ask: Callable[[], Awaitable[T]], 
                     await mailbox.wait(watched)
             await asyncio.sleep(max(0.0, sent + every.total_seconds() - loop.time()))
             context.renew()
-            present = await patiently(ask)
+            present = await patiently(context, ask)
             if present != last:
                 last = present
                 yield last

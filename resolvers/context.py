@@ -9,7 +9,11 @@ from enum import IntEnum
 from resolvers.errors import BadInput, Forbidden, Unauthenticated
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
+from resolvers.live.turns import Turns
 from resolvers.store.database import Database
+from resolvers.store.folding import FoldingFigures
+from resolvers.store.metrics import Kept
+from resolvers.store.presence_cache import PresenceCache
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TermMemory
 from resolvers.store.writer import Writer
@@ -61,10 +65,19 @@ class Services:
     cache: Cache
     heavy: asyncio.Semaphore
     """Held by whoever reads journeys: it bounds the memory that arrays take."""
+    turns: Turns = field(default_factory=Turns)
+    """Where answers are computed."""
     segments: SegmentCache = field(default_factory=SegmentCache)
+    presence: PresenceCache = field(default_factory=PresenceCache)
+    folding: FoldingFigures = field(default_factory=FoldingFigures)
     now: Callable[[], datetime] = utc_now
     counted: Callable[[str, str, int], None] = lambda kind, outcome, count: None
     """Told how many events of a kind had which outcome, for telemetry."""
+
+    @property
+    def kept(self) -> Kept:
+        """What metrics are read with."""
+        return Kept(self.presence, self.segments, self.heavy)
 
 
 LARGEST_ANSWER = 12_000
@@ -79,27 +92,50 @@ class Reliance:
     """
 
     def __init__(self, begun: datetime) -> None:
-        self._begun = begun
+        self.begun = begun
         self.versions: dict[int, int] = {}
         """By kind of event."""
         # An earlier period that is compared with is cut at the minute.
         self.until = begun.replace(second=0, microsecond=0) + timedelta(minutes=1)
         self._torn = False
+        self._exact = False
+        self.accepted: datetime | None = None
+        """Until when the caller accepts the answers although the log moves on; None where one of them must be exact."""
 
     @property
     def sound(self) -> bool:
         """Whether the answers are all of one state of the log."""
         return bool(self.versions) and not self._torn
 
-    def add(self, kinds: Iterable[int], versions: Iterable[int], period_end: datetime | None) -> None:
-        """Note an answer read at the ``versions`` of its ``kinds``; None where what time does to it is not known."""
+    def accept(self, until: datetime) -> None:
+        """Note an answer of an earlier state of the log, which the caller accepts ``until`` then."""
+        self._torn = True
+        self._accept(until)
+
+    def _accept(self, until: datetime | None) -> None:
+        self._exact |= until is None
+        bounds = [bound for bound in (self.accepted, until) if bound is not None]
+        self.accepted = None if self._exact else min(bounds, default=None)
+
+    def add(
+        self,
+        kinds: Iterable[int],
+        versions: Iterable[int],
+        period_end: datetime | None,
+        accepted: datetime | None = None,
+    ) -> None:
+        """Note an answer read at the ``versions`` of its ``kinds``; None where what time does to it is not known.
+
+        ``accepted`` is until when the caller accepts it whatever the versions become; None: not at all.
+        """
+        self._accept(accepted)
         if period_end is None:
             self._torn = True
             return
         for kind, version in zip(kinds, versions, strict=True):
             self._torn |= self.versions.setdefault(kind, version) != version
         # A period that is still running ends with its unit, and the next one begins then.
-        if period_end > self._begun:
+        if period_end > self.begun:
             self.until = min(self.until, period_end)
 
 

@@ -28,6 +28,8 @@ class Asking:
     where: Filter = EVERYTHING
     by: tuple[str, ...] = ()
     top: int = 20
+    max_age: timedelta | None = None
+    """How old an answer will do; None for one of the present."""
 
 
 def definite(asking: Asking, principal: Principal, now: datetime) -> Resolved:
@@ -45,7 +47,13 @@ def definite(asking: Asking, principal: Principal, now: datetime) -> Resolved:
     if cutoff < _FIRST + SHORTEST_HISTORY:
         raise BadInput("A moment to foretell from lies in the years 2000 to 2100.", field="cutoff")
     start = max(cutoff - asking.history, _FIRST)
-    question = Question(PeriodRequest(start=start, end=cutoff), by=asking.by, where=asking.where, top=asking.top)
+    question = Question(
+        PeriodRequest(start=start, end=cutoff),
+        by=asking.by,
+        where=asking.where,
+        top=asking.top,
+        max_age=asking.max_age,
+    )
     return resolved(question, principal, now)
 
 

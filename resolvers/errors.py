@@ -42,6 +42,12 @@ class Forbidden(GatewayError):
     code = "FORBIDDEN"
 
 
+class RateLimited(GatewayError):
+    """The caller asks for more than its share; ``retry_after`` says when to come back."""
+
+    code = "RATE_LIMITED"
+
+
 class Overloaded(GatewayError):
     """The gateway is full for the moment; ``retry_after`` says when to come back."""
 

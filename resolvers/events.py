@@ -192,7 +192,7 @@ async def events_stream(context: Context, *, where: Filter) -> AsyncGenerator[tu
         async with services.database.tenant(tenant_id) as session:
             (position,) = await VersionRepository(session).of(tenant_id, [WHOLE_LOG])
         while True:
-            found, newest = await patiently(partial(_following, context, where, position))
+            found, newest = await patiently(context, partial(_following, context, where, position))
             more = len(found) == _STREAMED
             position = found[-1].position if more else newest
             if found:

@@ -1,8 +1,7 @@
 """Funnels: asked ad hoc, or kept under a name."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.columns import Coded
+from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filter_json import from_json, to_json
 from resolvers.analysis.filters import weight
 from resolvers.analysis.funnel_answers import Breakdown, answer
@@ -22,16 +22,16 @@ from resolvers.analysis.periods import Period, epoch_us
 from resolvers.analysis.questions import Question
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput, NotFound, Overloaded
+from resolvers.errors import BadInput, NotFound
 from resolvers.store.funnels import FunnelRepository, FunnelRow
 from resolvers.store.journeys import JourneyRepository
+from resolvers.store.turns import turn
 
 FEWEST_STEPS, MOST_STEPS = 2, 20
 LONGEST_WINDOW = timedelta(days=366)
 MOST_FUNNELS = 1_000
 LARGEST_PAGE = 500
 LONGEST_NAME = 200
-_WAIT_SECONDS = 2.0
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -90,34 +90,19 @@ async def funnel(context: Context, definition: FunnelDefinition, question: Quest
 
 async def _answer(context: Context, definition: FunnelDefinition, asked: Resolved) -> FunnelAnswer:
     as_of = context.services.now()
-    async with _turn(context.services.heavy):
-        walked, columns = await _walk(context, definition, asked, asked.period, asked.by)
+    async with turn(context.services.heavy):
+        walked, columns, explain = await _walk(context, definition, asked, asked.period, asked.by)
         earlier = None
         if asked.previous is not None:
             earlier = (asked.previous, (await _walk(context, definition, asked, asked.previous, ()))[0])
-        return await asyncio.to_thread(
-            answer, definition, asked.period, walked, as_of=as_of, by=columns, top=asked.top, previous=earlier
-        )
-
-
-@asynccontextmanager
-async def _turn(heavy: asyncio.Semaphore) -> AsyncIterator[None]:
-    """One of the few places there are for reading journeys; raises Overloaded where none becomes free."""
-    try:
-        async with asyncio.timeout(_WAIT_SECONDS):
-            await heavy.acquire()
-    except TimeoutError:
-        raise Overloaded("Too many funnels are being answered; try again.", retry_after=2) from None
-    try:
-        yield
-    finally:
-        heavy.release()
+        shaped = partial(answer, as_of=as_of, explain=explain, by=columns, top=asked.top, previous=earlier)
+        return await asyncio.to_thread(shaped, definition, asked.period, walked)
 
 
 async def _walk(
     context: Context, definition: FunnelDefinition, asked: Resolved, period: Period, by: tuple[str, ...]
-) -> tuple[FunnelWalk, list[Breakdown]]:
-    """The walks through a period, and the dimensions of their entries."""
+) -> tuple[FunnelWalk, list[Breakdown], Explanation]:
+    """The walks through a period, the dimensions of their entries, and how they were come by."""
     principal = context.require(Role.VIEWER)
     reach = Period(period.start, period.end + definition.window)
     steps = [step.where for step in definition.steps]
@@ -131,7 +116,7 @@ async def _walk(
             column = Coded.of(np.concatenate([codes[place] for _, codes in reading.parts]))
             texts = await repository.texts(principal.tenant_id, [code for code in column.codes.tolist() if code])
             entries.append(Breakdown(name, column.index, [texts.get(code) for code in column.codes.tolist()]))
-    return walked, entries
+    return walked, entries, reading.explain
 
 
 def _walked(definition: FunnelDefinition, period: Period, journeys: Journeys) -> tuple[FunnelWalk, NDArray[np.int32]]:

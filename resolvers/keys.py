@@ -125,16 +125,29 @@ class Authenticator:
 
     async def authenticate(self, token: str | None) -> Principal | None:
         """The holder of a live key; None without one. Raises Unauthenticated for any other."""
-        if token is None:
-            return None
-        hashed = digest(token, self._pepper)
-        known = self._known.get(hashed)
-        if known is not None and known[1] > time.monotonic():
-            principal = known[0]
-        else:
-            principal = await self._asked(hashed)
-        self._used[principal.tenant_id, principal.key_id] = utc_now()
+        return None if token is None else self.trusted(token) or await self.find(token)
+
+    async def find(self, token: str) -> Principal:
+        """The holder of a live key, as the database says; raises Unauthenticated."""
+        principal = await self._asked(digest(token, self._pepper))
+        self._note(principal)
         return principal
+
+    def trusted(self, token: str) -> Principal | None:
+        """The holder of a key that was found live within the last seconds, without asking the database."""
+        known = self._known.get(digest(token, self._pepper))
+        if known is None or known[1] <= time.monotonic():
+            return None
+        self._note(known[0])
+        return known[0]
+
+    def knew(self, token: str) -> bool:
+        """Whether the key was live when the database was last asked about it, or is being asked about already."""
+        hashed = digest(token, self._pepper)
+        return hashed in self._known or hashed in self._asking
+
+    def _note(self, principal: Principal) -> None:
+        self._used[principal.tenant_id, principal.key_id] = utc_now()
 
     async def _asked(self, hashed: bytes) -> Principal:
         """Ask the database, once however many requests come with the key, or with other keys, at the same time."""

@@ -19,9 +19,10 @@ from resolvers.context import Context, Principal, Role
 from resolvers.cutoffs import POINTS, Asking, cursor_of, definite, page_size, place_of
 from resolvers.errors import BadInput
 from resolvers.store.lifetime_value import PurchaseRepository
-from resolvers.store.metrics import MetricRepository, Selection
+from resolvers.store.metrics import MetricRepository
+from resolvers.store.scans import Selection
 from resolvers.store.terms import SUBJECTS
-from resolvers.turns import turn
+from resolvers.store.turns import turn
 
 SHORTEST_HORIZON, LONGEST_HORIZON = timedelta(days=1), timedelta(days=730)
 _EPOCH = date(1970, 1, 1)
@@ -130,27 +131,24 @@ async def _computed(context: Context, asked: Resolved, horizon: timedelta) -> Li
     as_of = context.services.now()
     # The last day counts in whole: days are those of the tenant's zone, whatever moment the cut-off is.
     last = (asked.period.end - timedelta(microseconds=1)).astimezone(zone(asked.timezone)).date()
-    async with turn(context.services.heavy):
-        async with context.services.database.tenant(principal.tenant_id) as session:
-            started = perf_counter()
-            repository = PurchaseRepository(session, context.services.memory)
-            days = await repository.days(
-                principal.tenant_id, principal.currency, asked.where, asked.period, asked.timezone
-            )
-            selection = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
-            metrics = MetricRepository(session, context.services.memory)
-            unconverted = await metrics.unconverted(selection, [_AMOUNT])
-            explain = Explanation(Source.LOG, days.subject.size, (perf_counter() - started) * 1e3)
-        return await asyncio.to_thread(
-            valued,
-            days.subject,
-            days.day,
-            days.amount,
-            cutoff_day=(last - _EPOCH).days + 1,
-            cutoff=asked.period.end,
-            horizon=horizon,
-            currency=principal.currency,
-            unconverted=unconverted,
-            as_of=as_of,
-            explain=explain,
-        )
+    async with turn(context.services.heavy), context.services.database.tenant(principal.tenant_id) as session:
+        started = perf_counter()
+        repository = PurchaseRepository(session, context.services.memory)
+        days = await repository.days(principal.tenant_id, principal.currency, asked.where, asked.period, asked.timezone)
+        selection = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
+        metrics = MetricRepository(session, context.services.memory, context.services.kept)
+        unconverted = await metrics.unconverted(selection, [_AMOUNT])
+        explain = Explanation(Source.LOG, days.subject.size, (perf_counter() - started) * 1e3)
+    return await asyncio.to_thread(
+        valued,
+        days.subject,
+        days.day,
+        days.amount,
+        cutoff_day=(last - _EPOCH).days + 1,
+        cutoff=asked.period.end,
+        horizon=horizon,
+        currency=principal.currency,
+        unconverted=unconverted,
+        as_of=as_of,
+        explain=explain,
+    )

@@ -9,9 +9,10 @@ from decimal import Decimal
 from functools import partial
 
 from resolvers.analysis.estimates import Estimate, Money
-from resolvers.analysis.explanations import Explanation, Source
+from resolvers.analysis.explanations import dearest
 from resolvers.analysis.filters import weight
 from resolvers.analysis.metrics import (
+    MONEY_FIELDS,
     Aggregate,
     DimensionValue,
     Metric,
@@ -20,14 +21,16 @@ from resolvers.analysis.metrics import (
     Series,
     Statistic,
     finish,
+    value_of,
 )
 from resolvers.analysis.questions import Question
+from resolvers.analysis.sums import Values
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.catalogue import METRICS, metric
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
-from resolvers.store.metrics import Keys, MetricRepository, Selection, Statistics, Values
-from resolvers.store.sources import MONEY_FIELDS
+from resolvers.store.metrics import MetricRepository
+from resolvers.store.scans import Keys, Selection, Statistics
 
 MOST_METRICS = 20
 _PARTS = ("numerator", "denominator", "squares")
@@ -83,7 +86,7 @@ async def _answers(context: Context, batch: Sequence[Metric], asked: Resolved) -
     selection = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
     earlier: Statistics | None = None
     async with context.services.database.tenant(principal.tenant_id) as session:
-        repository = MetricRepository(session, context.services.memory)
+        repository = MetricRepository(session, context.services.memory, context.services.kept)
         as_of = context.services.now()
         found = await repository.statistics(selection, wanted, buckets=asked.buckets, by=asked.by, top=asked.top)
         if asked.previous is not None:
@@ -104,6 +107,10 @@ def _money(one: Metric) -> list[Statistic]:
     ]
 
 
+Places = Mapping[str, int]
+"""Where among all statistics those of a metric are, by the part that each plays."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Scan:
     """What was found for a list of statistics, ready to be told metric by metric."""
@@ -117,6 +124,7 @@ class _Scan:
 
     def answer(self, one: Metric, unconverted: tuple[Money, ...]) -> MetricAnswer:
         found, earlier = self.found, self.earlier
+        places = {part: self.statistics.index(statistic) for part, statistic in _parts(one).items()}
         before = earlier.by_group if earlier else {}
         rest = len(found.groups)
         names: list[Keys | None] = [*found.groups, None] if rest in found.by_group else list(found.groups)
@@ -127,8 +135,8 @@ class _Scan:
             MetricGroup(
                 keys=() if keys is None else self._keys(keys),
                 other=keys is None,
-                estimate=self._compared(one, found.by_group.get(place), before.get(place)),
-                series=self._series(one, buckets[place]),
+                estimate=self._compared(one, places, found.by_group.get(place), before.get(place)),
+                series=self._series(one, places, buckets[place]),
             )
             for place, keys in enumerate(names)
         )
@@ -136,49 +144,34 @@ class _Scan:
             metric=one,
             period=self.asked.period,
             previous_period=self.asked.previous,
-            estimate=self._compared(one, found.total, earlier.total if earlier else None),
-            series=self._series(one, found.buckets),
+            estimate=self._compared(one, places, found.total, earlier.total if earlier else None),
+            series=self._series(one, places, found.buckets),
             groups=groups,
             group_count=found.group_count,
             unconverted=unconverted,
-            explain=self._explanation(one),
+            explain=dearest([found.explanations[place] for place in places.values()]),
         )
-
-    def _explanation(self, one: Metric) -> Explanation:
-        """How the dearest of a metric's statistics was come by."""
-        by_statistic = dict(zip(self.statistics, self.found.explanations, strict=True))
-        own = [by_statistic[statistic] for statistic in _parts(one).values()]
-        return max(own, key=lambda explanation: (explanation.source is Source.LOG, explanation.rows))
 
     def _keys(self, keys: Keys) -> tuple[DimensionValue, ...]:
         return tuple(DimensionValue(name, value) for name, value in zip(self.asked.by, keys, strict=True))
 
-    def _compared(self, one: Metric, values: Values | None, before: Values | None) -> Estimate:
-        previous = None if self.earlier is None else self._found(one, before)
-        return finish(one, self._found(one, values), previous=previous, currency=self.currency, as_of=self.as_of)
+    def _compared(self, one: Metric, places: Places, values: Values | None, before: Values | None) -> Estimate:
+        previous = None if self.earlier is None else self._found(places, before)
+        found = self._found(places, values)
+        return finish(one, found, previous=previous, currency=self.currency, as_of=self.as_of)
 
-    def _found(self, one: Metric, values: Values | None) -> dict[str, Decimal | int | float | None]:
+    def _found(self, places: Places, values: Values | None) -> dict[str, Decimal | int | float | None]:
         """A metric's statistics by part; where no event was found they are those of no events."""
         held = values or tuple(None if s.aggregate is Aggregate.QUANTILE else 0 for s in self.statistics)
-        by_statistic = dict(zip(self.statistics, held, strict=True))
-        return {part: by_statistic[statistic] for part, statistic in _parts(one).items()}
+        return {part: held[place] for part, place in places.items()}
 
-    def _series(self, one: Metric, buckets: Mapping[int, Values]) -> Series:
-        points = [
-            finish(
-                one,
-                self._found(one, buckets.get(place)),
-                previous=None,
-                currency=self.currency,
-                as_of=self.as_of,
-            )
-            for place in range(len(self.asked.buckets))
-        ]
+    def _series(self, one: Metric, places: Places, buckets: Mapping[int, Values]) -> Series:
+        points = [value_of(one, self._found(places, buckets.get(place))) for place in range(len(self.asked.buckets))]
         return Series(
             granularity=self.asked.granularity,
             timezone=self.asked.timezone,
             at=self.asked.buckets,
-            value=tuple(None if point.value is None else float(point.value) for point in points),
-            exact=tuple(point.value for point in points),
-            n=tuple(point.n for point in points),
+            value=tuple(None if value is None else float(value) for value, _ in points),
+            exact=tuple(value for value, _ in points),
+            n=tuple(n for _, n in points),
         )

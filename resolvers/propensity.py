@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from time import perf_counter
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from resolvers.analysis.behaviour import (
     observed,
     steps,
 )
-from resolvers.analysis.explanations import Explanation, Source
+from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import All, NameIs, weight
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.periods import epoch_us
@@ -38,7 +37,7 @@ from resolvers.errors import BadInput
 from resolvers.store.journeys import JourneyRepository
 from resolvers.store.propensity import Spend, SpendRepository
 from resolvers.store.terms import SUBJECTS
-from resolvers.turns import turn
+from resolvers.store.turns import turn
 
 LONGEST_NAME = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -150,19 +149,19 @@ async def _computed(context: Context, asked: Resolved, name: str) -> Propensitie
     read = (*DIMENSIONS, *(dimension for dimension in asked.by if dimension not in DIMENSIONS))
     async with turn(context.services.heavy):
         past, present, texts, explain = await _read(context, asked, name, read)
-        return await asyncio.to_thread(
-            assessed,
-            whom(present.at, name),
-            past,
-            present,
-            by=[read.index(dimension) for dimension in asked.by],
-            names=asked.by,
-            top=asked.top,
-            texts=texts,
-            cutoff=asked.period.end,
-            as_of=as_of,
-            explain=explain,
-        )
+    return await asyncio.to_thread(
+        assessed,
+        whom(present.at, name),
+        past,
+        present,
+        by=[read.index(dimension) for dimension in asked.by],
+        names=asked.by,
+        top=asked.top,
+        texts=texts,
+        cutoff=asked.period.end,
+        as_of=as_of,
+        explain=explain,
+    )
 
 
 async def _read(
@@ -175,7 +174,6 @@ async def _read(
     cutoffs = (asked.period.end - timedelta(days=RECENT_DAYS), asked.period.end)
     moments = tuple(map(epoch_us, cutoffs))
     async with context.services.database.tenant(principal.tenant_id) as session:
-        started = perf_counter()
         repository = JourneyRepository(session, context.services.memory, context.services.segments)
         reading = await repository.by_subject(
             principal.tenant_id,
@@ -193,8 +191,7 @@ async def _read(
         shown = slice(0 if asked.by else 1, None)
         codes = set[int]().union(*(np.unique(moment.at.dimensions[shown]).tolist() for moment in (past, present)))
         texts = await repository.texts(principal.tenant_id, sorted(codes - {0}))
-    source = Source.JOURNEYS if reading.segments else Source.LOG
-    return past, present, texts, Explanation(source, reading.scanned, (perf_counter() - started) * 1e3)
+    return past, present, texts, reading.explain
 
 
 def _moment(parts: Sequence[Behaviour], spend: Spend, cutoff_us: int) -> Moment:

@@ -7,16 +7,19 @@ from decimal import Decimal
 from functools import partial
 
 from resolvers.analysis.estimates import Money
+from resolvers.analysis.explanations import dearest
 from resolvers.analysis.filters import All, FlagIs, weight
 from resolvers.analysis.metrics import Aggregate, Statistic, finish
 from resolvers.analysis.periods import Compare, Period
 from resolvers.analysis.questions import Question
 from resolvers.analysis.revenue import RevenueAnswer, RevenueSeries, growth
+from resolvers.analysis.sums import Values
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.catalogue import CONVERSIONS, metric
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
-from resolvers.store.metrics import MetricRepository, Selection, Statistics, Values
+from resolvers.store.metrics import MetricRepository
+from resolvers.store.scans import Selection, Statistics
 
 _STATISTICS = (
     Statistic(Aggregate.SUM, CONVERSIONS, "amount"),
@@ -55,7 +58,7 @@ async def _answer(context: Context, asked: Resolved) -> RevenueAnswer:
     selection = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
     before = Selection(principal.tenant_id, principal.currency, asked.previous, asked.where)
     async with context.services.database.tenant(principal.tenant_id) as session:
-        repository = MetricRepository(session, context.services.memory)
+        repository = MetricRepository(session, context.services.memory, context.services.kept)
         as_of = context.services.now()
         found = await repository.statistics(selection, _STATISTICS, buckets=asked.buckets)
         earlier = await repository.statistics(before, _STATISTICS)
@@ -96,6 +99,7 @@ def _shaped(
         series=_series(asked, found, currency),
         unconverted=unconverted,
         as_of=as_of,
+        explain=dearest(found.explanations),
     )
 
 

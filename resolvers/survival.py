@@ -2,11 +2,9 @@
 
 import asyncio
 from functools import partial
-from time import perf_counter
 
 import numpy as np
 
-from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import weight
 from resolvers.analysis.periods import epoch_us
 from resolvers.analysis.spells import STEPS, durations, joined, spells
@@ -15,7 +13,7 @@ from resolvers.answers import ANYTHING, Kinds, Resolved, kept
 from resolvers.context import Context, Role
 from resolvers.cutoffs import Asking, definite
 from resolvers.store.journeys import JourneyRepository
-from resolvers.turns import turn
+from resolvers.store.turns import turn
 
 
 def kinds() -> Kinds:
@@ -36,25 +34,19 @@ async def survival(context: Context, asking: Asking) -> SurvivalAnswer:
 async def _computed(context: Context, asked: Resolved) -> SurvivalAnswer:
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
-    async with turn(context.services.heavy):
-        async with context.services.database.tenant(principal.tenant_id) as session:
-            started = perf_counter()
-            repository = JourneyRepository(session, context.services.memory, context.services.segments)
-            reading = await repository.by_subject(
-                principal.tenant_id, asked.period, asked.where, STEPS, asked.by, spells
-            )
-            found = await asyncio.to_thread(durations, joined(reading.parts), epoch_us(asked.period.end))
-            codes = [code for code in np.unique(found.dimensions).tolist() if code]
-            texts = await repository.texts(principal.tenant_id, codes)
-            source = Source.JOURNEYS if reading.segments else Source.LOG
-            explain = Explanation(source, reading.scanned, (perf_counter() - started) * 1e3)
-        return await asyncio.to_thread(
-            survived,
-            found,
-            names=asked.by,
-            top=asked.top,
-            texts=texts,
-            cutoff=asked.period.end,
-            as_of=as_of,
-            explain=explain,
-        )
+    async with turn(context.services.heavy), context.services.database.tenant(principal.tenant_id) as session:
+        repository = JourneyRepository(session, context.services.memory, context.services.segments)
+        reading = await repository.by_subject(principal.tenant_id, asked.period, asked.where, STEPS, asked.by, spells)
+        found = await asyncio.to_thread(durations, joined(reading.parts), epoch_us(asked.period.end))
+        codes = [code for code in np.unique(found.dimensions).tolist() if code]
+        texts = await repository.texts(principal.tenant_id, codes)
+    return await asyncio.to_thread(
+        survived,
+        found,
+        names=asked.by,
+        top=asked.top,
+        texts=texts,
+        cutoff=asked.period.end,
+        as_of=as_of,
+        explain=reading.explain,
+    )

@@ -17,6 +17,7 @@ from schema.filters import FilterInput
 
 MAX_BREAKDOWN = 3
 MAX_TOP = 100
+GREATEST_AGE = timedelta(days=1)
 SHORTEST_INTERVAL, LONGEST_INTERVAL = timedelta(milliseconds=100), timedelta(hours=1)
 
 _MILLISECONDS = re.compile(r"([1-9][0-9]{0,8})ms", re.ASCII)
@@ -97,6 +98,16 @@ EveryArgument = Annotated[
         description="The least time between two answers, `100ms` to `1h`; what changes faster is summed up.",
     ),
 ]
+MaxAgeArgument = Annotated[
+    object | None,
+    strawberry.argument(
+        graphql_type=timedelta | None,
+        description=(
+            "How old an answer may be to be taken as it is, period included, whatever was stored since: `1s` to `1d`. "
+            "Its `asOf` says when it was computed. Where absent, the answer is of the present."
+        ),
+    ),
+]
 
 
 def read_period(period: PeriodInput) -> PeriodRequest:
@@ -153,3 +164,13 @@ def read_interval(every: object) -> timedelta:
     if not SHORTEST_INTERVAL <= interval <= LONGEST_INTERVAL:
         raise refusal("every", "must be 100ms to 1h")
     return interval
+
+
+def read_max_age(max_age: object | None) -> timedelta | None:
+    """How old an answer may be; BadInput on ``maxAge`` for what is no duration, or longer than a day."""
+    if max_age is None:
+        return None
+    oldest = read_span(max_age, "maxAge")
+    if oldest > GREATEST_AGE:
+        raise refusal("maxAge", "must be at most 1d")
+    return oldest

@@ -1,10 +1,10 @@
 """The arguments of what is foretold from a moment, and what is said of the models that foretell it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import orjson
 import strawberry
@@ -12,12 +12,18 @@ import strawberry
 from resolvers.analysis import diagnoses
 from resolvers.analysis.filters import EVERYTHING, Filter
 from resolvers.analysis.intake_values import Invalid, instant
+from resolvers.analysis.periods import PeriodRequest
+from resolvers.analysis.questions import Question
+from resolvers.answers import Kinds
 from resolvers.cutoffs import Asking
 from resolvers.errors import BadInput
 from schema.arguments import read_span
 from schema.errors import refusal
+from schema.live import Asked
 from schema.nodes import Node
 from schema.shapes import enumerate_in_schema, shapes
+
+T = TypeVar("T")
 
 _MOST_KEYS = 2
 
@@ -80,6 +86,12 @@ def read_asking(
     except Invalid as bad:
         raise refusal("cutoff", bad.message) from None
     return Asking(moment, read_span(history, "history"), where, by, top)
+
+
+def asked(asking: Asking, answer: Callable[[Asking], Awaitable[T]], kinds: Kinds) -> Asked[T]:
+    """The question as analyses have it; of what it says only the age of an answer is not in ``asking`` yet."""
+    question = Question(PeriodRequest(end=asking.cutoff), by=asking.by, where=asking.where, top=asking.top)
+    return Asked(question, lambda definite: answer(replace(asking, max_age=definite.max_age)), kinds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ class ErrorCode(Enum):
     NOT_FOUND = errors.NotFound.code
     UNAUTHENTICATED = errors.Unauthenticated.code
     FORBIDDEN = errors.Forbidden.code
+    RATE_LIMITED = errors.RateLimited.code
     OVERLOADED = errors.Overloaded.code
     UNAVAILABLE = errors.Unavailable.code
     TIMEOUT = errors.TimedOut.code
@@ -28,6 +29,7 @@ enumerate_in_schema(
         "NOT_FOUND": "What the input names does not exist.",
         "UNAUTHENTICATED": "No key was sent, or one that is unknown or revoked.",
         "FORBIDDEN": "The key's role does not reach this field.",
+        "RATE_LIMITED": "The key or its tenant asks too often or for too much; send the same again later.",
         "OVERLOADED": "The gateway is full for the moment; send the same again later.",
         "UNAVAILABLE": "The gateway cannot reach its database for the moment; send the same again later.",
         "TIMEOUT": "It took longer than an operation may. It may still have been done: send the same ids again.",
@@ -99,7 +101,7 @@ HANDLERS = (
     AsResult((errors.NotFound,), NotFound, "field"),
     AsResult((errors.Unauthenticated,), Unauthenticated),
     AsResult((errors.Forbidden,), Forbidden),
-    AsResult((errors.Overloaded, errors.Unavailable, errors.TimedOut), Overloaded, "retry_after"),
+    AsResult((errors.RateLimited, errors.Overloaded, errors.Unavailable, errors.TimedOut), Overloaded, "retry_after"),
 )
 """A mutation names the errors it can meet in its result; any other exception rises and is masked by the gateway."""
 

@@ -10,7 +10,8 @@ enumerate_in_schema(
     "What an answer was read from.",
     {
         "ROLLUPS": "Sums kept by hour and by day: as many rows however many events there are.",
-        "JOURNEYS": "Columns of events by subject and time.",
+        "PRESENCE": "Subjects and orders of each day, kept as sets.",
+        "JOURNEYS": "Columns of events by subject and time, and of the log what is newer than they are.",
         "LOG": "The events themselves.",
     },
     name="AnswerSource",
@@ -22,4 +23,10 @@ enumerate_in_schema(
 class Explanation:
     source: values.Source = strawberry.field(description="What it was read from; of several the dearest.")
     rows: int = strawberry.field(description="How many rows were read there.")
-    milliseconds: float = strawberry.field(description="How long the database took, in milliseconds.")
+    milliseconds: float = strawberry.field(
+        description="How long reading took, in milliseconds; of a funnel that includes walking what was read."
+    )
+    tail: int = strawberry.field(
+        description="Of the rows the events that had to be read beside what is kept of them, being newer than it or of "
+        "an hour that the period or a bucket begins or ends within."
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Annotated
 
 import strawberry
@@ -27,6 +28,7 @@ from schema.arguments import (
 from schema.common import DimensionValue, Estimate, Period
 from schema.conditions import plain_text, read_filter, write_filter
 from schema.errors import refusal
+from schema.explanations import Explanation
 from schema.filters import FilterInput
 from schema.live import Analysis, Asked
 from schema.scalars import BigInt
@@ -199,6 +201,7 @@ class FunnelAnswer:
     )
     group_count: int = strawberry.field(description="How many groups there are in all, shown or not.")
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")
+    explain: Explanation = strawberry.field(description="How the numbers of `period` were come by.")
 
 
 def ask(
@@ -213,7 +216,7 @@ def ask(
 ) -> Asked[values.FunnelAnswer]:
     """The question about a funnel that has been read."""
     question = read_question(period, timezone=timezone, by=by, where=where, compare=compare, top=top)
-    return Asked(lambda: funnels.funnel(context, definition, question), funnels.kinds(definition))
+    return Asked(question, partial(funnels.funnel, context, definition), funnels.kinds(definition))
 
 
 def _funnel(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any
 
 import strawberry
@@ -16,7 +17,7 @@ from schema.access import Info, field
 from schema.arguments import WhereArgument, read_span
 from schema.common import Estimate, Money
 from schema.conditions import read_filter
-from schema.cutoffs import CutoffArgument, HistoryArgument, Key, ModelFinding, found_again, read_asking
+from schema.cutoffs import CutoffArgument, HistoryArgument, Key, ModelFinding, asked, found_again, read_asking
 from schema.explanations import Explanation
 from schema.live import Analysis, Asked
 from schema.nodes import Node, encode
@@ -124,7 +125,7 @@ def _lifetime_value(
 ) -> Asked[values.LifetimeValueAnswer]:
     asking = read_asking(cutoff, history, read_filter(where))
     span = read_span(horizon, "horizon")
-    return Asked(lambda: lifetime_value.lifetime_value(context, span, asking), lifetime_value.kinds())
+    return asked(asking, partial(lifetime_value.lifetime_value, context, span), lifetime_value.kinds())
 
 
 LIFETIME_VALUE = Analysis(

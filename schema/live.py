@@ -1,7 +1,8 @@
 """An analysis as two fields of one name, arguments and type: asked once on Query, kept current on Subscription."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
@@ -10,10 +11,11 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
 from resolvers import answers
+from resolvers.analysis.questions import Question
 from resolvers.answers import Kinds
 from resolvers.context import Context, Role
 from schema.access import Info, field
-from schema.arguments import EveryArgument, read_interval
+from schema.arguments import EveryArgument, MaxAgeArgument, read_interval, read_max_age
 from schema.errors import refusal
 
 T = TypeVar("T")
@@ -31,8 +33,17 @@ _LIVE = (
 class Asked(Generic[T]):
     """A question that has been read: how to answer it, and the kinds of events that can change the answer."""
 
-    answer: Callable[[], Awaitable[T]]
+    question: Question
+    seek: Callable[[Question], Awaitable[T]]
     kinds: Kinds
+
+    async def answer(self, max_age: timedelta | None = None) -> T:
+        """The answer, at most ``max_age`` older than the log."""
+        return await self.seek(replace(self.question, max_age=max_age))
+
+
+def _max_age(max_age: MaxAgeArgument = None) -> None:
+    """Carries the argument that asking once has more."""
 
 
 def _arguments(of: Callable[..., Any]) -> list[StrawberryArgument]:
@@ -55,11 +66,12 @@ class Analysis(Generic[T]):
     def query(self) -> StrawberryField:
         """The field that answers once."""
 
-        async def resolver(info: Info, **arguments: Any) -> T:
-            return await self._asked(info.context, arguments).answer()
+        async def resolver(info: Info, max_age: object = None, **arguments: Any) -> T:
+            oldest = read_max_age(max_age)
+            return await self._asked(info.context, arguments).answer(oldest)
 
         once = field(Role.VIEWER, self.graphql_type, self.description)(resolver)
-        once.arguments = _arguments(self.read)
+        once.arguments = [*_arguments(self.read), *_arguments(_max_age)]
         once.metadata = MappingProxyType({STATE: True})
         return once
 

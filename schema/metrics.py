@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Annotated
 
 import strawberry
@@ -10,6 +11,7 @@ from resolvers import metrics
 from resolvers.analysis import estimates
 from resolvers.analysis import metrics as values
 from resolvers.analysis.periods import Granularity
+from resolvers.analysis.questions import Question
 from resolvers.context import Context, Role
 from schema.access import field
 from schema.arguments import (
@@ -123,7 +125,7 @@ def _metrics(
     question = read_question(
         period, timezone=timezone, granularity=granularity, by=by, where=where, compare=compare, top=top
     )
-    return Asked(lambda: metrics.metrics(context, slugs, question), metrics.kinds(slugs))
+    return Asked(question, partial(metrics.metrics, context, slugs), metrics.kinds(slugs))
 
 
 def _metric(
@@ -139,11 +141,11 @@ def _metric(
 ) -> Asked[values.MetricAnswer]:
     asked = _metrics(context, [slug], period, timezone, granularity, by, where, compare, top)
 
-    async def answer() -> values.MetricAnswer:
-        (only,) = await asked.answer()
+    async def seek(question: Question) -> values.MetricAnswer:
+        (only,) = await asked.seek(question)
         return only
 
-    return Asked(answer, asked.kinds)
+    return Asked(asked.question, seek, asked.kinds)
 
 
 METRIC = Analysis(_metric, MetricAnswer, "One metric of the catalogue over a period, in buckets and by groups.")

@@ -1,6 +1,7 @@
 """Propensity: how likely subjects are to churn, or to convert, in the next 30 days, and how good the model is."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 import strawberry
@@ -13,7 +14,7 @@ from resolvers.context import Context
 from schema.arguments import ByArgument, TopArgument, WhereArgument
 from schema.common import DimensionValue, Estimate
 from schema.conditions import read_filter
-from schema.cutoffs import CutoffArgument, HistoryArgument, ModelFinding, read_asking
+from schema.cutoffs import CutoffArgument, HistoryArgument, ModelFinding, asked, read_asking
 from schema.explanations import Explanation
 from schema.live import Analysis, Asked
 from schema.scalars import BigInt
@@ -158,7 +159,7 @@ def _churn_risk(
     top: TopArgument = 20,
 ) -> Asked[propensity_answers.PropensityAnswer]:
     asking = read_asking(cutoff, history, read_filter(where), tuple(one.value for one in by), top)
-    return Asked(lambda: propensity.churn_risk(context, asking), propensity.kinds())
+    return asked(asking, partial(propensity.churn_risk, context), propensity.kinds())
 
 
 NameArgument = Annotated[
@@ -176,7 +177,7 @@ def _conversion_propensity(
     top: TopArgument = 20,
 ) -> Asked[propensity_answers.PropensityAnswer]:
     asking = read_asking(cutoff, history, read_filter(where), tuple(one.value for one in by), top)
-    return Asked(lambda: propensity.conversion_propensity(context, name, asking), propensity.kinds())
+    return asked(asking, partial(propensity.conversion_propensity, context, name), propensity.kinds())
 
 
 CHURN_RISK = Analysis(

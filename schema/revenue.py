@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Annotated
 
 import strawberry
@@ -19,6 +20,7 @@ from schema.arguments import (
     read_question,
 )
 from schema.common import Estimate, Money, Period
+from schema.explanations import Explanation
 from schema.live import Analysis, Asked
 from schema.scalars import BigInt
 from schema.shapes import shapes
@@ -73,6 +75,7 @@ class RevenueAnswer:
         description="Amounts in other currencies than the tenant's, one sum each, which are left out above."
     )
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")
+    explain: Explanation = strawberry.field(description="How the numbers of `period` were come by.")
 
 
 def _revenue(
@@ -86,7 +89,7 @@ def _revenue(
     ] = Compare.PREVIOUS_PERIOD,
 ) -> Asked[values.RevenueAnswer]:
     question = read_question(period, timezone=timezone, granularity=granularity, where=where, compare=compare)
-    return Asked(lambda: revenue.revenue(context, question), revenue.kinds())
+    return Asked(question, partial(revenue.revenue, context), revenue.kinds())
 
 
 REVENUE = Analysis(

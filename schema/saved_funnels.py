@@ -14,10 +14,12 @@ from schema.arguments import (
     LAST_30_DAYS,
     ByArgument,
     CompareArgument,
+    MaxAgeArgument,
     PeriodArgument,
     TimezoneArgument,
     TopArgument,
     WhereArgument,
+    read_max_age,
 )
 from schema.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated
 from schema.funnels import FunnelAnswer, FunnelDefinition, FunnelStepInput, ask, read_definition
@@ -65,9 +67,10 @@ class SavedFunnel(Node):
         where: WhereArgument = None,
         compare: CompareArgument = None,
         top: TopArgument = 20,
+        max_age: MaxAgeArgument = None,
     ) -> values.FunnelAnswer:
         asked = ask(info.context, self.asked, period, timezone, by, where, compare, top)
-        return await asked.answer()
+        return await asked.answer(read_max_age(max_age))
 
 
 def _number(key: str) -> int | None:

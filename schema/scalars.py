@@ -39,11 +39,14 @@ def instant_text(value: datetime) -> str:
 
 def decimal_text(value: Decimal) -> str:
     """All digits, no exponent, no trailing zero, so that equal numbers are equal texts."""
+    digits = str(value)
+    # Most are texts already, and lists are long.
+    if digits.isdigit() or ("." in digits and digits[-1] != "0" and "E" not in digits):
+        return digits
     if not value.is_finite():
         raise ValueError("Decimal cannot carry NaN or infinity")
     if not value:
         return "0"
-    digits = str(value)
     if "E" in digits:
         digits = format(value, "f")
     return digits.rstrip("0").rstrip(".") if "." in digits else digits

@@ -1,6 +1,7 @@
 """Survival: how long subjects stay, as Kaplan-Meier curves."""
 
 from datetime import datetime
+from functools import partial
 
 import strawberry
 
@@ -13,7 +14,7 @@ from resolvers.context import Context
 from schema.arguments import ByArgument, TopArgument, WhereArgument
 from schema.common import DimensionValue
 from schema.conditions import read_filter
-from schema.cutoffs import CutoffArgument, HistoryArgument, read_asking
+from schema.cutoffs import CutoffArgument, HistoryArgument, asked, read_asking
 from schema.explanations import Explanation
 from schema.live import Analysis, Asked
 from schema.scalars import BigInt
@@ -114,7 +115,7 @@ def _survival(
     top: TopArgument = 5,
 ) -> Asked[values.SurvivalAnswer]:
     asking = read_asking(cutoff, history, read_filter(where), tuple(one.value for one in by), top)
-    return Asked(lambda: survival.survival(context, asking), survival.kinds())
+    return asked(asking, partial(survival.survival, context), survival.kinds())
 
 
 SURVIVAL = Analysis(

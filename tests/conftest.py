@@ -13,10 +13,12 @@ from gateway.app import Gateway
 from gateway.embedded import EmbeddedPostgres
 from resolvers.context import Context, Principal, Role, Services
 from resolvers.keys import create_key, pepper
+from resolvers.live import shared
 from resolvers.store.database import Database
 from resolvers.store.schema_version import migrate
 from tests.client import Client, running_gateway
 from tests.factories import new_principal, running_services
+from tests.redis_server import RedisServer, running
 
 
 @pytest.fixture(scope="session")
@@ -99,6 +101,25 @@ async def client(gateway: tuple[str, Gateway], owner: Database, http: httpx2.Asy
 async def stranger(gateway: tuple[str, Gateway], owner: Database, http: httpx2.AsyncClient) -> Client:
     """The admin of another tenant."""
     return await new_client(gateway[0], owner, http)
+
+
+@pytest.fixture
+def redis_seconds() -> float:
+    """How long Redis is waited for: longer than in earnest, since what is slow in a test is the machine."""
+    return 10.0
+
+
+@pytest.fixture
+def patient(redis_seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis is waited for as long as the test says."""
+    monkeypatch.setattr(shared, "_SECONDS", redis_seconds)
+
+
+@pytest.fixture
+async def redis(patient: None, tmp_path: Path) -> AsyncIterator[RedisServer]:
+    """A Redis that nobody else has."""
+    async with running(RedisServer(tmp_path)) as server:
+        yield server
 
 
 async def new_client(address: str, owner: Database, http: httpx2.AsyncClient, role: Role = Role.ADMIN) -> Client:

@@ -31,7 +31,7 @@ async def new_principal(
 
 
 @asynccontextmanager
-async def running_services(url: str, **changes: Any) -> AsyncIterator[Services]:
+async def running_services(url: str, cache: Cache | None = None, **changes: Any) -> AsyncIterator[Services]:
     """The services of one process, from start to stop."""
     database = await Database.open(url, pool_size=8)
     memory = TermMemory()
@@ -42,7 +42,7 @@ async def running_services(url: str, **changes: Any) -> AsyncIterator[Services]:
     async with asyncio.timeout(10):
         await bus.ready.wait()
     try:
-        yield Services(database, memory, writer, bus, Cache(), asyncio.Semaphore(2), **changes)
+        yield Services(database, memory, writer, bus, cache or Cache(), asyncio.Semaphore(2), **changes)
     finally:
         await writer.stop()
         await bus.stop()

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from gateway import demo, server
 from gateway.app import Gateway, create_app
 from gateway.commands.common import CommandError, DataDirOption, console, database, errors, owner, pepper
-from gateway.commands.importing import patient_gateway, writer_of
+from gateway.commands.importing import patient_gateway, persistently, writer_of
 from gateway.commands.serving import HostOption, PortOption, address, orderly_end, start_up, unhurried_end
 from gateway.settings import Settings
 from gateway.telemetry import configure_logging
@@ -117,7 +117,8 @@ def demo_command(
             console.print(f"  {address(settings, port)}/graphiql#key={progressed.key}", soft_wrap=True)
             console.print("Ctrl-C ends it; the data stays for the next start.")
 
-        server.run(app, settings, listener, on_ready=announce, on_stop=live.stop)
+        crowd = app.state.gateway.crowd
+        server.run(app, settings, listener, crowd=crowd, on_ready=announce, on_stop=live.stop)
 
 
 async def ensure_tenant(url: str, settings: Settings, key: str) -> None:
@@ -134,13 +135,13 @@ async def load(url: str, settings: Settings, progressed: Progressed) -> None:
     first = end - timedelta(days=demo.DAYS)
     principal = await writer_of(url, TENANT)
     columns = (TextColumn("Inventing a company: {task.fields[count]:,} events"), BarColumn(), TimeElapsedColumn())
-    async with patient_gateway(settings, url) as gateway:
+    async with patient_gateway(settings, url, upkeep=True) as gateway:
         with Progress(*columns, console=errors) as bar:
             span = (end - first).total_seconds()
             task = bar.add_task("", total=span, count=0)
             count = 0
             story = demo.generate(SEED, end, people=progressed.people)
-            async for batch in _stored(story, lambda batch: gateway.ingest(principal, batch)):
+            async for batch in _stored(story, lambda batch: persistently(gateway, principal, batch)):
                 count += len(batch)
                 reached = datetime.fromisoformat(batch[-1]["occurredAt"])
                 bar.update(task, completed=(reached - first).total_seconds(), count=count)

@@ -1,10 +1,10 @@
 """``gateway import``: a file of events of any shape into a tenant's log."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
@@ -24,10 +24,13 @@ from gateway.commands.common import (
 from gateway.import_plan import ImportPlan
 from gateway.importer import ImportSummary, import_file
 from gateway.settings import Settings
+from resolvers.analysis.events import Receipt
 from resolvers.context import Principal, Role
+from resolvers.errors import Overloaded, TimedOut, Unavailable
 
-_PATIENCE = {"statement_seconds": 120.0, "lock_seconds": 60.0, "pool_wait_seconds": 60.0, "upkeep": False}
-"""Nobody waits for an import's answers, so it outlasts what a request would not, and leaves upkeep to who serves."""
+_PATIENCE = {"statement_seconds": 120.0, "lock_seconds": 60.0, "pool_wait_seconds": 60.0}
+"""Nobody waits for an import's answers, so it outlasts what a request would not. Upkeep it leaves to who serves."""
+_PERSISTENCE = 60.0
 
 Texts = list[str] | None
 
@@ -81,14 +84,27 @@ def import_command(
 
 
 @asynccontextmanager
-async def patient_gateway(settings: Settings, url: str) -> AsyncIterator[Gateway]:
-    """A gateway that nobody listens to, for writing much at once."""
-    gateway = Gateway(settings.model_copy(update=_PATIENCE), url)
+async def patient_gateway(settings: Settings, url: str, *, upkeep: bool = False) -> AsyncIterator[Gateway]:
+    """A gateway that nobody listens to, for writing much at once; ``upkeep`` folds meanwhile what is written."""
+    gateway = Gateway(settings.model_copy(update=_PATIENCE | {"upkeep": upkeep}), url)
     await gateway.start()
     try:
         yield gateway
     finally:
         await gateway.stop()
+
+
+async def persistently(gateway: Gateway, principal: Principal, items: Sequence[Mapping[str, Any]]) -> Receipt:
+    """Store a batch of items that carry ids; for a minute, try again while the database is away or too busy."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + _PERSISTENCE
+    while True:
+        try:
+            return await gateway.ingest(principal, items)
+        except (Overloaded, TimedOut, Unavailable) as error:
+            if clock() >= until:
+                raise
+            await asyncio.sleep(error.retry_after or 1)
 
 
 async def writer_of(url: str, slug: str) -> Principal:
@@ -109,7 +125,7 @@ async def _import(
             return await import_file(
                 file,
                 plan,
-                lambda items: gateway.ingest(principal, items),
+                lambda items: persistently(gateway, principal, items),
                 rejects_path=refused,
                 progress=lambda summary: bar.update(
                     task, completed=summary.bytes_read, description=f"{summary.accepted:,} new events"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.estimates import Estimate, Unit, estimate, quotient, share
+from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.funnel_kernel import FunnelWalk, Ints
 from resolvers.analysis.funnels import FunnelAnswer, FunnelDefinition, FunnelGroup, StepAnswer, TimeToConvert
 from resolvers.analysis.metrics import DimensionValue
@@ -52,6 +53,7 @@ def answer(
     walk: FunnelWalk,
     *,
     as_of: datetime,
+    explain: Explanation,
     by: Sequence[Breakdown] = (),
     top: int = 20,
     previous: tuple[Period, FunnelWalk] | None = None,
@@ -73,6 +75,7 @@ def answer(
         groups=tuple(_group_answers(definition, walk, groups, as_of)),
         group_count=groups.count,
         as_of=as_of,
+        explain=explain,
         previous_period=previous and previous[0],
     )
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import Enum
 
 from resolvers.analysis.estimates import Estimate
+from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import Filter
 from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.periods import Period
@@ -105,4 +106,5 @@ class FunnelAnswer:
     group_count: int
     """How many groups there are in all, shown or summed up under ``other``."""
     as_of: datetime = field(compare=False)
+    explain: Explanation = field(compare=False)
     previous_period: Period | None = None

@@ -36,7 +36,7 @@ def quantile(q: float, histograms: Sequence[Sequence[int]]) -> float | None:
     Each element of a histogram holds a bucket's number in its upper and a count in its lower 32 bits; of no values
     there is none.
     """
-    parts = np.concatenate([np.asarray(histogram, np.int64) for histogram in histograms] or [np.empty(0, np.int64)])
+    parts = _strung(histograms)
     if not parts.size:
         return None
     # Bucket by bucket, whatever their counts: they are the lower bits.
@@ -45,6 +45,20 @@ def quantile(q: float, histograms: Sequence[Sequence[int]]) -> float | None:
     rank = q * float(below[-1] - 1)
     low, high = (_middle(int(parts[np.searchsorted(below, at, "right")]) >> 32) for at in (floor(rank), ceil(rank)))
     return low + (high - low) * (rank - floor(rank))
+
+
+def difference(histograms: Sequence[Sequence[int]], others: Sequence[Sequence[int]]) -> Sequence[int]:
+    """The histogram of the values that are in the first but not in the others, which hold none but theirs."""
+    parts, less = _strung(histograms), _strung(others)
+    numbers, place = np.unique(np.concatenate([parts, less]) >> 32, return_inverse=True)
+    count = np.bincount(place[: parts.size], parts & _LOW, numbers.size).astype(np.int64)
+    count -= np.bincount(place[parts.size :], less & _LOW, numbers.size).astype(np.int64)
+    left: list[int] = (numbers << 32 | count)[count > 0].tolist()
+    return left
+
+
+def _strung(histograms: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    return np.concatenate([np.asarray(histogram, np.int64) for histogram in histograms] or [np.empty(0, np.int64)])
 
 
 @lru_cache(maxsize=8192)

@@ -11,6 +11,8 @@ from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import Filter
 from resolvers.analysis.periods import Granularity, Period
 
+MONEY_FIELDS = ("amount", "cost")
+
 
 class Aggregate(Enum):
     """What a statistic does over the events it selects."""

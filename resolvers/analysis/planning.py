@@ -1,48 +1,105 @@
-"""Which way a question is answered: from rollups where they hold all that it asks for, else from the log."""
+"""Which way a question is answered: from what is kept of the log where that holds all it asks for, else from it."""
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
+from resolvers.analysis.columns import columns_of
 from resolvers.analysis.filters import All, Any, DimensionIs, Filter, FlagIs, KindIs, NameIs, Not, Op
 from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.periods import Period
-from resolvers.analysis.rollups import DAY, FLAGS, HOUR
+from resolvers.analysis.rollups import FLAGS
+
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ALL_DAY = (1 << 24) - 1
+"""The hours of a day, each a bit, the lowest the first."""
 
 
 @dataclass(frozen=True, slots=True)
-class RollupPlan:
-    """How rollups answer: rows of one grain and one dimension, narrowed by a condition on classes of events."""
+class Cuts:
+    """A period in three kinds of spans (UTC) without overlap: none of them is cut by a bucket.
 
-    grain: int
+    ``days`` are whole days and ``hours`` whole hours. ``ragged`` hours are those that the period or a bucket begins or
+    ends within: only the log knows what lies on either side.
+    """
+
+    days: tuple[Period, ...]
+    hours: tuple[Period, ...]
+    ragged: tuple[Period, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Hours of one day (counted from 1970, UTC) that lie in one bucket; the hours are bits, the lowest the first."""
+
+    day: int
+    hours: int
+    bucket: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a question is answered from what is kept: of one dimension, or of none, narrowed by a condition on classes.
+
+    ``dimension`` is that of the breakdown, of ``values``, or of both; ``values`` are those asked for, None where any
+    value will do, or none.
+    """
+
+    cuts: Cuts
     dimension: str | None
-    values: tuple[str, ...]
+    values: tuple[str, ...] | None
     where: Filter
 
 
-def rollup_plan(where: Filter, period: Period, buckets: Sequence[datetime], by: Sequence[str]) -> RollupPlan | None:
-    """How rollups answer what they hold of this question; None where they cannot.
-
-    Of dimensions they hold one at a time, and they can be cut where hours begin.
-    """
-    grain = _grain((period.start, period.end, *buckets))
-    if by or grain is None:
-        return None
+def plan_of(where: Filter, period: Period, buckets: Sequence[datetime], by: Sequence[str]) -> Plan | None:
+    """How what is kept answers this question; None where it cannot. Of dimensions it holds one at a time."""
     parts = _conjunction(where)
     narrowing = [part for part in parts if isinstance(part, DimensionIs)]
     classes = All(tuple(part for part in parts if not isinstance(part, DimensionIs)))
-    if len(narrowing) > 1 or not _of_classes(classes) or any(part.op is not Op.IN for part in narrowing):
+    dimensions = {*by, *(part.dimension for part in narrowing)}
+    if len(narrowing) > 1 or len(dimensions) > 1 or not _of_classes(classes):
         return None
-    if not narrowing:
-        return RollupPlan(grain, None, (), classes)
-    return RollupPlan(grain, narrowing[0].dimension, narrowing[0].values, classes)
+    if any(part.op is not Op.IN for part in narrowing):
+        return None
+    cuts = cuts_of(period, buckets)
+    if cuts is None:
+        return None
+    return Plan(cuts, next(iter(dimensions), None), narrowing[0].values if narrowing else None, classes)
 
 
-def _grain(cuts: Sequence[datetime]) -> int | None:
-    seconds = [int(cut.astimezone(UTC).timestamp()) for cut in cuts]
-    if any(cut.microsecond for cut in cuts) or any(second % 3_600 for second in seconds):
+def cuts_of(period: Period, buckets: Sequence[datetime]) -> Cuts | None:
+    """The spans of a period; None where most of its hours are ragged."""
+    cuts = sorted({period.start, period.end, *buckets})
+    ragged_hours = sorted({_floor(cut, _HOUR) for cut in cuts if cut != _floor(cut, _HOUR)})
+    if 2 * len(ragged_hours) * _HOUR > period.end - period.start:
         return None
-    return HOUR if any(second % 86_400 for second in seconds) else DAY
+    ragged = [Period(max(hour, period.start), min(hour + _HOUR, period.end)) for hour in ragged_hours]
+    whole = list(_between(period, ragged))
+    cut_days = {_floor(cut, _DAY) for cut in cuts if cut != _floor(cut, _DAY)}
+    days: list[Period] = []
+    hours: list[Period] = []
+    for span in whole:
+        for start, end in pairwise(_midnights(span)):
+            uncut = end - start == _DAY and start not in cut_days
+            (days if uncut else hours).append(Period(start, end))
+    return Cuts(tuple(_joined(days)), tuple(_joined(hours)), tuple(ragged))
+
+
+def parts_of(cuts: Cuts, period: Period, buckets: Sequence[datetime]) -> list[Part]:
+    """Days and hours, parted by bucket, in order; without buckets all is in the first."""
+    starts = list(buckets) or [period.start]
+    found: dict[tuple[int, int], int] = {}
+    for span in cuts.days:
+        for day in range((span.start - _EPOCH) // _DAY, (span.end - _EPOCH) // _DAY):
+            found[day, bisect_right(starts, _EPOCH + day * _DAY) - 1] = ALL_DAY
+    for span in cuts.hours:
+        for hour in range((span.start - _EPOCH) // _HOUR, (span.end - _EPOCH) // _HOUR):
+            key = hour // 24, bisect_right(starts, _EPOCH + hour * _HOUR) - 1
+            found[key] = found.get(key, 0) | 1 << hour % 24
+    return [Part(day, hours, bucket) for (day, bucket), hours in sorted(found.items())]
 
 
 def in_rollups(statistic: Statistic) -> bool:
@@ -50,11 +107,24 @@ def in_rollups(statistic: Statistic) -> bool:
     fields = {
         Aggregate.COUNT: (None, "amount", "cost", "duration_ms", *FLAGS),
         Aggregate.SUM: ("amount", "cost"),
-        Aggregate.SUM_OF_SQUARES: ("amount", "cost"),
         Aggregate.QUANTILE: ("duration_ms",),
-        Aggregate.DISTINCT: (),
     }
-    return statistic.field in fields[statistic.aggregate] and _of_classes(statistic.where)
+    return statistic.field in fields.get(statistic.aggregate, ()) and _of_classes(statistic.where)
+
+
+def in_presence(statistic: Statistic) -> bool:
+    """Whether the sets of who and what was there, which are kept by day, hold a statistic."""
+    fields = ("subject", "customer", "order")
+    return statistic.aggregate is Aggregate.DISTINCT and statistic.field in fields and _of_classes(statistic.where)
+
+
+def in_journeys(statistic: Statistic, where: Filter, period: Period) -> bool:
+    """Whether journeys hold a statistic of events that pass ``where``, and are worth reading for it.
+
+    They hold the events of somebody, and are read by the month: of a few hours the log has less to read.
+    """
+    distinct = statistic.aggregate is Aggregate.DISTINCT and statistic.field == "subject"
+    return distinct and period.end - period.start >= _DAY and columns_of(where, statistic.where) is not None
 
 
 def _conjunction(where: Filter) -> list[Filter]:
@@ -72,3 +142,36 @@ def _of_classes(root: Filter) -> bool:
             return _of_classes(of)
         case _:
             return isinstance(root, KindIs | NameIs | FlagIs)
+
+
+def _floor(at: datetime, width: timedelta) -> datetime:
+    return at - (at - _EPOCH) % width
+
+
+def _between(period: Period, ragged: Sequence[Period]) -> Iterator[Period]:
+    """What a period has beside the ragged hours, in order."""
+    at = period.start
+    for span in [*ragged, Period(period.end, period.end)]:
+        if at < span.start:
+            yield Period(at, span.start)
+        at = span.end
+
+
+def _midnights(span: Period) -> Iterator[datetime]:
+    """The start of a span, the midnights within, and its end."""
+    at = span.start
+    while at < span.end:
+        yield at
+        at = _floor(at, _DAY) + _DAY
+    yield span.end
+
+
+def _joined(spans: Iterable[Period]) -> list[Period]:
+    """The same spans, those that follow one another as one."""
+    found: list[Period] = []
+    for span in spans:
+        if found and found[-1].end == span.start:
+            found[-1] = Period(found[-1].start, span.end)
+        else:
+            found.append(span)
+    return found

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from resolvers.analysis.estimates import CONTEXT, Estimate, Money, Unit, change, estimate
+from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.periods import Granularity, Period
 
 
@@ -40,6 +41,7 @@ class RevenueAnswer:
     series: RevenueSeries
     unconverted: tuple[Money, ...]
     as_of: datetime = field(compare=False)
+    explain: Explanation = field(compare=False)
 
 
 def growth(total: Decimal, previous: Decimal, orders: int, as_of: datetime) -> Estimate:

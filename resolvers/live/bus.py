@@ -1,7 +1,7 @@
 """What other processes, and this one, have just committed: woken by NOTIFY, asked by nobody.
 
 The bus holds one listening connection. After a gap (the connection was lost) it tells every listener that anything
-may have changed.
+may have changed. Word of a commit may come another way too; what comes by NOTIFY needs no other.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ _COMMIT = re.compile(r"v (\d+) \d+ (\d+(?:,\d+)*)", re.ASCII)
 _REVOCATION = re.compile(r"k (\d+)", re.ASCII)
 _PATIENCE = (0.05, 0.2, 1.0, 2.0)
 _PROBE = 5.0
+_REMEMBERED = 1_000
 
 log = structlog.get_logger()
 
@@ -70,6 +71,8 @@ class Bus:
         self._listeners: dict[int, set[Mailbox]] = {}
         self._task: asyncio.Task[None] | None = None
         self._lost = asyncio.Event()
+        self._notified: dict[str, None] = {}
+        """The last announcements that came by NOTIFY, oldest first."""
         self.ready = asyncio.Event()
         """Set while the bus hears of commits."""
 
@@ -138,12 +141,27 @@ class Bus:
             for mailbox in mailboxes:
                 mailbox.put(None)
 
+    def relayed(self, word: str) -> None:
+        """Take in the announcement of a commit that came another way, unless it came by NOTIFY before.
+
+        It never stands for the one that comes by NOTIFY afterwards.
+        """
+        commit = _COMMIT.fullmatch(word)
+        if commit is not None and word not in self._notified:
+            self._wake(commit)
+
+    def _wake(self, commit: re.Match[str]) -> None:
+        changed = frozenset(map(int, commit[2].split(",")))
+        for mailbox in self._listeners.get(int(commit[1]), ()):
+            mailbox.put(changed)
+
     def _heard(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
         word = str(payload)
         if commit := _COMMIT.fullmatch(word):
-            changed = frozenset(map(int, commit[2].split(",")))
-            for mailbox in self._listeners.get(int(commit[1]), ()):
-                mailbox.put(changed)
+            self._notified[word] = None
+            if len(self._notified) > _REMEMBERED:
+                del self._notified[next(iter(self._notified))]
+            self._wake(commit)
         elif revocation := _REVOCATION.fullmatch(word):
             self._revoked(int(revocation[1]))
         else:

@@ -5,6 +5,7 @@ role may insert into them: it can read nothing, change nothing and touch nothing
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from operator import attrgetter
 from typing import Any
@@ -40,8 +41,15 @@ _KEY_TABLE = "event_key_rows"
 _KEY_COLUMNS = ("tenant_id", "key", "content", "position", "occurred_at", "received_at")
 
 Columns = dict[str, Sequence[Any]]
-Learnt = list[tuple[int, int, dict[str, int]]]
-"""Tenant, space and codes that become known to the process when its transaction commits."""
+
+
+@dataclass(slots=True)
+class Learnt:
+    """What a process may act upon once its transaction has committed."""
+
+    codes: list[tuple[int, int, dict[str, int]]] = field(default_factory=list)
+    """Codes by tenant and space."""
+    announcements: list[str] = field(default_factory=list)
 
 
 def months_of(events: Iterable[Event]) -> set[date]:
@@ -62,10 +70,10 @@ async def coded(
             texts.update(dict.fromkeys(event.dimensions.values()))
     texts.update(dict.fromkeys(event.cost_source for event in events if event.cost_source is not None))
     terms, fresh = await intern(connection, memory, tenant_id, TERMS, texts)
-    learnt.append((tenant_id, TERMS, fresh))
+    learnt.codes.append((tenant_id, TERMS, fresh))
     people = dict.fromkeys(event.subject for event in events if event.subject)
     subjects, fresh = await intern(connection, memory, tenant_id, SUBJECTS, people)
-    learnt.append((tenant_id, SUBJECTS, fresh))
+    learnt.codes.append((tenant_id, SUBJECTS, fresh))
     columns: Columns = {name: list(map(get, events)) for name, get in _GETTERS.items()}
     columns["subject"] = [subjects[event.subject] if event.subject else None for event in events]
     columns["kind"] = [int(event.kind) for event in events]

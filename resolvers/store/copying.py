@@ -33,6 +33,13 @@ async def copied(session: AsyncSession, query: Select[Any], fields: Sequence[tup
     compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     assert isinstance(compiled, SQLCompiler)
     arguments = [compiled.params[name] for name in compiled.positiontup or ()]
+    return await copied_rows(await driver(session), str(compiled), arguments, fields)
+
+
+async def copied_rows(
+    connection: Any, query: str, arguments: Sequence[Any], fields: Sequence[tuple[str, str]]
+) -> NDArray[np.void]:
+    """The same of a query as PostgreSQL reads it, by an asyncpg connection."""
     data = bytearray()
 
     async def keep(chunk: bytes) -> None:
@@ -40,8 +47,7 @@ async def copied(session: AsyncSession, query: Select[Any], fields: Sequence[tup
         if len(data) > _LARGEST:
             raise too_many()
 
-    connection = await driver(session)
-    await connection.copy_from_query(str(compiled), *arguments, output=keep, format="binary")
+    await connection.copy_from_query(query, *arguments, output=keep, format="binary")
     layout: list[tuple[str, str]] = [("count", ">i2")]
     for name, kind in fields:
         layout += [(f"{name}_length", ">i4"), (name, kind)]

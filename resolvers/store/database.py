@@ -30,6 +30,8 @@ _SETTINGS = {
     "timezone": "UTC",
     "synchronous_commit": "on",
 }
+_UPKEEP_SECONDS = 60
+"""What a statement of upkeep, or the work between two of them, may take."""
 _BUSY = ("QueryCanceledError",)
 _LOCKED = ("LockNotAvailableError", "DeadlockDetectedError", "TooManyConnectionsError")
 _GONE = (
@@ -50,8 +52,8 @@ def asyncpg_url(url: str) -> URL:
     return make_url(url).set(drivername="postgresql+asyncpg")
 
 
-async def connect(url: str) -> asyncpg.Connection:
-    """A connection of its own, outside the pool, under the role of the address (migrations, LISTEN)."""
+async def connect(url: str, **settings: str) -> asyncpg.Connection:
+    """A connection of its own, outside the pool, under the role of the address (LISTEN) unless ``settings`` say."""
     parts = asyncpg_url(url)
     query = {key: value for key, value in parts.query.items() if isinstance(value, str)}
     return await asyncpg.connect(
@@ -60,7 +62,7 @@ async def connect(url: str) -> asyncpg.Connection:
         user=parts.username or query.get("user"),
         password=parts.password,
         database=parts.database,
-        server_settings=_SETTINGS,
+        server_settings=_SETTINGS | settings,
     )
 
 
@@ -152,6 +154,14 @@ class Database:
             yield session
 
     @asynccontextmanager
+    async def snapshot(self, tenant_id: int) -> AsyncIterator[AsyncSession]:
+        """A unit of work all of whose statements see what was there at the first of them: for long reading."""
+        async with self.shared() as session:
+            await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            await enter(session, tenant_id)
+            yield session
+
+    @asynccontextmanager
     async def shared(self) -> AsyncIterator[AsyncSession]:
         """A unit of work that has not entered a tenant: under the application's role it sees no tenant's rows."""
         try:
@@ -180,3 +190,11 @@ async def driver(session: AsyncSession) -> Any:
     """The asyncpg connection beneath a session, inside its transaction: for bulk statements and COPY."""
     connection = await session.connection()
     return (await connection.get_raw_connection()).driver_connection
+
+
+async def take_time(session: AsyncSession, *, statement_seconds: int = _UPKEEP_SECONDS) -> None:
+    """Let a transaction last as long as folding may need; a statement of it without end where that is 0."""
+    connection = await driver(session)
+    limits = {"statement_timeout": statement_seconds, "idle_in_transaction_session_timeout": _UPKEEP_SECONDS}
+    for setting, seconds in limits.items():
+        await connection.execute("SELECT set_config($1, $2, true)", setting, f"{seconds}s")

@@ -1,11 +1,11 @@
-"""Folding: turning what is new in the log into journey segments, in the background."""
+"""Folding: turning what is new in the log into journey segments."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from datetime import date, timedelta
-from typing import Any, NoReturn, TypeVar, cast
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import structlog
@@ -16,11 +16,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from resolvers.analysis.columns import CODED, FLAGS, Coded, Moments
 from resolvers.analysis.journeys import chronological
 from resolvers.analysis.periods import epoch_us
-from resolvers.errors import GatewayError
 from resolvers.store.copying import EPOCH_US, copied
-from resolvers.store.database import Database, driver
+from resolvers.store.database import Database, take_time
 from resolvers.store.events import EVENT
-from resolvers.store.segment_cache import Decoded, SegmentCache, decoded
+from resolvers.store.presence_folding import fold_presence
+from resolvers.store.segment_cache import Decoded, decoded
 from resolvers.store.segment_codec import Damaged, pack_coded, pack_moments, pack_subjects, seal
 from resolvers.store.segments import Manifest, Run, SegmentRepository, month_bounds
 
@@ -30,11 +30,6 @@ LARGEST_RUN = 3_000_000
 _GROWTH = 4
 """A run is merged with one before it that has at most this many times its rows: so a month has few runs, and an
 event is written few times over."""
-_SECONDS = 60
-"""What a statement of upkeep, or the work between two of them, may take."""
-
-_AGE = timedelta(minutes=10)
-
 _WORKER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="folding")
 """One thread, as each keeps hold of much of the memory that it has used."""
 
@@ -44,49 +39,34 @@ Events = NDArray[np.void]
 log = structlog.get_logger(__name__)
 
 
-async def keep_folded(
-    database: Database, cache: SegmentCache, *, events: int = 20_000, age: timedelta = _AGE, every: float = 10.0
-) -> NoReturn:
-    """Fold, for as long as it is not cancelled, every tenant whose log has run ahead of its segments.
+@dataclass(slots=True)
+class FoldingFigures:
+    """What upkeep has done since the process began, and what it saw when it last looked."""
 
-    That is by ``events``, or by any for ``age``; looks for them ``every`` so many seconds.
-    """
-    while True:
-        try:
-            await fold_due(database, cache, events=events, age=age)
-        except GatewayError as error:
-            log.warning("journeys.upkeep_delayed", reason=error.message)
-        except Exception:
-            log.exception("journeys.upkeep_failed")
-        await asyncio.sleep(every)
-
-
-async def fold_due(database: Database, cache: SegmentCache, *, events: int, age: timedelta) -> int:
-    """Fold the tenants that are due now, or of which ``cache`` found a run missing; return the events folded.
-
-    One tenant's failure does not keep the others waiting; raises the last one's when all had their turn.
-    """
-    async with database.shared() as session:
-        rows = await (await driver(session)).fetch("SELECT tenant_id FROM journeys_behind($1, $2)", events, age)
-    due = dict.fromkeys([*cache.lost, *(row[0] for row in rows)])
-    total, failure = 0, None
-    for tenant_id in due:
-        try:
-            total += await fold(database, tenant_id)
-            cache.lost.discard(tenant_id)
-        except Exception as error:
-            failure = error
-    if failure is not None:
-        raise failure
-    return total
+    runs: int = 0
+    """Times that a tenant was folded."""
+    failures: int = 0
+    """Times that this did not succeed."""
+    seconds: float = 0.0
+    """What both took."""
+    events: int = 0
+    """Events folded, those folded anew included."""
+    damaged: int = 0
+    """Segments that folding found damaged or gone."""
+    unfolded: int | None = None
+    """Events of the thousand tenants furthest behind that were not folded; None before the first look."""
+    segment_bytes: int | None = None
+    """What the segments of all tenants took in the database; None before the first look."""
 
 
-async def fold(database: Database, tenant_id: int, *, batch: int = BATCH) -> int:
-    """Bring a tenant's segments up to its log and mend those that are lost; return the events folded.
+async def fold(database: Database, tenant_id: int, *, batch: int = BATCH, figures: FoldingFigures | None = None) -> int:
+    """Bring a tenant's presence and segments up to its log and mend what is lost; return the events folded.
 
     Each batch is a transaction of its own, which reads the log without locking it. Does nothing where another process
     is at it. Raises GatewayError where the database is away; the batches done until then stay.
     """
+    figures = figures or FoldingFigures()
+    await fold_presence(database, tenant_id, batch=batch)
     async with database.tenant(tenant_id) as session:
         await SegmentRepository(session).found(tenant_id)
     total, more = 0, True
@@ -94,7 +74,9 @@ async def fold(database: Database, tenant_id: int, *, batch: int = BATCH) -> int
         try:
             folded, more = await _fold_batch(database, tenant_id, batch)
             total += folded
+            figures.events += folded
         except _BrokenError as broken:
+            figures.damaged += 1
             log.warning("journeys.segment_damaged", run=str(broken.run))
             async with database.tenant(tenant_id) as session:
                 await SegmentRepository(session).drop(tenant_id, [broken.run])
@@ -112,14 +94,12 @@ class _BrokenError(Exception):
 async def _fold_batch(database: Database, tenant_id: int, batch: int) -> tuple[int, bool]:
     """Fold one batch; return how many events it had, and whether more are left."""
     async with database.tenant(tenant_id) as session:
-        connection = await driver(session)
-        for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
-            await connection.execute("SELECT set_config($1, $2, true)", setting, f"{_SECONDS}s")
+        await take_time(session)
         segments = SegmentRepository(session)
         manifest = await segments.hold(tenant_id)
         if manifest is None:
             return 0, False
-        manifest = await _checked(segments, tenant_id, manifest)
+        manifest = await intact(segments, tenant_id, manifest)
         version = (await segments.state(tenant_id)).version
         if manifest.behind:
             rows, through, manifest = await _mend(session, tenant_id, manifest, batch)
@@ -128,12 +108,12 @@ async def _fold_batch(database: Database, tenant_id: int, batch: int) -> tuple[i
         else:
             return 0, False
         for month, events in _by_month(rows):
-            manifest = await _append(segments, tenant_id, manifest, month, through, events)
+            manifest = await append(segments, tenant_id, manifest, month, through, events)
         await segments.save(tenant_id, manifest)
         return len(rows), bool(manifest.behind) or manifest.folded_to < version
 
 
-async def _checked(segments: SegmentRepository, tenant_id: int, manifest: Manifest) -> Manifest:
+async def intact(segments: SegmentRepository, tenant_id: int, manifest: Manifest) -> Manifest:
     """The manifest without what is not there; what is there without being in it is deleted."""
     present = await segments.present(tenant_id)
     manifest = manifest.intact(present)
@@ -146,16 +126,14 @@ async def _follow(
 ) -> tuple[Events, int, Manifest]:
     """The next events of the log, and the manifest as if it had them."""
     through = min(version, manifest.folded_to + batch)
-    rows = await _events(session, tenant_id, manifest.folded_to, through)
+    rows = await arrivals(session, tenant_id, manifest.folded_to, through)
     return rows, through, replace(manifest, folded_to=through)
 
 
 async def _mend(session: AsyncSession, tenant_id: int, manifest: Manifest, batch: int) -> tuple[Events, int, Manifest]:
     """The next events of a month that is behind, and the manifest as if it had them."""
     month, after = min(manifest.behind.items())
-    start, end = month_bounds(month)
-    inside = and_(EVENT.occurred_at >= start, EVENT.occurred_at < end)
-    rows = await _events(session, tenant_id, after, manifest.folded_to, inside, limit=batch)
+    rows = await arrivals(session, tenant_id, after, manifest.folded_to, within(month), limit=batch)
     through = int(rows["position"][-1]) if len(rows) == batch else manifest.folded_to
     behind = {other: position for other, position in manifest.behind.items() if other != month}
     if through < manifest.folded_to:
@@ -163,7 +141,13 @@ async def _mend(session: AsyncSession, tenant_id: int, manifest: Manifest, batch
     return rows, through, replace(manifest, behind=behind)
 
 
-async def _events(
+def within(month: date) -> ColumnElement[bool]:
+    """Which events lie in a month."""
+    start, end = month_bounds(month)
+    return and_(EVENT.occurred_at >= start, EVENT.occurred_at < end)
+
+
+async def arrivals(
     session: AsyncSession,
     tenant_id: int,
     after: int,
@@ -171,7 +155,7 @@ async def _events(
     condition: ColumnElement[bool] | None = None,
     limit: int | None = None,
 ) -> Events:
-    """Events of somebody with after < position <= through, in order of arrival."""
+    """Events of somebody with after < position <= through, in order of arrival, with what segments hold of them."""
     coded = []
     for name in CODED:
         value = EVENT[name].cast(Integer)
@@ -188,17 +172,26 @@ async def _events(
     return await copied(session, query.order_by(EVENT.position).limit(limit), fields)
 
 
-async def _append(
-    segments: SegmentRepository, tenant_id: int, manifest: Manifest, month: date, through: int, events: Events
+async def append(
+    segments: SegmentRepository,
+    tenant_id: int,
+    manifest: Manifest,
+    month: date,
+    through: int,
+    events: Events,
+    start: int = 0,
 ) -> Manifest:
-    """Write a month's new events, together with those of its runs that have become small beside them."""
+    """Write a month's new events, together with those of its runs that have become small beside them.
+
+    A month without runs begins after position ``start``.
+    """
     kept = manifest.months().get(month, [])
     old: list[Run] = []
     rows = len(events)
     while kept and kept[-1].rows <= _GROWTH * rows and kept[-1].rows + rows <= LARGEST_RUN:
         old.insert(0, kept.pop())
         rows += old[0].rows
-    after = old[0].after if old else kept[-1].through if kept else 0
+    after = old[0].after if old else kept[-1].through if kept else start
     run = Run(month, after, through, rows)
     # One column at a time: all of them at once would take many times the memory.
     subjects, times = [await _parts(segments, tenant_id, old, name) for name in ("subject", "at")]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from time import perf_counter
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from sqlalchemy import ColumnElement, Integer, and_, case, func, literal, or_, s
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.columns import Coding, EventColumns, columns_of
+from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.filters import Filter
 from resolvers.analysis.journeys import Journeys, Selection, gathered, joined, step_bits
@@ -37,8 +39,8 @@ class Reading(Generic[T]):
     parts: list[T]
     segments: int
     """How many segments were read; 0 where all came from the log."""
-    scanned: int
-    """How many events were looked at."""
+    explain: Explanation
+    """From what; its rows are the events looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +88,25 @@ class JourneyRepository:
         Work is done in threads. Raises BadInput where the events have to be read from the log and are more than fit
         in memory.
         """
+        began = perf_counter()
         codes = await Codes.of(self.terms, tenant_id, where, *steps)
         asked = _Question(tenant_id, period, where, steps, by, codes)
         needed = columns_of(where, *steps)
         if needed is not None:
-            found = await self._folded(asked, sorted(needed | set(by)), work)
+            found = await self._folded(asked, sorted(needed | set(by)), work, began)
             if found is not None:
                 return found
         journeys = await self._logged(asked, None)
-        return Reading([await asyncio.to_thread(work, journeys)], 0, journeys.subject.size)
+        parts = [await asyncio.to_thread(work, journeys)]
+        return Reading(parts, 0, Explanation(Source.LOG, journeys.subject.size, _milliseconds_since(began)))
 
     async def texts(self, tenant_id: int, codes: Sequence[int]) -> dict[int, str]:
         """The dimension values behind codes."""
         return await self.terms.values(tenant_id, TERMS, codes)
 
-    async def _folded(self, asked: _Question, names: Sequence[str], work: Callable[[Journeys], T]) -> Reading[T] | None:
+    async def _folded(
+        self, asked: _Question, names: Sequence[str], work: Callable[[Journeys], T], began: float
+    ) -> Reading[T] | None:
         """Segments as far as they reach, the log from there on; None where segments are of no use."""
         state = await self.segments.state(asked.tenant_id)
         loaded, behind = await self._loaded(asked, names, state)
@@ -117,8 +123,9 @@ class JourneyRepository:
         if state.version > folded_to or behind:
             tail = await self._logged(asked, _uncovered(folded_to, state.version, behind))
         parts = await asyncio.to_thread(gathered, _large_first(loaded), tail, selection, coding, work)
-        scanned = sum(run.rows for run, _ in loaded) + (0 if tail is None else tail.subject.size)
-        return Reading(parts, len(loaded), scanned)
+        late = 0 if tail is None else tail.subject.size
+        rows = sum(run.rows for run, _ in loaded) + late
+        return Reading(parts, len(loaded), Explanation(Source.JOURNEYS, rows, _milliseconds_since(began), tail=late))
 
     async def _loaded(
         self, asked: _Question, names: Sequence[str], state: State
@@ -178,6 +185,10 @@ class JourneyRepository:
             dimensions=np.stack(codes) if codes else np.empty((0, len(rows)), np.int32),
             ordered=False,
         )
+
+
+def _milliseconds_since(began: float) -> float:
+    return (perf_counter() - began) * 1e3
 
 
 def _overlapping(manifest: Manifest, period: Period) -> list[Run]:

@@ -1,78 +1,50 @@
-"""Statistics straight from the log: totals, buckets of time and groups of dimension values in one scan."""
+"""Statistics of a tenant's events, each from where it costs least: sums that are kept, or the log."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
-from time import perf_counter
-from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    DateTime,
-    Integer,
-    Text,
-    bindparam,
-    func,
-    null,
-    select,
-    text,
-)
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from resolvers.analysis.classes import EventClass
+from resolvers.analysis.columns import leaves
 from resolvers.analysis.estimates import Money
-from resolvers.analysis.explanations import Explanation, Source
-from resolvers.analysis.filters import Any as AnyOf
-from resolvers.analysis.filters import Filter
-from resolvers.analysis.histograms import quantile
-from resolvers.analysis.metrics import Aggregate, Statistic
+from resolvers.analysis.filters import DimensionIs, Filter, NameIs
+from resolvers.analysis.metrics import Statistic
 from resolvers.analysis.periods import Period
-from resolvers.analysis.planning import RollupPlan, in_rollups, rollup_plan
-from resolvers.store.conditions import Codes
-from resolvers.store.database import rows as fetched
-from resolvers.store.events import EVENT
-from resolvers.store.sources import LogSource, RollupSource, StatisticsSource
+from resolvers.analysis.planning import in_journeys, in_presence, in_rollups, plan_of
+from resolvers.store.database import driver
+from resolvers.store.journey_metrics import JourneyMetrics
+from resolvers.store.log_metrics import LogMetrics
+from resolvers.store.presence_cache import PresenceCache
+from resolvers.store.presence_metrics import PresenceMetrics
+from resolvers.store.rollup_metrics import RollupMetrics, Scope
+from resolvers.store.rollup_reading import RollupReader, Which
+from resolvers.store.scans import Keys, Selection, Statistics, joined
+from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TERMS, TermMemory, TermRepository
 
-Values = tuple[Decimal | int | float | None, ...]
-"""One value for each statistic asked for, in that order."""
-Keys = tuple[str | None, ...]
-"""One dimension value for each dimension asked for; None where the events carry none."""
-
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Which events of which tenant are aggregated."""
+class Kept:
+    """What a process holds in memory of what is kept, and the places of those who read journeys."""
 
-    tenant_id: int
-    currency: str
-    period: Period
-    where: Filter
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """What a scan found. Buckets and groups are numbered from 0; the group after the last one shown is the rest."""
-
-    total: Values
-    buckets: Mapping[int, Values]
-    groups: Sequence[Keys]
-    group_count: int
-    by_group: Mapping[int, Values]
-    by_group_and_bucket: Mapping[tuple[int, int], Values]
-    read: int
-    """How many rows were read."""
-    explanations: tuple[Explanation, ...] = ()
-    """How each statistic was come by."""
+    presence: PresenceCache
+    segments: SegmentCache
+    heavy: asyncio.Semaphore
 
 
 class MetricRepository:
     """Aggregates the events of one tenant."""
 
-    def __init__(self, session: AsyncSession, memory: TermMemory) -> None:
+    def __init__(self, session: AsyncSession, memory: TermMemory, kept: Kept) -> None:
         self.session = session
+        self.memory = memory
+        self.kept = kept
         self.terms = TermRepository(session, memory)
+        self._known: dict[str, int | None] = {}
+        self._classes: dict[Period, list[EventClass]] = {}
 
     async def statistics(
         self,
@@ -87,184 +59,102 @@ class MetricRepository:
         """All statistics in total, for each bucket (given by its start) and for each group.
 
         The ``top`` groups with the largest first statistic are shown, or exactly those of ``groups`` where given;
-        everything else is summed up as one more group. What rollups hold is read from them, the rest from the log.
+        everything else is summed up as one more group. What is kept of the log answers what it can, the log the rest.
         """
-        plan = rollup_plan(selection.where, selection.period, buckets, by)
-        held = [place for place, statistic in enumerate(statistics) if plan is not None and in_rollups(statistic)]
-        rest = [place for place in range(len(statistics)) if place not in held]
-        scans = [
-            (places, await self._scan(selection, [statistics[place] for place in places], buckets, by, groups, top, of))
-            for places, of in ((held, plan), (rest, None))
-            if places
-        ]
-        return scans[0][1] if len(scans) == 1 else _joined(scans, statistics)
+        scope = await self._scope(selection, statistics, buckets, by)
+        scans: list[tuple[list[int], Statistics]] = []
+        logged = list(range(len(statistics)))
+        # The groups of one statistic are those of all.
+        if scope is not None and (not by or all(map(in_rollups, statistics))):
+            scans = await self._kept(selection, scope, statistics, buckets, by, groups, top)
+            logged = [place for place in logged if not any(place in places for places, _ in scans)]
+        walked = [place for place in logged if in_journeys(statistics[place], selection.where, selection.period)]
+        if walked and (not by or (scope is not None and walked == logged)):
+            own = [statistics[place] for place in walked]
+            found = await self._walked(selection, scope, own, buckets, by, groups, top)
+            if found is not None:
+                scans.append((walked, found))
+                logged = [place for place in logged if place not in walked]
+        if logged:
+            own = [statistics[place] for place in logged]
+            log = LogMetrics(self.session, self.terms)
+            scans.append((logged, await log.statistics(selection, own, buckets, by, groups, top)))
+        return joined(scans, statistics)
 
-    async def _scan(
+    async def _kept(
         self,
         selection: Selection,
+        scope: Scope,
         statistics: Sequence[Statistic],
         buckets: Sequence[datetime],
         by: Sequence[str],
         groups: Sequence[Keys] | None,
         top: int,
-        plan: RollupPlan | None,
-    ) -> Statistics:
-        source = await self._source(selection, statistics, plan)
-        rows = _rows(selection, statistics, source)
-        columns = [source.column(statistic, selection.currency) for statistic in statistics]
-        shown, count = await self._groups(selection.tenant_id, rows, columns[0], by, groups, top)
-        bucket = _bucket(source.at, buckets)
-        group = _group(by, [codes_of for codes_of, _ in shown])
-        sets = ["()"]
-        sets += ["(bucket)"] if buckets else []
-        sets += ["(grp)"] if by else []
-        sets += ["(grp, bucket)"] if by and buckets else []
-        query = (
-            select(bucket.label("bucket"), group.label("grp"), func.count(), *columns)
-            .where(*rows)
-            .group_by(text(f"GROUPING SETS ({', '.join(sets)})"))
-        )
-        started = perf_counter()
-        found = [list(row) for row in await fetched(self.session, query)]
-        seconds = perf_counter() - started
-        for place, statistic in enumerate(statistics, 3):
-            if plan is not None and statistic.aggregate is Aggregate.QUANTILE:
-                for row in found:
-                    row[place] = quantile(statistic.q or 0.0, [row[place] or []])
-        sorted_out = _sorted_out(found, [keys for _, keys in shown], count)
-        origin = Source.LOG if plan is None else Source.ROLLUPS
-        explanation = Explanation(origin, sorted_out.read, seconds * 1e3)
-        return replace(sorted_out, explanations=(explanation,) * len(statistics))
+    ) -> list[tuple[list[int], Statistics]]:
+        """What is kept of the log about some of the statistics, given by their places."""
+        connection, tenant_id = await driver(self.session), selection.tenant_id
+        scans: list[tuple[list[int], Statistics]] = []
+        places = [place for place, one in enumerate(statistics) if in_rollups(one)]
+        if places:
+            rollups = RollupMetrics(connection, self.terms, tenant_id)
+            own = [statistics[place] for place in places]
+            scans.append((places, await rollups.statistics(selection, scope, own, buckets, by, groups, top)))
+        places = [place for place, one in enumerate(statistics) if in_presence(one) and scope.plan.dimension is None]
+        if places:
+            presence = PresenceMetrics(connection, self.kept.presence, tenant_id)
+            found = await presence.statistics(selection, scope, [statistics[place] for place in places], buckets)
+            scans += [] if found is None else [(places, found)]
+        return scans
 
-    async def _source(
-        self, selection: Selection, statistics: Sequence[Statistic], plan: RollupPlan | None
-    ) -> StatisticsSource:
-        codes = await Codes.of(self.terms, selection.tenant_id, selection.where, *(s.where for s in statistics))
-        return LogSource(selection.where, codes) if plan is None else RollupSource(plan, codes)
-
-    async def _groups(
+    async def _walked(
         self,
-        tenant_id: int,
-        rows: list[ColumnElement[bool]],
-        rank: ColumnElement[Any],
+        selection: Selection,
+        scope: Scope | None,
+        statistics: Sequence[Statistic],
+        buckets: Sequence[datetime],
         by: Sequence[str],
-        given: Sequence[Keys] | None,
+        groups: Sequence[Keys] | None,
         top: int,
-    ) -> tuple[list[tuple[tuple[int, ...], Keys]], int]:
-        """The groups to show, as codes (0 for none) and as texts, and how many there are in all."""
-        if not by:
-            return [], 0
-        if given is not None:
-            texts = {text for keys in given for text in keys if text is not None}
-            code = await self.terms.codes(tenant_id, TERMS, texts)
-            coded = [tuple(0 if key is None else code.get(key, -1) for key in keys) for keys in given]
-            return list(zip(coded, given, strict=True)), len(given)
-        columns = [EVENT[name] for name in by]
-        query = (
-            select(*columns, func.count().over())
-            .where(*rows)
-            .group_by(*columns)
-            .order_by(rank.desc().nulls_last(), *columns)
-            .limit(top)
-        )
-        found = await fetched(self.session, query)
-        texts_of = await self.terms.values(tenant_id, TERMS, [code for row in found for code in row[:-1]])
-        shown = [
-            (
-                tuple(code or 0 for code in row[:-1]),
-                tuple(None if code is None else texts_of[code] for code in row[:-1]),
-            )
-            for row in found
-        ]
-        return shown, found[0][-1] if found else 0
+    ) -> Statistics | None:
+        """What journeys tell of statistics."""
+        existing: list[int] = []
+        if by and scope is not None:
+            rollups = RollupMetrics(await driver(self.session), self.terms, selection.tenant_id)
+            existing = await rollups.existing(selection, scope, statistics)
+        journeys = JourneyMetrics(self.session, self.memory, self.kept.segments, self.kept.heavy)
+        return await journeys.statistics(selection, statistics, buckets, next(iter(by), None), groups, existing, top)
 
     async def unconverted(self, selection: Selection, sums: Sequence[Statistic]) -> tuple[Money, ...]:
         """What sums of money leave out: the money in other currencies than the tenant's, per currency."""
-        plan = rollup_plan(selection.where, selection.period, (), ())
-        source = await self._source(selection, sums, plan)
-        totals = [source.column(statistic, None) for statistic in sums]
-        query = (
-            select(source.currency, sum(totals[1:], start=totals[0]))
-            .where(*_rows(selection, sums, source), source.currency != selection.currency)
-            .group_by(source.currency)
-            .order_by(source.currency)
-        )
-        found = await fetched(self.session, query)
-        return tuple(Money(amount, currency) for currency, amount in found if amount)
+        scope = await self._scope(selection, sums, (), ())
+        if scope is None:
+            return await LogMetrics(self.session, self.terms).unconverted(selection, sums)
+        rollups = RollupMetrics(await driver(self.session), self.terms, selection.tenant_id)
+        return await rollups.unconverted(selection, scope, sums)
 
+    async def _scope(
+        self, selection: Selection, statistics: Sequence[Statistic], buckets: Sequence[datetime], by: Sequence[str]
+    ) -> Scope | None:
+        """How what is kept answers; None where it cannot."""
+        plan = plan_of(selection.where, selection.period, buckets, by)
+        if plan is None:
+            return None
+        names = await self._names(selection.tenant_id, selection.where, *(one.where for one in statistics))
+        if selection.period not in self._classes:
+            reader = RollupReader(await driver(self.session), selection.tenant_id)
+            self._classes[selection.period] = await reader.classes(selection.period)
+        values = None if plan.values is None else [names[one] for one in plan.values if one in names]
+        passing = [one for one in self._classes[selection.period] if one.passes(plan.where, names)]
+        return Scope(plan, passing, names, Which(plan.dimension, values))
 
-def _rows(selection: Selection, statistics: Sequence[Statistic], source: StatisticsSource) -> list[ColumnElement[bool]]:
-    """Which rows matter at all: those selected that at least one statistic is about."""
-    return [
-        source.tenant_id == selection.tenant_id,
-        source.at >= selection.period.start,
-        source.at < selection.period.end,
-        *source.rows(),
-        source.where(AnyOf(tuple(dict.fromkeys(statistic.where for statistic in statistics)))),
-    ]
-
-
-def _bucket(at: ColumnElement[Any], starts: Sequence[datetime]) -> ColumnElement[int]:
-    """Which bucket a row falls into, counted from 0; NULL where there are none."""
-    if not starts:
-        return null().cast(Integer)
-    edges = bindparam(None, list(starts), type_=ARRAY(DateTime(timezone=True)))
-    return func.width_bucket(at, edges) - 1
-
-
-def _group(by: Sequence[str], shown: Sequence[tuple[int, ...]]) -> ColumnElement[int]:
-    """Which of the groups shown an event belongs to, from 0; their number for any other; NULL without ``by``."""
-    if not by:
-        return null().cast(Integer)
-    key = func.concat_ws(":", *(func.coalesce(EVENT[name], 0) for name in by))
-    known = bindparam(None, [":".join(map(str, codes)) for codes in shown], type_=ARRAY(Text))
-    return func.coalesce(func.array_position(known, key) - 1, len(shown))
-
-
-def _sorted_out(rows: Sequence[Any], groups: list[Keys], group_count: int) -> Statistics:
-    total: Values = ()
-    read = 0
-    buckets: dict[int, Values] = {}
-    by_group: dict[int, Values] = {}
-    by_both: dict[tuple[int, int], Values] = {}
-    for bucket, group, count, *values in rows:
-        # A column that a row was not grouped by is NULL; neither column is ever NULL of itself.
-        if bucket is None and group is None:
-            total, read = tuple(values), count
-        elif group is None:
-            buckets[bucket] = tuple(values)
-        elif bucket is None:
-            by_group[group] = tuple(values)
-        else:
-            by_both[group, bucket] = tuple(values)
-    return Statistics(total, buckets, groups, group_count, by_group, by_both, read)
-
-
-def _joined(scans: Sequence[tuple[list[int], Statistics]], statistics: Sequence[Statistic]) -> Statistics:
-    """Scans without groups, of some statistics each, as one of them all; ``places`` are those of each scan's own."""
-
-    def joined(parts: Sequence[Values | None]) -> Values:
-        values: list[Decimal | int | float | None] = list(nothing)
-        for (places, _), part in zip(scans, parts, strict=True):
-            for place, value in zip(places, part or (), strict=part is not None):
-                values[place] = value
-        return tuple(values)
-
-    nothing = [None if statistic.aggregate is Aggregate.QUANTILE else 0 for statistic in statistics]
-    explanations = {
-        place: explanation
-        for places, scan in scans
-        for place, explanation in zip(places, scan.explanations, strict=True)
-    }
-    buckets = sorted({bucket for _, scan in scans for bucket in scan.buckets})
-    total = joined([scan.total for _, scan in scans])
-    return Statistics(
-        total=total,
-        buckets={bucket: joined([scan.buckets.get(bucket) for _, scan in scans]) for bucket in buckets},
-        groups=[],
-        group_count=0,
-        by_group={},
-        by_group_and_bucket={},
-        read=sum(scan.read for _, scan in scans),
-        explanations=tuple(explanations[place] for place in range(len(statistics))),
-    )
+    async def _names(self, tenant_id: int, *filters: Filter) -> dict[str, int]:
+        """The codes of the names and dimension values that filters name, each looked up once."""
+        texts = set[str]()
+        for leaf in (leaf for root in filters for leaf in leaves(root)):
+            match leaf:
+                case NameIs(values) | DimensionIs(values=values):
+                    texts.update(values)
+        if missing := texts - self._known.keys():
+            found = await self.terms.codes(tenant_id, TERMS, missing)
+            self._known |= {text: found.get(text) for text in missing}
+        return {text: code for text in texts if (code := self._known[text]) is not None}

@@ -127,11 +127,13 @@ def _over_events(measure: str) -> str:
     )
 
 
-_FLAGS = " + ".join(f"{3**place} * ({_digit(flag)})" for place, flag in enumerate(FLAGS))
-_BUCKET = (
+FLAGS_OF_EVENT = "(" + " + ".join(f"{3**place} * ({_digit(flag)})" for place, flag in enumerate(FLAGS)) + ")"
+"""An event's flags as one number."""
+BUCKET = (
     f"CASE WHEN duration_ms IS NULL THEN NULL WHEN duration_ms < {LEAST!r} THEN {ZERO}"
     f" ELSE ceil(ln(duration_ms) / {GAMMA.ln()}::double precision)::integer END"
 )
+"""Where an event's duration lies in a histogram; NULL where it has none."""
 _VALUES = ", ".join(f"({place}, {name})" for place, name in enumerate(("0", *DIMENSIONS)))
 _PARTED = ", ".join((*_KEYS[1:-1], "bucket"))
 
@@ -145,7 +147,7 @@ def _over_parts(column: str) -> str:
 _FROM_LOG = f"""
 WITH part AS (
     SELECT date_trunc('hour', occurred_at, 'UTC') AS at, d.dimension::smallint AS dimension, d.value, kind, name,
-           coalesce(currency, '') AS currency, ({_FLAGS})::smallint AS flags, {_BUCKET} AS bucket,
+           coalesce(currency, '') AS currency, {FLAGS_OF_EVENT}::smallint AS flags, {BUCKET} AS bucket,
            count(*) AS n, {", ".join(map(_over_events, MEASURES))}
     FROM event CROSS JOIN LATERAL (VALUES {_VALUES}) AS d(dimension, value)
     WHERE tenant_id = $1 AND occurred_at >= $2 AND occurred_at < $3 AND d.value IS NOT NULL

@@ -34,6 +34,8 @@ class SegmentCache:
         """Bytes held."""
         self.lost: set[int] = set()
         """Tenants of which a run was found missing or damaged, for upkeep to mend."""
+        self.damaged = 0
+        """How many runs were found damaged."""
         self._columns: OrderedDict[Key, Decoded] = OrderedDict()
         self._loading: WeakValueDictionary[tuple[int, Run], asyncio.Lock] = WeakValueDictionary()
 
@@ -75,6 +77,7 @@ class SegmentCache:
             )
         except Damaged as damage:
             log.warning("journeys.segment_damaged", place=str(damage))
+            self.damaged += 1
             self.lost.add(tenant_id)
             await segments.drop(tenant_id, [run])
             return None

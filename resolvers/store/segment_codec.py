@@ -50,34 +50,35 @@ def _digest(body: bytes | memoryview, place: str) -> bytes:
 def pack_subjects(subject: NDArray[np.int32]) -> bytes:
     """Subject codes in ascending order, by the distances between them."""
     steps = np.diff(subject, prepend=np.int32(0))
-    return _pack(steps.astype(np.min_scalar_type(int(steps.max(initial=0)))))
+    return pack(steps.astype(np.min_scalar_type(int(steps.max(initial=0)))))
 
 
 def unpack_subjects(body: memoryview) -> NDArray[np.int32]:
-    steps, _ = _unpack(body)
+    steps, _ = unpack(body)
     return np.cumsum(steps, dtype=np.int32)
 
 
 def pack_moments(moments: Moments) -> bytes:
-    return _MOMENTS.pack(moments.start_us, moments.unit_us) + _pack(moments.ticks)
+    return _MOMENTS.pack(moments.start_us, moments.unit_us) + pack(moments.ticks)
 
 
 def unpack_moments(body: memoryview) -> Moments:
     start_us, unit_us = _MOMENTS.unpack_from(body)
-    ticks, _ = _unpack(body[_MOMENTS.size :])
+    ticks, _ = unpack(body[_MOMENTS.size :])
     return Moments(ticks, start_us, unit_us)
 
 
 def pack_coded(column: Coded) -> bytes:
-    return _pack(column.codes.astype(np.uint32)) + _pack(column.index)
+    return pack(column.codes.astype(np.uint32)) + pack(column.index)
 
 
 def unpack_coded(body: memoryview) -> Coded:
-    codes, rest = _unpack(body)
-    return Coded(codes.astype(np.int32), _unpack(rest)[0])
+    codes, rest = unpack(body)
+    return Coded(codes.astype(np.int32), unpack(rest)[0])
 
 
-def _pack(values: NDArray[np.unsignedinteger]) -> bytes:
+def pack(values: NDArray[np.unsignedinteger]) -> bytes:
+    """An array as it lies in a body."""
     size = values.dtype.itemsize
     planes = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
     bytes_of = planes.view(np.uint8).reshape(-1, size)
@@ -92,7 +93,7 @@ def _pack(values: NDArray[np.unsignedinteger]) -> bytes:
     return b"".join(parts)
 
 
-def _unpack(body: memoryview) -> tuple[NDArray[np.unsignedinteger], memoryview]:
+def unpack(body: memoryview) -> tuple[NDArray[np.unsignedinteger], memoryview]:
     """The first array of a body, and what follows it."""
     size, length = _ARRAY.unpack_from(body)
     body = body[_ARRAY.size :]

@@ -109,6 +109,11 @@ class Manifest:
                 kept.append(run)
         return Manifest(self.folded_to, tuple(kept), behind)
 
+    def without(self, month: date, *, folded_to: int) -> "Manifest":
+        """The same with a month that has no runs, and of which none are missing up to ``folded_to``."""
+        behind = {other: position for other, position in self.behind.items() if other != month}
+        return Manifest(folded_to, tuple(run for run in self.runs if run.month != month), behind)
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -150,11 +155,13 @@ class SegmentRepository:
             tenant_id,
         )
 
-    async def hold(self, tenant_id: int) -> Manifest | None:
-        """The manifest, nobody else's to change until the transaction ends; None where somebody holds it already."""
-        row = await (await driver(self.session)).fetchrow(
-            "SELECT folded_to, manifest::text FROM journey_state WHERE tenant_id = $1 FOR UPDATE SKIP LOCKED", tenant_id
-        )
+    async def hold(self, tenant_id: int, *, wait: bool = False) -> Manifest | None:
+        """The manifest, nobody else's to change until the transaction ends.
+
+        None where there is none or, unless that is to ``wait`` for, somebody holds it already.
+        """
+        query = "SELECT folded_to, manifest::text FROM journey_state WHERE tenant_id = $1 FOR UPDATE"
+        row = await (await driver(self.session)).fetchrow(query if wait else f"{query} SKIP LOCKED", tenant_id)
         return None if row is None else _manifest(row)
 
     async def present(self, tenant_id: int) -> set[Run]:

@@ -2,7 +2,7 @@
 
 from sqlmodel import SQLModel
 
-from resolvers.store import events, funnels, keys, prices, rollups, segments, tenants, terms, versions
+from resolvers.store import events, funnels, keys, presence, prices, rollups, segments, tenants, terms, versions
 
 metadata = SQLModel.metadata
 TABLES = (
@@ -10,6 +10,8 @@ TABLES = (
     events.EventKeyRow,
     funnels.FunnelRow,
     keys.ApiKeyRow,
+    presence.PresenceRow,
+    presence.PresenceStateRow,
     prices.ModelPriceRow,
     rollups.RollupRow,
     segments.JourneySegmentRow,

@@ -18,6 +18,8 @@ from resolvers.store.database import driver
 TERMS = 0
 """Event names, dimension values and cost sources."""
 SUBJECTS = 1
+ORDERS = 2
+"""Order ids, given their codes by upkeep; the writer leaves them as they are."""
 
 _REMEMBERED = 96 << 20
 _ENTRY_BYTES = 200

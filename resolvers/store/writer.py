@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import chain, islice
@@ -44,6 +44,9 @@ class _Request:
 
 class Writer:
     """The one way into the log for a process."""
+
+    announce: Callable[[str], None] | None = None
+    """Told of each commit after it, besides NOTIFY."""
 
     def __init__(self, database: Database, memory: TermMemory) -> None:
         self.database = database
@@ -128,7 +131,7 @@ class Writer:
 
     async def _commit(self, batch: list[_Request]) -> list[list[First | None]]:
         results: dict[int, list[First | None]] = {}
-        learnt: Learnt = []
+        learnt = Learnt()
         by_tenant: dict[int, list[int]] = {}
         for place, request in enumerate(batch):
             by_tenant.setdefault(request.tenant_id, []).append(place)
@@ -140,8 +143,10 @@ class Writer:
                 outcomes = iter(await self._append(await driver(session), tenant_id, events, learnt))
                 for place in places:
                     results[place] = list(islice(outcomes, len(batch[place].events)))
-        for tenant_id, space, codes in learnt:
+        for tenant_id, space, codes in learnt.codes:
             self.memory.keep(tenant_id, space, codes)
+        if self.announce is not None and learnt.announcements:
+            self.announce("\n".join(learnt.announcements))
         return [results[place] for place in range(len(batch))]
 
     async def _append(
@@ -195,6 +200,7 @@ class Writer:
         )
         announcement = f"v {tenant_id} {positions[-1]} {','.join(map(str, kinds))}"
         await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, announcement)
+        learnt.announcements.append(announcement)
         contents = [event.content for event in events]
         await append(connection, tenant_id, positions, keys, contents, columns, now)
 

@@ -247,7 +247,7 @@ def make_endpoint(world: World | None = None, /, **changes: Any) -> Endpoint:
     for number, (name, role) in enumerate(KEYS.items(), 1):
         world.keys[name] = Principal(1, "acme", "USD", "UTC", number, role)
 
-    async def authenticate(token: str | None) -> Principal | None:
+    async def authenticate(token: str | None, address: str = "") -> Principal | None:
         if token is None:
             return None
         if token not in world.keys:

@@ -139,19 +139,63 @@ async def _execute(url: str, statement: str) -> None:
 
 def test_rollups_are_proven_and_made_anew(url: str, ready: Command, tmp_path: Path) -> None:
     ready("tenants", "create", "acme")
-    assert "0 days hold" in ready("verify", "--tenant", "acme").stdout
+    assert "0 rollups of 0 days" in ready("verify", "--tenant", "acme").stdout
     file = tmp_path / "events.csv"
     file.write_text("who,at\nann,2026-03-01T10:00:00Z\nbob,2026-03-03T10:00:00Z\n", encoding="utf-8")
     columns = ("--set", "kind=PRODUCT", "--set", "name=view", "--map", "subject=who", "--map", "occurred_at=at")
     assert ready("import", str(file), "--tenant", "acme", *columns).exit_code == 0
-    assert "3 days hold: 4 rollups equal the events." in ready("verify", "--tenant", "acme").stdout
+    assert "As the events say: 4 rollups of 3 days" in ready("verify", "--tenant", "acme").stdout
     asyncio.run(_execute(url, "UPDATE rollup SET n = n + 1 WHERE at >= '2026-03-03'"))
     said = ready("verify", "--tenant", "acme")
     assert "2026-03-03: 2 of 2 rollups are not as the events say." in said.stdout
     assert "gateway rebuild --tenant acme --from 2026-03-03" in str(said.exception)
-    assert "1 days rebuilt" in ready("rebuild", "--tenant", "acme", "--from", "2026-03-03").stdout
-    assert "4 rollups equal" in ready("verify", "--tenant", "acme").stdout
+    assert "2 rollups of 1 days" in ready("rebuild", "--tenant", "acme", "--from", "2026-03-03").stdout
+    assert "As the events say: 4 rollups" in ready("verify", "--tenant", "acme").stdout
     assert "before" in _fail(ready, "verify", "--tenant", "acme", "--from", "2026-03-03", "--to", "2026-03-01")
+
+
+def test_sets_are_proven_and_made_anew(url: str, ready: Command, tmp_path: Path) -> None:
+    for tenant in ("acme", "other"):
+        ready("tenants", "create", tenant)
+        file = tmp_path / "events.csv"
+        file.write_text("who,at\nann,2026-03-01T10:00:00Z\nbob,2026-03-03T10:00:00Z\n", encoding="utf-8")
+        columns = ("--set", "kind=PRODUCT", "--set", "name=view", "--map", "subject=who", "--map", "occurred_at=at")
+        assert ready("import", str(file), "--tenant", tenant, *columns).exit_code == 0
+        assert "4 rollups of 3 days, 2 sets" in ready("rebuild", "--tenant", tenant).stdout
+    asyncio.run(_execute(url, "UPDATE presence SET hours = set_byte(hours, 30, 255) WHERE day = '2026-03-01'"))
+    asyncio.run(_execute(url, "DELETE FROM presence WHERE day = '2026-03-03'"))
+    said = ready("verify", "--tenant", "acme")
+    assert said.exit_code == 1
+    assert "2026-03-01: 1 of 1 sets are not as the events say." in said.stdout
+    assert "2026-03-03: 1 of 1 sets are not as the events say." in said.stdout
+    assert "gateway rebuild --tenant acme --from 2026-03-01" in str(said.exception)
+    assert "2 sets" in ready("rebuild", "--tenant", "acme", "--from", "2026-03-01").stdout
+    assert "2 sets" in ready("verify", "--tenant", "acme").stdout
+    assert ready("verify", "--tenant", "other").exit_code == 1
+
+
+def test_segments_are_proven_and_made_anew(url: str, ready: Command, tmp_path: Path) -> None:
+    for tenant in ("acme", "other"):
+        ready("tenants", "create", tenant)
+        file = tmp_path / "events.csv"
+        file.write_text("who,at\nann,2026-03-01T10:00:00Z\nbob,2026-05-03T10:00:00Z\n", encoding="utf-8")
+        columns = ("--set", "kind=PRODUCT", "--set", "name=view", "--map", "subject=who", "--map", "occurred_at=at")
+        assert ready("import", str(file), "--tenant", tenant, *columns).exit_code == 0
+        # What was never folded is folded.
+        rebuilt = ready("rebuild", "--tenant", tenant).stdout
+        assert "2 journey segments of 3 months, 2 events" in rebuilt
+    asyncio.run(_execute(url, "UPDATE journey_segment SET at = set_byte(at, 30, 255) WHERE month = '2026-05-01'"))
+    said = ready("verify", "--tenant", "acme")
+    assert said.exit_code == 1
+    assert "2026-05: the segment of positions 1 to 2 is damaged: at." in said.stdout
+    assert "2026-03" not in said.stdout
+    assert "gateway rebuild --tenant acme --from 2026-05-01" in str(said.exception)
+    healed = ready("rebuild", "--tenant", "acme", "--from", "2026-05-01")
+    assert "1 journey segments of 1 months, 1 events" in healed.stdout
+    sound = ready("verify", "--tenant", "acme")
+    assert sound.exit_code == 0
+    assert "2 journey segments of 3 months, 2 events" in sound.stdout
+    assert "is damaged" in ready("verify", "--tenant", "other").stdout
 
 
 def test_a_database_that_does_not_come_up_is_said(gateway: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from inspect import isawaitable
 from typing import Any
 
+import orjson
 import pytest
 from graphql import DocumentNode, ExecutionResult, GraphQLError, execute, parse, subscribe, validate
 from hypothesis import HealthCheck, assume, given, settings
@@ -22,13 +23,22 @@ CORE = SCHEMA._schema
 Answers = list[tuple[Any, list[tuple[Any, ...]]]]
 
 
+def written(data: Any) -> Any:
+    """Data with its instants as the answer's encoder writes them."""
+    if isinstance(data, dict):
+        return {name: written(value) for name, value in data.items()}
+    if isinstance(data, list):
+        return [written(value) for value in data]
+    return orjson.loads(orjson.dumps(data, option=orjson.OPT_UTC_Z)) if isinstance(data, datetime) else data
+
+
 def read(result: ExecutionResult) -> tuple[Any, list[tuple[Any, ...]]]:
     """A result in a form that can be compared."""
 
     def told(error: GraphQLError) -> tuple[Any, ...]:
         return error.message, error.path, error.locations, repr(error.original_error)
 
-    return repr(result.data), list(map(told, result.errors or ()))
+    return repr(written(result.data)), list(map(told, result.errors or ()))
 
 
 async def ask(document: DocumentNode, context: Callable[[], Any], variables: dict[str, Any], **how: Any) -> Answers:

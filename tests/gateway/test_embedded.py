@@ -12,6 +12,7 @@ import pytest
 
 from gateway.embedded import EmbeddedPostgres
 from gateway.postgres_server import EmbeddedPostgresError
+from tests.processes import silence
 
 ABANDON = """
 import os, signal, sys
@@ -91,6 +92,16 @@ async def test_a_server_that_dies_returns_under_the_same_url(folder: Path) -> No
             while await _started_at(url) in {None, first}:
                 pass
         assert server.url == url
+
+
+def test_a_server_that_was_stopped_where_it_was_ends_in_order(tmp_path: Path) -> None:
+    with EmbeddedPostgres(tmp_path) as server:
+        asyncio.run(_run(server.url, "CREATE TABLE kept AS SELECT 7 AS n"))
+        silence(_server_process(tmp_path))
+    assert not (tmp_path / "postgres" / "postmaster.pid").exists()
+    assert "database system is shut down" in (tmp_path / "postgres.log").read_text(encoding="utf-8")
+    with EmbeddedPostgres(tmp_path) as server:
+        assert asyncio.run(_run(server.url, "SELECT n FROM kept")) == 7
 
 
 def test_another_major_version_is_named(tmp_path: Path) -> None:

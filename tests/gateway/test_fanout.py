@@ -13,7 +13,8 @@ import strawberry
 
 from gateway.answers import Answer
 from gateway.endpoint import Endpoint
-from gateway.operations import Operations, Parameters
+from gateway.operations import Operations
+from gateway.parameters import Parameters
 from resolvers.context import Principal, Role
 from resolvers.errors import BadInput
 from schema import schema

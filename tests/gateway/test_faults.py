@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import httpx2
@@ -15,6 +16,7 @@ from resolvers.store.schema_version import migrate
 from tests.client import Client, running_gateway
 from tests.conftest import fresh_database
 from tests.factories import event, new_principal
+from tests.processes import KEY, postmaster, postmaster_there, serving, silence
 
 PERIOD = '{from: "2026-03-01T00:00:00Z", to: "2026-04-01T00:00:00Z"}'
 COUNT = f'metric(slug: "events", period: {PERIOD}) {{ estimate {{ value }} }}'
@@ -110,3 +112,26 @@ async def test_the_end_does_not_wait_for_a_database_that_does_not_answer(
 
     async with asyncio.timeout(10), running_gateway(url, shutdown_seconds=1) as (_, gateway):
         monkeypatch.setattr(gateway.services.writer, "stop", forever)
+
+
+async def test_a_stop_while_the_database_is_silent_leaves_no_sender_in_doubt(
+    tmp_path: Path, http: httpx2.AsyncClient
+) -> None:
+    async with serving(tmp_path, GATEWAY_SHUTDOWN_SECONDS="1") as gateway:
+        client = Client(gateway.address, KEY, http)
+        assert (await client.ingest(event(id="first")))["accepted"] == 1
+        silence(await postmaster_there(tmp_path))
+        sending = [
+            asyncio.create_task(
+                http.post(f"http://{gateway.address}/ingest", json=event(id=f"e{n}"), headers=client.headers)
+            )
+            for n in range(3)
+        ]
+        # Its answer says that the requests before it have been taken.
+        assert (await http.get(f"http://{gateway.address}/health/live")).status_code == 200
+        assert await gateway.stop() == 0
+        for response in await asyncio.gather(*sending):
+            assert response.status_code == 503, response.text
+            assert response.json()["error"]["code"] == "UNAVAILABLE"
+            assert int(response.headers["retry-after"]) >= 1
+    assert postmaster(tmp_path) is None

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+from resolvers.live.turns import Turns
 from tests.gateway.graphql_clients import client
 
 
@@ -62,7 +63,7 @@ async def test_an_operation_ends_at_its_deadline() -> None:
 
 
 async def test_operations_under_way_are_bounded() -> None:
-    async with client(executing=1) as c:
+    async with client(turns=Turns(1, 0.01, shortly=0.01)) as c:
         first = asyncio.create_task(c.ask("{ wait }"))
         await c.world.until("query started")
         response = await c.post({"query": "{ hello }"})

@@ -63,6 +63,19 @@ def test_every_wrong_setting_is_named() -> None:
     assert "secret" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("url", ["http://:passw0rd@cache", "cache:6379", "redis://:passw0rd@cache:port"])
+def test_an_address_that_is_none_of_a_redis_is_refused_without_being_shown(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^REDIS_URL: .*must be a redis://") as refusal:
+        load_settings(redis_url=url)
+    assert url not in str(refusal.value)
+    assert "passw0rd" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("url", ["redis://cache", "rediss://user:p%2Fw@cache:6380/2", "unix:///run/redis?db=1"])
+def test_addresses_of_a_redis_are_taken(url: str) -> None:
+    assert load_settings(redis_url=url).redis_url == url
+
+
 def test_secrets_are_not_printed() -> None:
     settings = load_settings(
         bootstrap_key="a-long-enough-key",

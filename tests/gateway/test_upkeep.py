@@ -8,9 +8,25 @@ from gateway.app import ended
 from resolvers.store.database import Database
 from resolvers.store.schema_version import migrate
 from resolvers.store.segments import SegmentRepository
-from tests.client import running_gateway
+from tests.client import Client, running_gateway
 from tests.conftest import fresh_database, new_client
 from tests.factories import event
+
+FIGURES = {
+    "gateway_folding_runs_total": 1,
+    "gateway_folding_seconds_total": 0.001,
+    "gateway_folded_events_total": 10,
+    "gateway_segment_bytes": 1,
+    # As of the next look.
+    "gateway_unfolded_events": 1,
+}
+
+
+async def scraped(http: httpx2.AsyncClient, address: str) -> dict[str, float]:
+    """The figures without labels that a gateway tells."""
+    text = (await http.get(f"http://{address}/metrics")).text
+    plain = (line.split() for line in text.splitlines() if line.startswith("gateway_") and "{" not in line)
+    return {name: float(value) for name, value in plain}
 
 
 async def test_a_gateway_folds_what_is_behind(postgres_url: str, http: httpx2.AsyncClient) -> None:
@@ -25,12 +41,24 @@ async def test_a_gateway_folds_what_is_behind(postgres_url: str, http: httpx2.As
     async with running_gateway(url, upkeep=False) as (address, _):
         client.address = address
         await client.ingest(*(event() for _ in range(10)))
-    async with running_gateway(url) as (_, gateway), asyncio.timeout(20):
+    async with running_gateway(url) as (address, gateway), asyncio.timeout(30):
+        client.address = address
         folded = 0
         while folded < 10:
             async with gateway.services.database.tenant(principal.tenant_id) as session:
                 folded = (await SegmentRepository(session).state(principal.tenant_id)).manifest.folded_to
+        await client.ingest(event())
+        for name, at_least in FIGURES.items():
+            while (figures := await scraped(http, address)).get(name, -1.0) < at_least:
+                pass
+        assert figures["gateway_folding_failures_total"] == figures["gateway_damaged_segments_total"] == 0
     await owner.close()
+
+
+async def test_a_process_that_leaves_upkeep_to_others_tells_no_figures_of_theirs(client: Client) -> None:
+    figures = await scraped(client.http, client.address)
+    assert figures["gateway_folding_runs_total"] == 0
+    assert not {"gateway_unfolded_events", "gateway_segment_bytes"} & set(figures)
 
 
 async def test_upkeep_ends_even_where_a_cancellation_gets_lost() -> None:

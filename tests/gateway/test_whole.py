@@ -1,5 +1,8 @@
 """Whole answers: given again while the log says the same, and never after."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -71,6 +74,52 @@ async def test_it_stands_until_time_moves_its_periods_on(end: datetime, stands: 
     assert await kept.get() is None
 
 
+async def test_it_does_not_stand_before_it_was_asked_for() -> None:
+    kept = Kept()
+    kept.keep(end=NOON + timedelta(days=1))
+    kept.at = NOON - timedelta(seconds=1)
+    assert await kept.get() is None
+
+
+async def test_what_the_caller_accepts_for_a_while_needs_no_look_until_then() -> None:
+    kept, sound, older = Kept(), Reliance(NOON), Reliance(NOON)
+    sound.add((1, 2), (7, 3), NOON, NOON + timedelta(seconds=9))
+    sound.add((1,), (7,), NOON, NOON + timedelta(seconds=5))
+    older.accept(NOON + timedelta(seconds=5))
+    for key, reliance in (("sound", sound), ("older", older)):
+        kept.answers.keep(key, Answer(b"{}"), reliance)
+    kept.at += timedelta(seconds=4)
+    for _ in range(2):
+        assert [await kept.get(key) is not None for key in ("sound", "older")] == [True, True]
+        kept.versions[1] += 1
+    kept.versions[1] = 7
+    kept.at += timedelta(seconds=1)
+    # Of the one it is known which state it is of, and the log says the same.
+    assert [await kept.get(key) is not None for key in ("sound", "older")] == [True, False]
+    kept.versions[1] += 1
+    assert await kept.get("sound") is None
+
+
+async def test_what_must_be_exact_in_part_is_looked_at_as_a_whole() -> None:
+    kept = Kept()
+    for order in (1, -1):
+        mixed = Reliance(NOON)
+        for accepted in (NOON + MINUTE, None)[::order]:
+            mixed.add((1, 2), (7, 3), NOON, accepted)
+        kept.answers.keep("mixed", Answer(b"{}"), mixed)
+        kept.versions[1] = 8
+        assert await kept.get("mixed") is None
+        kept.versions[1] = 7
+    torn = Reliance(NOON)
+    torn.accept(NOON + MINUTE)
+    torn.add((1, 2), (7, 3), NOON)
+    late = Reliance(NOON)
+    late.accept(NOON)
+    for reliance in (torn, late):
+        kept.answers.keep("key", Answer(b"{}"), reliance)
+    assert len(kept.answers) == 0
+
+
 async def test_what_was_read_from_two_states_is_not_kept() -> None:
     kept, torn, unknown = Kept(), Reliance(NOON), Reliance(NOON)
     torn.add((1, 2), (7, 3), NOON)
@@ -120,14 +169,46 @@ async def test_a_repeated_dashboard_costs_one_look_at_the_versions(
     await client.ingest(purchase("10", occurredAt="2026-03-10T12:00:00Z"))
     first = await client.ask(DASHBOARD)
     assert first["revenue"] == {"orders": 1}
+    reader = gateway[1].version_reader
+    looks = reader.looks
     seen, again = await statements(gateway[1], client.ask(DASHBOARD, unknown=1))
     assert again == first
-    assert len(seen) == 1
-    assert "data_version" in seen[0]
+    assert (seen, reader.looks - looks) == ([], 1)
     other, _ = await statements(gateway[1], client.ask(DASHBOARD, by=["CHANNEL"]))
     assert len(other) > 1
     await client.ingest(purchase("10", occurredAt="2026-03-10T12:00:00Z"))
     assert (await client.ask(DASHBOARD))["revenue"] == {"orders": 2}
+
+
+async def test_those_who_ask_the_same_at_once_share_answers_that_begin_after_they_asked(
+    client: Client, gateway: tuple[str, Gateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, begun, go = gateway[1].turns, asyncio.Event(), asyncio.Event()
+    computed: list[object] = []
+    turn = turns.turn
+
+    @asynccontextmanager
+    async def counted(line: object, *, patient: bool = False) -> AsyncIterator[None]:
+        computed.append(line)
+        begun.set()
+        await go.wait()
+        async with turn(line, patient=patient):
+            yield
+
+    monkeypatch.setattr(turns, "turn", counted)
+    first = asyncio.create_task(client.ask(DASHBOARD))
+    await begun.wait()
+    asked = gateway[1].version_reader.looks
+    others = [asyncio.create_task(client.ask(DASHBOARD)) for _ in range(20)]
+    while gateway[1].crowd.under_way < 21:  # noqa: ASYNC110  # nothing tells of it
+        await asyncio.sleep(0.01)
+    await client.ingest(purchase("10", occurredAt="2026-03-10T12:00:00Z"))
+    go.set()
+    answers = await asyncio.gather(*others)
+    assert [answer["revenue"]["orders"] for answer in answers] == [1] * 20
+    await first
+    assert len(computed) == 2
+    assert asked == gateway[1].version_reader.looks
 
 
 async def test_what_is_no_analysis_is_sought_anew(client: Client, gateway: tuple[str, Gateway]) -> None:

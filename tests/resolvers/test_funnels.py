@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from resolvers import funnels as funnels_module
+from resolvers.analysis.explanations import Source
 from resolvers.analysis.filters import All, DimensionIs, NameIs, Op
 from resolvers.analysis.funnels import Entry, FunnelDefinition, Step
 from resolvers.analysis.periods import Compare, PeriodRequest
@@ -14,6 +14,7 @@ from resolvers.context import Context, Role
 from resolvers.errors import BadInput, Forbidden, NotFound, Overloaded
 from resolvers.funnels import delete_funnel, funnel, funnels, funnels_by_id, save_funnel
 from resolvers.store.database import Database
+from resolvers.store.folding import fold
 from tests.factories import event, new_principal, store
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -110,6 +111,25 @@ async def test_what_cannot_be_walked_says_what_to_change(context: Context, asked
         assert refused.value.field == field
 
 
+async def test_it_says_what_it_was_read_from_also_when_it_is_kept(context: Context, owner: Database) -> None:
+    asked = definition("view", "buy")
+    stranger = Context(context.services, await new_principal(owner))
+    for one in (context, stranger):
+        await store(one, *path("ann", ("view", 1), ("buy", 2), ("other", 3)))
+    logged = await funnel(context, asked, Question(MARCH))
+    assert (logged.explain.source, logged.explain.rows, logged.explain.tail) == (Source.LOG, 2, 0)
+    assert context.principal is not None
+    await fold(context.services.database, context.principal.tenant_id)
+    # An answer that is kept was come by as it says.
+    assert (await funnel(context, asked, Question(MARCH))).explain is logged.explain
+    await store(context, *path("bob", ("view", 1)))
+    folded = await funnel(context, asked, Question(MARCH))
+    assert (folded.explain.source, folded.explain.rows, folded.explain.tail) == (Source.JOURNEYS, 4, 1)
+    assert folded.explain.milliseconds > 0
+    assert (await funnel(stranger, asked, Question(MARCH))).explain.source is Source.LOG
+    assert [step.count for step in folded.steps] == [2, 1]
+
+
 async def test_nobody_is_an_answer(context: Context) -> None:
     answer = await funnel(context, definition("view", "buy"), Question(MARCH, by=("channel",)))
     assert [step.count for step in answer.steps] == [0, 0]
@@ -160,7 +180,7 @@ async def test_a_step_is_named_in_printable_text(context: Context, name: str) ->
 
 
 async def test_who_waits_too_long_for_a_turn_is_told_so(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(funnels_module, "_WAIT_SECONDS", 0)
+    monkeypatch.setattr("resolvers.store.turns._WAIT_SECONDS", 0)
     async with context.services.heavy, context.services.heavy:
         with pytest.raises(Overloaded) as refused:
             await funnel(context, definition("a", "b"), Question(PeriodRequest(last="30d")))

@@ -52,6 +52,15 @@ async def test_a_series_adds_up_to_the_total_in_any_time_zone(context: Context) 
         assert sum(answer.series.orders) == answer.orders == 100
 
 
+async def test_it_says_what_it_was_read_from(context: Context) -> None:
+    await store(context, purchase("1"), purchase("2"))
+    found = await revenue(context, Question(MARCH))
+    again = await revenue(context, Question(MARCH))
+    assert found.explain.rows > 0
+    assert found.explain.milliseconds > 0
+    assert again.explain is found.explain
+
+
 async def test_no_revenue_is_zero_and_its_averages_are_null(context: Context) -> None:
     answer = await revenue(context, Question(MARCH))
     assert answer.total.amount == answer.recurring.amount == answer.orders == answer.customers == 0

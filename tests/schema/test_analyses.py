@@ -160,6 +160,7 @@ REVENUE = RevenueAnswer(
     ),
     unconverted=(),
     as_of=NOON,
+    explain=Explanation(Source.LOG, 7, 0.25),
 )
 
 
@@ -168,6 +169,7 @@ async def test_revenue(record: Callable[[str, Any], Recorder]) -> None:
     data = await answer(
         """{revenue(granularity: MONTH) {previousPeriod {from} total {amount currency} recurring {amount}
           oneTime {amount} orders customers averageOrderValue {value currency} growth {value} unconverted {amount} asOf
+          explain {source rows milliseconds tail}
           series {granularity timezone currency at total recurring oneTime orders customers}}}"""
     )
     assert revenue.args == (
@@ -184,6 +186,7 @@ async def test_revenue(record: Callable[[str, Any], Recorder]) -> None:
         "growth": {"value": "0.25"},
         "unconverted": [],
         "asOf": "2026-03-10T12:00:00Z",
+        "explain": {"source": "LOG", "rows": 7, "milliseconds": 0.25, "tail": 0},
         "series": {
             "granularity": "MONTH",
             "timezone": "UTC",
@@ -212,11 +215,13 @@ FUNNEL = FunnelAnswer(
     groups=(FunnelGroup((DimensionValue("plan", "pro"),), False, (STEP,), RATE, TIMES),),
     group_count=1,
     as_of=NOON,
+    explain=Explanation(Source.JOURNEYS, 900, 1.5, tail=3),
 )
 FUNNEL_FIELDS = """definition {steps {name where} window entry} period {from} previousPeriod {from}
   steps {index name count dropped stepRate {value} overallRate {value} dropOff {value}} conversion {value}
   timeToConvert {converters mean median p90 edges histogram}
-  groups {keys {dimension value} other steps {count} conversion {value} timeToConvert {converters}} groupCount asOf"""
+  groups {keys {dimension value} other steps {count} conversion {value} timeToConvert {converters}} groupCount asOf
+  explain {source rows milliseconds tail}"""
 SHOWN_FUNNEL = {
     "definition": {
         "steps": [{"name": "view", "where": {"name": ["view"]}}, {"name": "buy", "where": {"kind": ["CONVERSION"]}}],
@@ -256,6 +261,7 @@ SHOWN_FUNNEL = {
     ],
     "groupCount": 1,
     "asOf": "2026-03-10T12:00:00Z",
+    "explain": {"source": "JOURNEYS", "rows": 900, "milliseconds": 1.5, "tail": 3},
 }
 
 

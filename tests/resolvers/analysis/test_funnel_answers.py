@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolvers.analysis.estimates import Quality, wilson
+from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING
 from resolvers.analysis.funnel_answers import Breakdown, answer
 from resolvers.analysis.funnel_kernel import FunnelWalk
@@ -18,6 +19,7 @@ from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.periods import Period
 
 NOW = datetime(2026, 3, 15, tzinfo=UTC)
+EXPLAIN = Explanation(Source.LOG, 0, 0.0)
 DAY = timedelta(days=1)
 PERIOD = Period(NOW - 7 * DAY, NOW)
 
@@ -41,7 +43,7 @@ def ask(
     top: int = 20,
     previous: tuple[Period, FunnelWalk] | None = None,
 ) -> FunnelAnswer:
-    return answer(funnel(), PERIOD, walk, as_of=NOW, by=by, top=top, previous=previous)
+    return answer(funnel(), PERIOD, walk, as_of=NOW, explain=EXPLAIN, by=by, top=top, previous=previous)
 
 
 def test_steps_are_counted_and_held_against_each_other() -> None:
@@ -115,7 +117,7 @@ def test_percentiles_interpolate_between_closest_ranks() -> None:
     [(timedelta(seconds=90), (60.0, 90.0)), (timedelta(milliseconds=5), (0.0, 0.005)), (DAY, (43_200.0, 86_400.0))],
 )
 def test_the_edges_end_with_the_window(window: timedelta, last: tuple[float, float]) -> None:
-    found = answer(funnel(window=window), PERIOD, walk_of([]), as_of=NOW)
+    found = answer(funnel(window=window), PERIOD, walk_of([]), as_of=NOW, explain=EXPLAIN)
     assert found.time_to_convert.edges[-2:] == last
     assert list(found.time_to_convert.edges) == sorted(set(found.time_to_convert.edges))
 

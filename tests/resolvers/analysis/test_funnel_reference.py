@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING
 from resolvers.analysis.funnel_answers import Breakdown, answer
 from resolvers.analysis.funnel_kernel import Ints, walk
@@ -24,6 +25,7 @@ INCIDENT_STEPS = ("New", "Active", "Resolved", "Closed")
 ANCHORS = {Entry.FIRST: "first_anchor", Entry.ANY: "any_anchor"}
 WINDOWS = {"1h": timedelta(hours=1), "1d": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 NOW = datetime(2026, 3, 15, tzinfo=UTC)
+EXPLAIN = Explanation(Source.LOG, 0, 0.0)
 ALL_TIME = Period(datetime(2000, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
 
 pytestmark = [
@@ -95,7 +97,7 @@ def funnel(
         entry_end_us=epoch_us(ALL_TIME.end),
     )
     definition = FunnelDefinition(tuple(Step(name, EVERYTHING) for name in steps), window, entry)
-    return answer(definition, ALL_TIME, found, as_of=NOW, by=by)
+    return answer(definition, ALL_TIME, found, as_of=NOW, explain=EXPLAIN, by=by)
 
 
 def counts(found: FunnelAnswer) -> list[int]:

@@ -13,11 +13,12 @@ from resolvers.analysis.filters import EVERYTHING, DimensionIs, Not, Op
 from resolvers.context import Context, Principal
 from resolvers.errors import GatewayError, Unavailable
 from resolvers.events import ingest
-from resolvers.store import folding
+from resolvers.store import upkeep
 from resolvers.store.database import Database, driver
-from resolvers.store.folding import fold, fold_due, keep_folded
+from resolvers.store.folding import FoldingFigures, fold
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.segments import SegmentRepository
+from resolvers.store.upkeep import fold_due, keep_folded
 from tests.factories import event
 from tests.resolvers.store.journey_logs import (
     ALL_TIME,
@@ -76,14 +77,15 @@ async def test_a_damaged_segment_is_found_passed_over_and_made_again(
         run.after,
         run.through,
     )
-    cache = SegmentCache()
+    cache, figures = SegmentCache(), FoldingFigures()
     question = (ALL_TIME, Not(DimensionIs("channel", Op.IN, ("a",))), STEPS, ("channel",))
     expected = await read(context, plain.tenant_id, cache, *question)
     with capture_logs() as logs:
         assert same(await read(context, principal.tenant_id, cache, *question), expected)
     assert [entry["event"] for entry in logs] == ["journeys.segment_damaged"]
-    assert cache.lost == {principal.tenant_id}
-    assert await fold_due(context.services.database, cache, events=10**9, age=timedelta(days=1)) > 0
+    assert (cache.lost, cache.damaged) == ({principal.tenant_id}, 1)
+    mended_events = await fold_due(context.services.database, cache, figures, events=10**9, age=timedelta(days=1))
+    assert mended_events == figures.events > 0
     assert not cache.lost
     mended = await manifest(context, principal.tenant_id)
     assert not mended.behind
@@ -97,7 +99,10 @@ async def test_damage_met_while_merging_is_mended(context: Context, principal: P
     await fold(context.services.database, principal.tenant_id)
     await execute(context, principal.tenant_id, "UPDATE journey_segment SET agent = 'x', plan = 'y'")
     await take(context, plain, [made(random, 20 + number) for number in range(20)])
-    await fold(context.services.database, principal.tenant_id, batch=9)
+    figures = FoldingFigures()
+    await fold(context.services.database, principal.tenant_id, batch=9, figures=figures)
+    # One of each month.
+    assert figures.damaged == 2
     question = (ALL_TIME, EVERYTHING, STEPS, ("channel", "plan", "agent"))
     expected = await read(context, plain.tenant_id, SegmentCache(), *question)
     assert same(await read(context, principal.tenant_id, SegmentCache(), *question), expected)
@@ -170,24 +175,28 @@ async def test_upkeep_goes_on_after_a_failure_and_does_not_let_others_wait(
     await take(context, plain, [event()])
     folded = asyncio.Event()
     failures = [Unavailable("away"), ValueError("a defect")]
+    figures = FoldingFigures()
 
-    async def failing(database: Database, tenant_id: int) -> int:
+    async def failing(database: Database, tenant_id: int, *, figures: FoldingFigures) -> int:
         if tenant_id == principal.tenant_id and failures:
             raise failures.pop()
-        count = await fold(database, tenant_id)
+        count = await fold(database, tenant_id, figures=figures)
         if tenant_id == principal.tenant_id:
             folded.set()
         return count
 
-    monkeypatch.setattr(folding, "fold", failing)
+    monkeypatch.setattr(upkeep, "fold", failing)
     with capture_logs() as logs:
-        upkeep = asyncio.create_task(keep_folded(context.services.database, SegmentCache(), every=0))
+        task = asyncio.create_task(keep_folded(context.services.database, SegmentCache(), figures, every=0))
         async with asyncio.timeout(20):
             await folded.wait()
-        upkeep.cancel()
+        task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await upkeep
+            await task
     assert [entry["event"] for entry in logs] == ["journeys.upkeep_failed", "journeys.upkeep_delayed"]
+    assert figures.failures == 2
+    assert figures.runs >= 4
+    assert figures.seconds > 0
     for tenant in (principal, plain):
         assert (await manifest(context, tenant.tenant_id)).folded_to == 1
 
@@ -205,13 +214,13 @@ async def test_only_one_of_several_folds_at_a_time(context: Context, principal: 
 async def test_tenants_are_folded_when_they_are_due(context: Context, principal: Principal, plain: Principal) -> None:
     cache = SegmentCache()
     long = timedelta(days=1)
-    await fold_due(context.services.database, cache, events=1, age=timedelta(0))
+    await fold_due(context.services.database, cache, FoldingFigures(), events=1, age=timedelta(0))
     await take(context, plain, [event() for _ in range(10)])
     # A log that was never folded is due at once, later ones when they are long or old enough.
-    assert await fold_due(context.services.database, cache, events=10**6, age=long) == 20
+    assert await fold_due(context.services.database, cache, FoldingFigures(), events=10**6, age=long) == 20
     await ingest(context, [event() for _ in range(3)])
-    assert await fold_due(context.services.database, cache, events=4, age=long) == 0
+    assert await fold_due(context.services.database, cache, FoldingFigures(), events=4, age=long) == 0
     await ingest(context, [event()])
-    assert await fold_due(context.services.database, cache, events=4, age=long) == 4
+    assert await fold_due(context.services.database, cache, FoldingFigures(), events=4, age=long) == 4
     await ingest(context, [event()])
-    assert await fold_due(context.services.database, cache, events=4, age=timedelta(0)) == 1
+    assert await fold_due(context.services.database, cache, FoldingFigures(), events=4, age=timedelta(0)) == 1

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from resolvers.analysis.explanations import Source
 from resolvers.analysis.filters import EVERYTHING, MeasureIs, Op
 from resolvers.analysis.periods import Period
 from resolvers.context import Context, Principal
@@ -69,12 +70,15 @@ async def test_what_it_took_is_told(context: Context, principal: Principal) -> N
     await ingest(context, [event() for _ in range(30)])
     await fold(context.services.database, principal.tenant_id)
     await ingest(context, [event() for _ in range(4)])
-    for steps, segments, scanned in (STEPS, 1, 34), ((MeasureIs("amount", Op.MISSING),), 0, 34):
+    missing = (MeasureIs("amount", Op.MISSING),)
+    for steps, segments, source, tail in (STEPS, 1, Source.JOURNEYS, 4), (missing, 0, Source.LOG, 0):
         async with reader(context, principal.tenant_id, SegmentCache()) as repository:
             found = await repository.by_subject(
                 principal.tenant_id, ALL_TIME, EVERYTHING, steps, (), lambda part: part.subject.size
             )
-        assert (sum(found.parts), found.segments, found.scanned) == (34, segments, scanned)
+        assert (sum(found.parts), found.segments) == (34, segments)
+        assert (found.explain.source, found.explain.rows, found.explain.tail) == (source, 34, tail)
+        assert found.explain.milliseconds > 0
 
 
 async def test_what_segments_do_not_hold_is_asked_of_the_log(context: Context, principal: Principal) -> None:

@@ -1,4 +1,4 @@
-"""Whose turn it is: few questions that take much memory or time are answered at once."""
+"""Places for those who read journeys, few enough that what they hold fits in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from resolvers.errors import Overloaded
 
-_WAIT_SECONDS = 2.0
+_WAIT_SECONDS = 0.5
 
 
 @asynccontextmanager
@@ -16,7 +16,7 @@ async def turn(heavy: asyncio.Semaphore) -> AsyncIterator[None]:
         async with asyncio.timeout(_WAIT_SECONDS):
             await heavy.acquire()
     except TimeoutError:
-        raise Overloaded("Too many journeys are being read; try again.", retry_after=2) from None
+        raise Overloaded("Too many questions about journeys are being answered; try again.", retry_after=2) from None
     try:
         yield
     finally:

@@ -1,0 +1,80 @@
+"""Sets of codes: unions and sizes at the speed of memory.
+
+A set is a bitmap over the span of its codes where that is dense enough, else the codes themselves in order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_WORD = 64
+_DENSE = 64
+"""A bitmap is made where there is at least a code for so many: then it takes no more room than the codes."""
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CodeSet:
+    """Codes from 0 on, none of them twice."""
+
+    low: int
+    """The first code that the bitmap covers, a multiple of 64."""
+    words: NDArray[np.uint64] | None
+    codes: Ints | None
+    """Ascending; None where there is a bitmap."""
+    size: int
+    """How many codes there are."""
+
+    @classmethod
+    def of(cls, codes: Ints) -> "CodeSet":
+        """The set of ascending codes without repeats."""
+        if not codes.size:
+            return EMPTY
+        low, high = int(codes[0]) // _WORD * _WORD, int(codes[-1])
+        if high - low > codes.size * _DENSE:
+            return cls(low, None, codes, codes.size)
+        words = np.zeros((high - low) // _WORD + 1, np.uint64)
+        _put(words, codes, low)
+        return cls(low, words, None, codes.size)
+
+    @property
+    def high(self) -> int:
+        """No code is above it; -1 of the empty set."""
+        if self.words is not None:
+            return self.low + self.words.size * _WORD - 1
+        return -1 if self.codes is None or not self.codes.size else int(self.codes[-1])
+
+    @property
+    def nbytes(self) -> int:
+        held = self.words if self.words is not None else self.codes
+        return 0 if held is None else held.nbytes
+
+
+EMPTY = CodeSet(0, None, np.empty(0, np.int64), 0)
+
+
+def union(sets: Sequence[CodeSet]) -> CodeSet:
+    """The codes that are in any of the sets."""
+    sets = [one for one in sets if one.size]
+    if len(sets) <= 1:
+        return sets[0] if sets else EMPTY
+    low, high = min(one.low for one in sets), max(one.high for one in sets)
+    lists = [one.codes for one in sets if one.codes is not None]
+    if len(lists) == len(sets) and high - low > sum(one.size for one in sets) * _DENSE:
+        return CodeSet.of(np.unique(np.concatenate(lists)))
+    words = np.zeros((high - low) // _WORD + 1, np.uint64)
+    for one in sets:
+        if one.words is not None:
+            first = (one.low - low) // _WORD
+            words[first : first + one.words.size] |= one.words
+    if lists:
+        _put(words, np.concatenate(lists), low)
+    return CodeSet(low, words, None, int(np.bitwise_count(words).sum()))
+
+
+def _put(words: NDArray[np.uint64], codes: Ints, low: int) -> None:
+    places = (codes - low).astype(np.uint64)
+    np.bitwise_or.at(words, places >> np.uint64(6), np.uint64(1) << (places & np.uint64(63)))

@@ -1,0 +1,280 @@
+"""Presence: the subjects and orders of each day as sets, so that distinct ones are counted without their events.
+
+A row holds the sets of one member (``analysis.presence.Member``) on one day (UTC), for each class of events, sealed
+with a digest over its bytes and its place. Rows hold every event up to the position ``folded_to`` of the tenant's log,
+and change in the transaction that advances it; events after it are read from the log. Since sets take what they have
+already, an answer made of rows that are newer than ``folded_to`` is right as well. A row found damaged is emptied, and
+made anew by upkeep; until then its days are counted from the log.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from random import getrandbits
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import BigInteger, Column, Date, LargeBinary, SmallInteger
+from sqlmodel import Field, SQLModel
+
+from resolvers.analysis.classes import EventClass
+from resolvers.analysis.periods import Period
+from resolvers.analysis.presence import DaySets, Member, Sightings
+from resolvers.store.copying import EPOCH_US, copied_rows
+from resolvers.store.presence_codec import opened_sets, sealed_sets
+from resolvers.store.rollups import FLAGS_OF_EVENT
+from resolvers.store.segment_codec import Damaged
+from resolvers.store.terms import ORDERS
+from resolvers.store.versions import WHOLE_LOG
+
+_FIRST_DAY = date(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIELDS = (
+    ("position", ">i8"),
+    ("at", ">i8"),
+    *((name, ">i4") for name in ("kind", "name", "currency", "flags", "subject", "paid", "order")),
+)
+_COLUMNS = "position, occurred_at, kind, name, currency, recurring, success, assisted, subject, amount, order_id"
+_KNOWN = f"""known AS (
+    SELECT value COLLATE "C" AS order_id, code FROM term_codes($1, {ORDERS}::smallint, ARRAY(
+        SELECT DISTINCT order_id FROM seen WHERE amount IS NOT NULL AND order_id IS NOT NULL))
+)"""  # noqa: S608  # constants only
+# Orders that have no code yet are numbered among themselves.
+_SEEN = f"""
+WITH seen AS (%s), {_KNOWN}
+SELECT position, occurred_at, kind::integer, name,
+       coalesce(ascii(currency) * 65536 + ascii(substr(currency, 2)) * 256 + ascii(substr(currency, 3)), 0),
+       {FLAGS_OF_EVENT}::integer, coalesce(subject, 0), (amount IS NOT NULL)::integer,
+       CASE WHEN amount IS NULL OR order_id IS NULL THEN 0
+            ELSE coalesce(code, -dense_rank() OVER (ORDER BY order_id))::integer END
+FROM seen LEFT JOIN known USING (order_id)
+"""  # noqa: S608  # constants only
+_WANTED = f"SELECT {_COLUMNS} FROM event WHERE tenant_id = $1 AND position > $2"  # noqa: S608  # constants only
+_BY_POSITION = _SEEN % f"{_WANTED} AND position <= $3"
+_OF_DAY = _SEEN % f"{_WANTED} AND position <= $3 AND occurred_at >= $4 AND occurred_at < $5"
+# The spans are few and short, whatever the planner expects of them.
+_IN_SPANS = f"""SELECT {_COLUMNS} FROM unnest($5::timestamptz[], $6::timestamptz[]) AS span (begins, ends)
+    CROSS JOIN LATERAL (SELECT * FROM event
+        WHERE tenant_id = $1 AND position <= $2 AND occurred_at >= begins AND occurred_at < ends OFFSET 0) AS inside"""  # noqa: S608
+_TAIL_AND_SPANS = _SEEN % f"{_WANTED} AND occurred_at >= $3 AND occurred_at < $4 UNION ALL {_IN_SPANS}"
+# In the order in which they come first, so that the orders of a day have codes near each other.
+_NUMBER_ORDERS = f"""
+WITH seen AS (
+    {_WANTED} AND position <= $3 AND amount IS NOT NULL AND order_id IS NOT NULL
+), {_KNOWN}, new AS (
+    SELECT order_id, min(position) AS first FROM seen LEFT JOIN known USING (order_id) WHERE code IS NULL
+    GROUP BY order_id
+), last AS (
+    SELECT code FROM term WHERE tenant_id = $1 AND space = {ORDERS} ORDER BY code DESC LIMIT 1
+)
+INSERT INTO term (tenant_id, space, code, value)
+SELECT $1, {ORDERS}, coalesce((SELECT code FROM last), 0) + row_number() OVER (ORDER BY first), order_id FROM new
+"""  # noqa: S608  # constants only
+
+
+class PresenceStateRow(SQLModel, table=True):
+    """How far a tenant's log has been folded into presence."""
+
+    __tablename__ = "presence_state"
+
+    tenant_id: int = Field(primary_key=True)
+    folded_to: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class PresenceRow(SQLModel, table=True):
+    """The sets of one member on one day (UTC); ``edition`` is another number, drawn at random, whenever they change."""
+
+    __tablename__ = "presence"
+
+    tenant_id: int = Field(primary_key=True)
+    member: int = Field(sa_column=Column(SmallInteger, primary_key=True))
+    day: date = Field(sa_column=Column(Date, primary_key=True))
+    edition: int = Field(sa_column=Column(BigInteger, nullable=False))
+    codes: bytes | None = Field(sa_column=Column(LargeBinary))
+    hours: bytes | None = Field(sa_column=Column(LargeBinary))
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """The sets of a member on a day (counted from 1970, UTC), in one edition."""
+
+    member: Member
+    day: int
+    edition: int
+
+    def place(self, tenant_id: int) -> str:
+        """What its bytes are bound to."""
+        return f"presence/{tenant_id}/{int(self.member)}/{self.day}/{self.edition}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A row as it was read."""
+
+    tenant_id: int
+    leaf: Leaf
+    codes: bytes | None
+    hours: bytes | None
+
+    def opened(self) -> DaySets:
+        """Its sets; raises Damaged, also where it is lost."""
+        place = self.leaf.place(self.tenant_id)
+        if self.codes is None:
+            raise Damaged(place)
+        return opened_sets(self.codes, self.hours, place)
+
+
+class PresenceRepository:
+    """Reads and writes the presence of one tenant, by an asyncpg connection within a transaction."""
+
+    def __init__(self, connection: Any, tenant_id: int) -> None:
+        self.connection = connection
+        self.tenant_id = tenant_id
+
+    async def state(self) -> tuple[int, int]:
+        """How far the log is folded, and how long it is."""
+        row = await self.connection.fetchrow(
+            "SELECT coalesce((SELECT folded_to FROM presence_state WHERE tenant_id = $1), 0),"
+            " coalesce((SELECT version FROM data_version WHERE tenant_id = $1 AND kind = $2), 0)",
+            self.tenant_id,
+            WHOLE_LOG,
+        )
+        return row[0], row[1]
+
+    async def hold(self, *, wait: bool = False) -> int | None:
+        """How far it is folded, nobody else's to change until the transaction ends; None where somebody holds it."""
+        await self.connection.execute(
+            "INSERT INTO presence_state (tenant_id, folded_to) VALUES ($1, 0) ON CONFLICT DO NOTHING", self.tenant_id
+        )
+        held: int | None = await self.connection.fetchval(
+            f"SELECT folded_to FROM presence_state WHERE tenant_id = $1 FOR UPDATE {'' if wait else 'SKIP LOCKED'}",  # noqa: S608
+            self.tenant_id,
+        )
+        return held
+
+    async def advance(self, through: int) -> None:
+        """Say that everything up to a position is folded; part of the transaction that did it."""
+        await self.connection.execute(
+            "UPDATE presence_state SET folded_to = $2 WHERE tenant_id = $1", self.tenant_id, through
+        )
+
+    async def leaves(self, members: Sequence[Member], first: int, last: int) -> list[Leaf]:
+        """The rows of days from ``first`` to ``last``."""
+        rows = await self.connection.fetch(
+            "SELECT member, day - date '1970-01-01', edition FROM presence"
+            " WHERE tenant_id = $1 AND member = ANY($2::smallint[]) AND day BETWEEN $3 AND $4",
+            self.tenant_id,
+            list(map(int, members)),
+            day_of(first),
+            day_of(last),
+        )
+        return [Leaf(Member(row[0]), row[1], row[2]) for row in rows]
+
+    async def lost(self) -> list[int]:
+        """The days of which a row is lost."""
+        rows = await self.connection.fetch(
+            "SELECT DISTINCT day - date '1970-01-01' FROM presence WHERE tenant_id = $1 AND codes IS NULL",
+            self.tenant_id,
+        )
+        return [row[0] for row in rows]
+
+    async def sealed(self, keys: Sequence[tuple[Member, int]], *, hours: bool = True) -> list[Sealed]:
+        """Those of the rows that are there; the hours only where they are wanted."""
+        rows = await self.connection.fetch(
+            f"SELECT member, day - date '1970-01-01', edition, codes, {'hours' if hours else 'NULL::bytea'}"  # noqa: S608
+            " FROM presence JOIN unnest($2::smallint[], $3::date[]) AS wanted (member, day) USING (member, day)"
+            " WHERE tenant_id = $1",
+            self.tenant_id,
+            [int(member) for member, _ in keys],
+            [day_of(day) for _, day in keys],
+        )
+        return [Sealed(self.tenant_id, Leaf(Member(row[0]), row[1], row[2]), row[3], row[4]) for row in rows]
+
+    async def keep(self, member: Member, day: int, sets: DaySets) -> None:
+        """Write a row, in place of the one that was there."""
+        leaf = Leaf(member, day, getrandbits(63))
+        codes, hours = sealed_sets(sets, leaf.place(self.tenant_id))
+        await self.connection.execute(
+            "INSERT INTO presence (tenant_id, member, day, edition, codes, hours) VALUES ($1, $2, $3, $4, $5, $6)"
+            " ON CONFLICT (tenant_id, member, day) DO UPDATE"
+            " SET edition = excluded.edition, codes = excluded.codes, hours = excluded.hours",
+            self.tenant_id,
+            int(leaf.member),
+            day_of(leaf.day),
+            leaf.edition,
+            codes,
+            hours,
+        )
+
+    async def empty(self, leaf: Leaf) -> None:
+        """Mark a row as lost, unless it changes meanwhile."""
+        await self.connection.execute(
+            "UPDATE presence SET codes = NULL, hours = NULL WHERE (tenant_id, member, day) IN ("
+            " SELECT tenant_id, member, day FROM presence"
+            " WHERE tenant_id = $1 AND member = $2 AND day = $3 AND edition = $4 FOR UPDATE SKIP LOCKED)",
+            self.tenant_id,
+            int(leaf.member),
+            day_of(leaf.day),
+            leaf.edition,
+        )
+
+    async def drop(self, day: int) -> None:
+        """Delete the rows of a day."""
+        await self.connection.execute(
+            "DELETE FROM presence WHERE tenant_id = $1 AND day = $2", self.tenant_id, day_of(day)
+        )
+
+    async def number_orders(self, after: int, through: int) -> None:
+        """Give a code to each order that has none; by whoever holds the state, as nobody else gives any."""
+        await self.connection.execute(_NUMBER_ORDERS, self.tenant_id, after, through)
+
+    async def seen(self, after: int, through: int) -> Sightings:
+        """The events with after < position <= through."""
+        return await self._sightings(_BY_POSITION, after, through)
+
+    async def seen_on(self, day: int, through: int) -> Sightings:
+        """The events of a day up to a position."""
+        start = _EPOCH + timedelta(days=day)
+        return await self._sightings(_OF_DAY, 0, through, start, start + timedelta(days=1))
+
+    async def tail(self, after: int, period: Period, spans: Sequence[Period]) -> Sightings:
+        """The events of a period after a position, and those before it that lie in some spans of the period."""
+        starts, ends = [span.start for span in spans], [span.end for span in spans]
+        return await self._sightings(_TAIL_AND_SPANS, after, period.start, period.end, starts, ends)
+
+    async def _sightings(self, query: str, *arguments: Any) -> Sightings:
+        return _columns(await copied_rows(self.connection, query, (self.tenant_id, *arguments), _FIELDS))
+
+
+def day_of(number: int) -> date:
+    """The day so many days after 1970-01-01."""
+    return _FIRST_DAY + timedelta(days=number)
+
+
+def number_of(day: datetime) -> int:
+    """How many days after 1970-01-01 a day (UTC) begins."""
+    return (day - _EPOCH).days
+
+
+def _columns(rows: NDArray[np.void]) -> Sightings:
+    column: Mapping[str, NDArray[np.int64]] = {name: rows[name].astype(np.int64) for name, _ in _FIELDS}
+    currencies, place = np.unique(column["currency"], return_inverse=True)
+    # Kinds and flags take few bits, currencies are few hundred, and names are as many as 32 bits count.
+    key = column["name"] << 24 | place << 14 | column["kind"] << 6 | column["flags"]
+    keys, of_class = np.unique(key, return_inverse=True)
+    texts = [_text(code) for code in currencies.tolist()]
+    classes = [EventClass(one >> 6 & 255, one >> 24, texts[one >> 14 & 1023], one & 63) for one in keys.tolist()]
+    return Sightings(
+        classes,
+        of_class.astype(np.int64),
+        column["at"] + EPOCH_US,
+        column["position"],
+        column["subject"],
+        column["paid"] > 0,
+        column["order"],
+    )
+
+
+def _text(code: int) -> str:
+    return code.to_bytes(3, "big").decode() if code else ""

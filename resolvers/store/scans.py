@@ -1,0 +1,64 @@
+"""What is asked of a tenant's events, and what was found, whichever way it was come by."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from resolvers.analysis.explanations import Explanation
+from resolvers.analysis.filters import Filter
+from resolvers.analysis.metrics import Aggregate, Statistic
+from resolvers.analysis.periods import Period
+from resolvers.analysis.sums import Values
+
+Keys = tuple[str | None, ...]
+"""One dimension value for each dimension asked for; None where the events carry none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which events of which tenant are aggregated."""
+
+    tenant_id: int
+    currency: str
+    period: Period
+    where: Filter
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a scan found. Buckets and groups are numbered from 0; the group after the last one shown is the rest."""
+
+    total: Values
+    buckets: Mapping[int, Values]
+    explanations: tuple[Explanation, ...]
+    """How each statistic was come by."""
+    groups: Sequence[Keys] = ()
+    group_count: int = 0
+    by_group: Mapping[int, Values] = field(default_factory=dict)
+    by_group_and_bucket: Mapping[tuple[int, int], Values] = field(default_factory=dict)
+
+
+def joined(scans: Sequence[tuple[Sequence[int], Statistics]], statistics: Sequence[Statistic]) -> Statistics:
+    """Scans without groups, of some statistics each, as one of them all; ``places`` are those of each scan's own."""
+    if len(scans) == 1:
+        return scans[0][1]
+    nothing = [None if statistic.aggregate is Aggregate.QUANTILE else 0 for statistic in statistics]
+
+    def together(parts: Sequence[Values | None]) -> Values:
+        values: list[Decimal | int | float | None] = list(nothing)
+        for (places, _), part in zip(scans, parts, strict=True):
+            for place, value in zip(places, part or (), strict=part is not None):
+                values[place] = value
+        return tuple(values)
+
+    explanations = {
+        place: explanation
+        for places, scan in scans
+        for place, explanation in zip(places, scan.explanations, strict=True)
+    }
+    buckets = sorted({bucket for _, scan in scans for bucket in scan.buckets})
+    return Statistics(
+        total=together([scan.total for _, scan in scans]),
+        buckets={bucket: together([scan.buckets.get(bucket) for _, scan in scans]) for bucket in buckets},
+        explanations=tuple(explanations[place] for place in range(len(statistics))),
+    )

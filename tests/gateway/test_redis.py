@@ -1,0 +1,131 @@
+"""Gateways that share a database and a Redis: each answers what the other wrote, and Redis makes it no other answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+import pytest
+
+from gateway.app import Gateway
+from resolvers.context import Role
+from resolvers.keys import create_key, pepper
+from resolvers.live import shared
+from resolvers.store.database import Database
+from schema import schema
+from tests.client import Client, running_gateway
+from tests.factories import new_principal, purchase
+from tests.gateway.test_max_age import ASKED, all_of, told
+from tests.redis_server import RedisServer, eventually
+
+Pair = tuple[tuple[Client, Gateway], tuple[Client, Gateway]]
+WATCH = ASKED["revenue"] % ', every: "100ms"'
+
+
+@asynccontextmanager
+async def gateways(redis_url: str, database_url: str, owner: Database, http: httpx2.AsyncClient) -> AsyncIterator[Pair]:
+    """One tenant's admin at two gateways."""
+    principal = await new_principal(owner)
+    made = await create_key(owner, principal.tenant_id, Role.ADMIN, "test", pepper=await pepper(owner))
+    one = running_gateway(database_url, redis_url=redis_url, upkeep=False, pool_size=4)
+    other = running_gateway(database_url, redis_url=redis_url, upkeep=False, pool_size=4)
+    async with one as (here, first), other as (there, second):
+        yield (Client(here, made.secret, http), first), (Client(there, made.secret, http), second)
+
+
+@pytest.fixture
+async def pair(redis: RedisServer, database_url: str, owner: Database, http: httpx2.AsyncClient) -> AsyncIterator[Pair]:
+    async with gateways(redis.url, database_url, owner, http) as pair:
+        for _, gateway in pair:
+            await eventually(lambda gateway=gateway: gateway.redis() == "up")  # type: ignore[misc]
+        yield pair
+
+
+async def health(client: Client) -> tuple[int, object]:
+    response = await client.http.get(f"http://{client.address}/health/ready")
+    return response.status_code, response.json()
+
+
+async def sample(client: Client, name: str) -> float:
+    """A number that Prometheus would read."""
+    lines = (await client.http.get(f"http://{client.address}/metrics")).text.splitlines()
+    return float(next(line for line in lines if line.startswith(f"{name} ")).rpartition(" ")[2])
+
+
+@pytest.mark.parametrize("redis_seconds", [shared._SECONDS])
+async def test_a_write_through_one_is_seen_through_the_other_at_once(pair: Pair, redis: RedisServer) -> None:
+    (here, _), (there, _) = pair
+    async with there.socket() as socket:
+        await socket.subscribe(f"subscription {{ {WATCH} }}")
+        assert (await socket.next())["revenue"]["n"] == 0
+        for number in range(1, 13):
+            if number == 5:
+                redis.pause()
+            elif number == 7:
+                await redis.kill()
+            elif number == 10:
+                await redis.start()
+            await here.ingest(purchase("1", id=str(number)))
+            answers = await asyncio.gather(there.ask(all_of()), here.ask(all_of()))
+            assert [told(answer)["revenue"][0] for answer in answers] == [number, number]
+            seen = 0
+            while seen < number:
+                now = (await socket.next())["revenue"]["n"]
+                assert seen < now <= number
+                seen = now
+
+
+async def test_every_analysis_is_shared(pair: Pair) -> None:
+    (here, first), (there, second) = pair
+    await here.ingest(purchase("1"))
+    mine = await here.ask(all_of())
+    await first.services.cache.settled()
+    assert await there.ask(all_of()) == mine
+    assert second.services.cache.misses == 0
+    assert second.services.cache.shared_hits == len(ASKED)
+    analyses = {
+        name
+        for name, field in schema._schema.query_type.fields.items()  # type: ignore[union-attr]
+        if "maxAge" in field.args
+    }
+    assert analyses == set(ASKED)
+
+
+async def test_an_older_answer_computed_by_the_other_is_taken(pair: Pair) -> None:
+    (here, first), (there, _) = pair
+    older = all_of(', maxAge: "1h"')
+    mine = told(await here.ask(all_of()))
+    await first.services.cache.settled()
+    await here.ingest(purchase("1"))
+    assert told(await there.ask(older)) == mine
+    assert {n for n, _ in told(await there.ask(all_of())).values()} == {1}
+
+
+async def test_how_redis_does_is_told_and_decides_nothing(pair: Pair, redis: RedisServer) -> None:
+    (here, gateway), _ = pair
+    assert await health(here) == (200, {"status": "ready", "redis": "up"})
+    assert await sample(here, "gateway_redis_up") == 1
+    before = await sample(here, 'gateway_answers{source="computed"}')
+    await redis.kill()
+    await here.ask(all_of())
+    assert gateway.redis() == "away"
+    assert await health(here) == (200, {"status": "ready", "redis": "away"})
+    assert await sample(here, "gateway_redis_up") == 0
+    assert await sample(here, 'gateway_answers{source="computed"}') == before + len(ASKED)
+    await redis.start()
+    await eventually(lambda: gateway.redis() == "up")
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1", "unix:///nowhere/at/all", "rediss://:word@127.0.0.1:1/0"])
+async def test_gateways_start_and_answer_without_redis(
+    url: str, database_url: str, owner: Database, http: httpx2.AsyncClient
+) -> None:
+    async with gateways(url, database_url, owner, http) as ((here, _), (there, _)):
+        await here.ingest(purchase("1"))
+        assert told(await there.ask(all_of()))["revenue"][0] == 1
+        assert await health(here) == (200, {"status": "ready", "redis": "away"})
+
+
+async def test_where_there_is_no_redis_nothing_is_said_of_it(gateway: tuple[str, Gateway], client: Client) -> None:
+    assert await health(client) == (200, {"status": "ready"})
+    assert "gateway_redis_up" not in (await client.http.get(f"http://{gateway[0]}/metrics")).text

@@ -1,0 +1,175 @@
+"""Answers shared by processes: computed by one, had by the others, never a stranger's or one that is true no longer."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from resolvers import sharing as sharing_module
+from resolvers.analysis.filters import EVERYTHING
+from resolvers.analysis.funnels import Entry, FunnelDefinition, Step
+from resolvers.analysis.periods import Compare, PeriodRequest
+from resolvers.analysis.questions import Question
+from resolvers.context import Context, Principal, Services
+from resolvers.funnels import funnel
+from resolvers.keys import pepper
+from resolvers.live.cache import Cache
+from resolvers.metrics import catalogue, metrics
+from resolvers.revenue import revenue
+from resolvers.sharing import shared_memory, sharing
+from resolvers.store.database import Database
+from tests.conftest import fresh_database
+from tests.factories import event, new_principal, purchase, running_services, store
+from tests.redis_server import RedisServer, eventually
+
+MARCH = PeriodRequest(start=datetime(2026, 3, 1, tzinfo=UTC), end=datetime(2026, 4, 1, tzinfo=UTC))
+FUNNEL = FunnelDefinition((Step("any", EVERYTHING), Step("next", EVERYTHING)), timedelta(days=1), Entry.FIRST)
+MODEL = {"provider": "openai", "model": "gpt-4o"}
+SLUGS = [one.slug for one in catalogue()]
+
+
+@asynccontextmanager
+async def process(redis: RedisServer, owner: Database, **changes: Any) -> AsyncIterator[Services]:
+    """The services of one more process on the tests' database and a Redis."""
+    memory = await shared_memory(redis.url, owner, await pepper(owner))
+    assert memory is not None
+    cache = Cache(sharing=sharing(memory))
+    memory.start()
+    await eventually(memory.up.is_set)
+    try:
+        async with running_services(owner.url, cache, **changes) as services:
+            yield services
+    finally:
+        await memory.stop()
+
+
+async def everything(services: Services, principal: Principal) -> list[object]:
+    """One answer of every sort, as full as can be."""
+    context = Context(services, principal)
+    broken_down = Question(MARCH, by=("channel", "persona"), compare=Compare.PREVIOUS_YEAR)
+    found: list[object] = [
+        await metrics(context, SLUGS, Question(MARCH)),
+        await metrics(Context(services, principal), ["revenue", "events"], broken_down),
+        await revenue(context, Question(MARCH)),
+        await funnel(context, FUNNEL, broken_down),
+    ]
+    await services.cache.settled()
+    return found
+
+
+async def some_events(context: Context) -> None:
+    await store(
+        context,
+        event(dimensions={"channel": "mail", "persona": "ann"}),
+        purchase("19.99", dimensions={"channel": "mail"}),
+        purchase("5", currency="EUR", recurring=True),
+        event(kind="AI_INTERACTION", name="chat", dimensions=MODEL, durationMs=840.5, success=True, cost="0.0013"),
+    )
+
+
+async def test_what_one_process_computed_the_others_have_to_the_digit(
+    redis: RedisServer, owner: Database, principal: Principal
+) -> None:
+    async with process(redis, owner) as one, process(redis, owner) as other:
+        await some_events(Context(one, principal))
+        computed = await everything(one, principal)
+        misses = one.cache.misses
+        assert misses
+        assert repr(await everything(other, principal)) == repr(computed)
+        assert (other.cache.misses, other.cache.shared_hits) == (0, misses)
+        await everything(other, principal)
+        assert other.cache.hits == misses
+
+
+async def test_a_commit_by_one_is_in_what_the_others_answer_next(
+    redis: RedisServer, owner: Database, principal: Principal
+) -> None:
+    async with process(redis, owner) as one, process(redis, owner) as other:
+        for total in range(1, 20):
+            writer, reader = (one, other) if total % 2 else (other, one)
+            await store(Context(writer, principal), purchase("1"))
+            for services in (reader, writer):
+                assert (await revenue(Context(services, principal), Question(MARCH))).total.amount == total
+                await services.cache.settled()
+
+
+async def test_tenants_share_nothing(redis: RedisServer, owner: Database, principal: Principal) -> None:
+    stranger = await new_principal(owner)
+    async with process(redis, owner) as one, process(redis, owner) as other:
+        await some_events(Context(one, principal))
+        await some_events(Context(one, stranger))
+        await everything(one, principal)
+        await everything(other, stranger)
+        assert other.cache.shared_hits == 0
+        await store(Context(one, stranger), purchase("1"))
+        older = Question(MARCH, max_age=timedelta(days=1))
+        mine, theirs = [await revenue(Context(other, who), older) for who in (principal, stranger)]
+        assert mine.as_of < theirs.as_of
+        assert other.cache.shared_hits == 1
+
+
+async def test_without_redis_everything_is_the_same(redis: RedisServer, owner: Database, principal: Principal) -> None:
+    async with process(redis, owner) as one, process(redis, owner) as other:
+        await some_events(Context(one, principal))
+        before = await everything(one, principal)
+        await redis.kill()
+        assert await everything(other, principal) == before
+        assert other.cache.shared_hits == 0
+        await store(Context(one, principal), purchase("1"))
+        assert await everything(one, principal) == await everything(other, principal) != before
+
+
+async def test_an_older_answer_of_another_process_is_taken_where_it_is_accepted(
+    redis: RedisServer, owner: Database, principal: Principal
+) -> None:
+    older = Question(MARCH, max_age=timedelta(hours=5))
+    async with process(redis, owner) as one, process(redis, owner) as other:
+        first = await revenue(Context(one, principal), Question(MARCH))
+        await one.cache.settled()
+        await store(Context(one, principal), purchase("1"))
+        taken = await revenue(Context(other, principal), older)
+        assert (taken.orders, taken.as_of) == (0, first.as_of)
+        present = await revenue(Context(other, principal), Question(MARCH))
+        assert (present.orders, present.as_of > first.as_of) == (1, True)
+        await other.cache.settled()
+        # The latest there is, whoever computed it; each process keeps what it had for as long as it is accepted.
+        assert (await revenue(Context(other, principal), older)).as_of == present.as_of
+        assert (await revenue(Context(one, principal), older)).as_of == first.as_of
+
+
+async def test_no_process_takes_an_answer_of_another_that_is_too_old(
+    redis: RedisServer, owner: Database, principal: Principal
+) -> None:
+    begun, minute = datetime(2026, 3, 10, 12, tzinfo=UTC), timedelta(minutes=1)
+    async with (
+        process(redis, owner, now=lambda: begun) as one,
+        process(redis, owner, now=lambda: begun + minute) as other,
+    ):
+        await revenue(Context(one, principal), Question(MARCH))
+        await one.cache.settled()
+        await store(Context(one, principal), purchase("1"))
+        context = Context(other, principal)
+        assert (await revenue(context, Question(MARCH, max_age=minute))).as_of == begun
+        other.cache.entries._cache.clear()
+        younger = await revenue(context, Question(MARCH, max_age=minute - timedelta(seconds=1)))
+        assert (younger.orders, younger.as_of) == (1, begun + minute)
+
+
+async def test_other_code_and_other_databases_share_nothing(
+    redis: RedisServer, owner: Database, postgres_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await pepper(owner)
+    copied = await fresh_database(postgres_url, "gateway_copy")
+    copy = await Database.open(copied, owner=True, pool_size=1)
+    async with copy.shared() as session:
+        connection = await session.connection()
+        await connection.exec_driver_sql("CREATE TABLE installation AS SELECT 'the same'::text AS secret")
+    ours, again, theirs = [await shared_memory(redis.url, of, key) for of in (owner, owner, copy)]
+    await copy.close()
+    monkeypatch.setattr(sharing_module, "_code", lambda: "another version")
+    newer = await shared_memory(redis.url, owner, key)
+    names = [one._name("1|key") for one in (ours, again, theirs, newer) if one is not None]
+    assert names[0] == names[1]
+    assert len(set(names)) == 3
