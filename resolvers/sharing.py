@@ -8,9 +8,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from resolvers.analysis.funnels import FunnelAnswer
+from resolvers.analysis.lifetime_value import LifetimeValues
 from resolvers.analysis.metrics import Metric, MetricAnswer
 from resolvers.analysis.plain_values import PlainValues
+from resolvers.analysis.propensity_answers import Propensities
 from resolvers.analysis.revenue import RevenueAnswer
+from resolvers.analysis.survival_answers import SurvivalAnswer
 from resolvers.catalogue import metric
 from resolvers.keys import digest
 from resolvers.live.cache import Sharing
@@ -20,7 +23,10 @@ from resolvers.store.database import Database
 log = structlog.get_logger(__name__)
 
 # A metric is known by its slug wherever the catalogue is the same.
-ANSWERS = PlainValues(list[MetricAnswer] | RevenueAnswer | FunnelAnswer, {Metric: (lambda one: one.slug, metric)})
+ANSWERS = PlainValues(
+    list[MetricAnswer] | RevenueAnswer | FunnelAnswer | Propensities | LifetimeValues | SurvivalAnswer,
+    {Metric: (lambda one: one.slug, metric)},
+)
 """Every value that an analysis is answered with."""
 
 
