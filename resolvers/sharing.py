@@ -11,10 +11,13 @@ from resolvers.analysis.attribution import AttributionAnswer
 from resolvers.analysis.cohorts import CohortsAnswer
 from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer
 from resolvers.analysis.funnels import FunnelAnswer
+from resolvers.analysis.lifetime_value import LifetimeValues
 from resolvers.analysis.metrics import Metric, MetricAnswer
 from resolvers.analysis.mrr_answers import RecurringRevenueAnswer
 from resolvers.analysis.plain_values import PlainValues
+from resolvers.analysis.propensity_answers import Propensities
 from resolvers.analysis.revenue import RevenueAnswer
+from resolvers.analysis.survival_answers import SurvivalAnswer
 from resolvers.catalogue import metric
 from resolvers.keys import digest
 from resolvers.live.cache import Sharing
@@ -31,6 +34,9 @@ Answers = (
     | FunnelAnswer
     | FunnelCorrelationAnswer
     | AttributionAnswer
+    | Propensities
+    | LifetimeValues
+    | SurvivalAnswer
 )
 # A metric is known by its slug wherever the catalogue is the same.
 ANSWERS = PlainValues(Answers, {Metric: (lambda one: one.slug, metric)})

@@ -16,6 +16,7 @@ from resolvers.answers import Kinds
 from resolvers.context import Context, Role
 from schema.access import Info, field
 from schema.arguments import EveryArgument, MaxAgeArgument, read_interval, read_max_age
+from schema.errors import refusal
 
 T = TypeVar("T")
 
@@ -41,10 +42,6 @@ class Asked(Generic[T]):
         return await self.seek(replace(self.question, max_age=max_age))
 
 
-def _every(every: EveryArgument = "1s") -> None:
-    """Carries the argument that the live twin has more."""
-
-
 def _max_age(max_age: MaxAgeArgument = None) -> None:
     """Carries the argument that asking once has more."""
 
@@ -56,11 +53,15 @@ def _arguments(of: Callable[..., Any]) -> list[StrawberryArgument]:
 
 @dataclass(frozen=True)
 class Analysis(Generic[T]):
-    """``read`` takes the context and the field's arguments, with their defaults and descriptions."""
+    """``read`` takes the context and the field's arguments, with their defaults and descriptions.
+
+    An answer that is dear to come by has a ``least`` time between two of them, which is what is taken by default too.
+    """
 
     read: Callable[..., Asked[T]]
     graphql_type: object
     description: str
+    least: str | None = None
 
     def query(self) -> StrawberryField:
         """The field that answers once."""
@@ -79,14 +80,21 @@ class Analysis(Generic[T]):
 
         async def resolver(info: Info, every: object, **arguments: Any) -> AsyncIterator[T]:
             interval = read_interval(every)
+            if self.least is not None and interval < read_interval(self.least):
+                raise refusal("every", f"must be at least {self.least} of this answer, which is dear to come by")
             asked = self._asked(info.context, arguments)
             # Refused while the client still waits for the subscription to begin; the answer is kept for the stream.
             await asked.answer()
             return answers.live(info.context, asked.kinds, asked.answer, interval)
 
+        def more(every: EveryArgument = self.least or "1s") -> None:
+            """Carries the argument that the live twin has more."""
+
         description = f"{self.description}\n\n{_LIVE}"
+        if self.least is not None:
+            description += f" `every` is at least `{self.least}` here."
         again = field(Role.VIEWER, self.graphql_type, description, is_subscription=True)(resolver)
-        again.arguments = [*_arguments(self.read), *_arguments(_every)]
+        again.arguments = [*_arguments(self.read), *_arguments(more)]
         again.metadata = MappingProxyType({STATE: True})
         return again
 

@@ -3,16 +3,20 @@
 import strawberry
 
 from schema.attribution import AttributionQuery, AttributionSubscription
+from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
 from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
+from schema.lifetime_value import LifetimeValueQuery, LifetimeValueSubscription
 from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
 from schema.prices import PriceMutation, PriceQuery
+from schema.propensity import PropensityQuery, PropensitySubscription
 from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
+from schema.survival import SurvivalQuery, SurvivalSubscription
 from schema.tenants import TenantQuery
 from schema.tracking import EventMutation
 
@@ -27,6 +31,10 @@ class Query(
     FunnelSubjectQuery,
     SavedFunnelQuery,
     AttributionQuery,
+    SurvivalQuery,
+    PropensityQuery,
+    CandidateQuery,
+    LifetimeValueQuery,
     EventQuery,
     PriceQuery,
     NodeQuery,
@@ -56,6 +64,9 @@ class Subscription(
     FunnelSubscription,
     FunnelSubjectSubscription,
     AttributionSubscription,
+    SurvivalSubscription,
+    PropensitySubscription,
+    LifetimeValueSubscription,
     EventSubscription,
 ):
     pass

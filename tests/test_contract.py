@@ -32,6 +32,7 @@ from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.intake import camel
 from schema import schema
 from schema.shapes import SHAPES
+from tests import foretelling_contract as foretelling
 
 TYPES: dict[str, GraphQLNamedType] = {
     name: named
@@ -61,9 +62,17 @@ MADE_BY_THE_SCHEMA = {
     "ModelPriceConnection",
     "ModelPriceEdge",
     "SetModelPricePayload",
+    *foretelling.MADE,
 }
 """Types whose values the schema itself makes; every other one shapes a value of the resolvers."""
-FIELDS_MADE_BY_THE_SCHEMA = {"Event.id", "Event.event_id", "SavedFunnel.id", "Subject.id", "ModelPrice.id"}
+FIELDS_MADE_BY_THE_SCHEMA = {
+    "Event.id",
+    "Event.event_id",
+    "SavedFunnel.id",
+    "Subject.id",
+    "ModelPrice.id",
+    *foretelling.IDS,
+}
 NOT_SHOWN = {
     "Event.content": "only tells repeats from conflicts",
     "StoredEvent.event": "shown as one object with its place in the log",
@@ -114,6 +123,7 @@ BOUNDED = {
     "FunnelGroup.keys": "as long as by, at most 3",
     "TimeToConvert.edges": "fixed by the window",
     "TimeToConvert.histogram": "fixed by the window",
+    **foretelling.BOUNDED,
     **{f"Series.{column}": "at most 5,000 buckets" for column in ("at", "value", "exact", "n")},
     **{
         f"RevenueSeries.{column}": "at most 5,000 buckets"
@@ -319,6 +329,7 @@ ANALYSES = {
     "funnel",
     "funnelCorrelations",
     "attribution",
+    *foretelling.LEAST_EVERY,
 }
 
 
@@ -333,7 +344,7 @@ def test_every_analysis_has_a_live_twin() -> None:
             {argument: (str(of.type), of.default_value, of.description) for argument, of in field.args.items()}
             for field in (once, again)
         ]
-        assert watch.pop("every")[:2] == ("Duration!", "1s")
+        assert watch.pop("every")[:2] == ("Duration!", foretelling.LEAST_EVERY.get(name, "1s"))
         assert ask.pop("maxAge")[:2] == ("Duration", None)
         assert ask == watch
 

@@ -13,6 +13,7 @@ from resolvers.keys import create_key, pepper
 from resolvers.live import shared
 from resolvers.store.database import Database
 from schema import schema
+from tests import foretelling_contract as foretelling
 from tests.client import Client, running_gateway
 from tests.factories import new_principal, purchase
 from tests.gateway.test_max_age import ASKED, all_of, told
@@ -88,8 +89,9 @@ async def test_every_analysis_is_shared(pair: Pair) -> None:
         for name, field in schema._schema.query_type.fields.items()  # type: ignore[union-attr]
         if "maxAge" in field.args
     }
-    # The others are asked in the tests of resolvers/sharing.py.
-    assert analyses == {*ASKED, "cohorts", "funnelCorrelations", "recurringRevenue"}
+    # The others are asked in the tests of what resolvers share.
+    others = {"cohorts", "funnelCorrelations", "recurringRevenue", *foretelling.LEAST_EVERY}
+    assert analyses == {*ASKED, *others}
 
 
 async def test_an_older_answer_computed_by_the_other_is_taken(pair: Pair) -> None:

@@ -24,6 +24,10 @@ def root_fields() -> list[tuple[str, str]]:
     return [(root.name, name) for root in roots if isinstance(root, GraphQLObjectType) for name in root.fields]
 
 
+NAMING = {"subjectsAtRisk", "upsellCandidates", "valuableCustomers"}
+"""What tells of people by name what they will do."""
+
+
 def needed(root: str, name: str) -> Role:
     if root != "Mutation":
         return Role.ANALYST if name in NAMING else Role.VIEWER

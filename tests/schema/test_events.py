@@ -208,7 +208,8 @@ async def test_ids_are_bounded() -> None:
 def test_ids_tell_types_apart() -> None:
     assert decode(encode("Event", "1")) == ("Event", "1")
     assert encode("Event", "1") != encode("SavedFunnel", "1")
-    assert set(Node.types) == {"Event", "ModelPrice", "SavedFunnel", "Subject"}
+    foretold = {"SubjectAtRisk", "UpsellCandidate", "ValuableCustomer"}
+    assert set(Node.types) == {"Event", "ModelPrice", "SavedFunnel", "Subject"} | foretold
 
 
 async def test_new_events_come_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:

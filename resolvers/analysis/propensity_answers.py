@@ -1,0 +1,268 @@
+"""Answers about propensity: who is how likely to churn, or to convert, in the next 30 days."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resolvers.analysis.behaviour import Behaviour, Bools, Floats
+from resolvers.analysis.diagnoses import Finding
+from resolvers.analysis.estimates import Estimate, Quality, Unit, estimate
+from resolvers.analysis.explanations import Explanation
+from resolvers.analysis.metrics import DimensionValue
+from resolvers.analysis.propensity import Columns, Design, Learnt, PropensityModel, designed, learnt, reasons
+from resolvers.analysis.validation import Validation
+
+MOST_RANKED = 5_000
+"""How far down the list of the most likely goes."""
+_BINS = 20
+_AT_A_TIME = 20_000
+"""Subjects whose features are held at a time."""
+
+
+class Outcome(Enum):
+    """What a propensity is of."""
+
+    CHURN_EVENT = "churn_event"
+    INACTIVITY = "inactivity"
+    CONVERSION = "conversion"
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Which subjects are judged, and what is foretold of them."""
+
+    outcome: Outcome
+    contractual: bool
+    """Whether the tenant has churn events: then subjects are its customers, else whoever was active lately."""
+    recurring: bool
+    """Whether customers are those with recurring conversions; else those with any conversion."""
+    target: str = ""
+    """The name of the conversion that is foretold, where the outcome is one."""
+
+    def among(self, at: Behaviour) -> Bools:
+        """The subjects who are judged at a cut-off."""
+        if not self.contractual:
+            return at.recent > 0
+        customer = at.last_recurring_us if self.recurring else at.last_gain_us
+        among: Bools = customer > at.last_churn_us
+        return among
+
+    def happened(self, at: Behaviour) -> Bools:
+        """To whom it happened in the 30 days after the cut-off."""
+        match self.outcome:
+            case Outcome.CHURN_EVENT:
+                return at.churned
+            case Outcome.INACTIVITY:
+                return np.equal(at.later, 0)
+            case Outcome.CONVERSION:
+                return at.reached
+
+    def definition(self) -> str:
+        """One sentence of who is judged and for what."""
+        kind = "a recurring conversion" if self.recurring else "a conversion"
+        people = (
+            f"Customers (subjects with {kind} and no churn since)"
+            if self.contractual
+            else "Subjects with an event in the last 30 days"
+        )
+        what = {
+            Outcome.CHURN_EVENT: "who have a conversion named churn",
+            Outcome.INACTIVITY: "who have no event at all, as the log holds no churn events,",
+            Outcome.CONVERSION: f"who have a conversion named {self.target}",
+        }[self.outcome]
+        return f"{people} {what} in the 30 days after the cut-off."
+
+
+def whom(behaviour: Behaviour, target: str) -> Who:
+    """Who is judged, from what all subjects did before the cut-off; ``target`` is empty for churn."""
+    contractual = bool((behaviour.last_churn_us >= 0).any())
+    recurring = contractual and bool((behaviour.last_recurring_us >= 0).any())
+    churn = Outcome.CHURN_EVENT if contractual else Outcome.INACTIVITY
+    return Who(Outcome.CONVERSION if target else churn, contractual, recurring, target)
+
+
+@dataclass(frozen=True, slots=True)
+class PropensityGroup:
+    """The subjects whose last values in the dimensions broken down by are the same."""
+
+    keys: tuple[DimensionValue, ...]
+    other: bool
+    subjects: int
+    probability: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class PropensityAnswer:
+    """How likely the subjects of a moment are to do something in the 30 days after it."""
+
+    cutoff: datetime
+    outcome: Outcome
+    definition: str
+    subjects: int
+    """How many are judged."""
+    quality: Quality
+    findings: tuple[Finding, ...]
+    probability: Estimate
+    expected: Estimate
+    edges: tuple[float, ...]
+    histogram: tuple[int, ...]
+    model: PropensityModel | None
+    validation: Validation | None
+    groups: tuple[PropensityGroup, ...]
+    group_count: int
+    explain: Explanation
+    as_of: datetime = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A subject (by its code), how likely it is, when it was last seen, and why."""
+
+    subject: int
+    probability: float
+    last_us: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Propensities:
+    """An answer, and the most likely subjects, the likeliest first."""
+
+    answer: PropensityAnswer
+    ranked: tuple[Ranked, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """What is known of subjects at a cut-off, ``spend`` being that of the 90 days before it."""
+
+    at: Behaviour
+    spend: Floats
+    cutoff_us: int
+
+    def of(self, rows: Bools | NDArray[np.intp] | slice) -> "Moment":
+        """The same of some subjects."""
+        return Moment(self.at.rows(rows), self.spend[rows], self.cutoff_us)
+
+    def design(self, columns: Columns) -> Design:
+        """The features of the subjects."""
+        return designed(self.at, self.cutoff_us, self.spend, columns)
+
+
+def assessed(
+    who: Who,
+    earlier: Moment,
+    present: Moment,
+    *,
+    by: Sequence[int],
+    names: Sequence[str],
+    top: int,
+    texts: Mapping[int, str],
+    cutoff: datetime,
+    as_of: datetime,
+    explain: Explanation,
+) -> Propensities:
+    """Learn from the earlier moment what will happen after the present one.
+
+    ``by`` are the rows of the behaviours' dimensions to break down by, ``names`` their names, ``texts`` what codes
+    stand for.
+    """
+    past, now = earlier.of(who.among(earlier.at)), present.of(who.among(present.at))
+    columns = Columns.of(past.at, texts)
+    found = learnt(past.design(columns), who.happened(past.at))
+    probability = np.full(now.at.subject.size, np.nan)
+    ranked: tuple[Ranked, ...] = ()
+    if found.fitted is not None and probability.size:
+        for start in range(0, probability.size, _AT_A_TIME):
+            rows = slice(start, start + _AT_A_TIME)
+            probability[rows] = found.fitted.probabilities(now.of(rows).design(columns).values)
+        order = np.lexsort((now.at.subject, -probability))[:MOST_RANKED]
+        why = reasons(now.of(order).design(columns), found.fitted)
+        ranked = tuple(
+            Ranked(int(now.at.subject[row]), float(probability[row]), int(now.at.last_us[row]), reason)
+            for row, reason in zip(order, why, strict=True)
+        )
+    share = _Share(found, who.definition(), as_of)
+    groups, count = _groups(share, now.at.dimensions[list(by)], probability, names, top, texts)
+    edges = np.linspace(0, 1, _BINS + 1)
+    answer = PropensityAnswer(
+        cutoff=cutoff,
+        outcome=who.outcome,
+        definition=who.definition(),
+        subjects=probability.size,
+        quality=found.quality,
+        findings=found.findings,
+        probability=share.mean(probability),
+        expected=share.total(probability),
+        edges=tuple(round(float(edge), 2) for edge in edges),
+        histogram=tuple(np.histogram(probability, edges)[0].tolist()) if ranked else (0,) * _BINS,
+        model=found.model,
+        validation=found.validation,
+        groups=groups,
+        group_count=count,
+        explain=explain,
+        as_of=as_of,
+    )
+    return Propensities(answer, ranked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """Sums up probabilities; without a model there is none."""
+
+    found: Learnt
+    definition: str
+    as_of: datetime
+
+    def mean(self, probability: Floats) -> Estimate:
+        return self._of(float(probability.mean()) if self._known(probability) else None, probability.size, Unit.RATIO)
+
+    def total(self, probability: Floats) -> Estimate:
+        return self._of(float(probability.sum()) if self._known(probability) else None, probability.size, Unit.COUNT)
+
+    def _known(self, probability: Floats) -> bool:
+        return self.found.fitted is not None and probability.size > 0
+
+    def _of(self, value: float | None, n: int, unit: Unit) -> Estimate:
+        what = "Mean probability" if unit is Unit.RATIO else "Sum of the probabilities"
+        made = estimate(
+            None if value is None else Decimal(f"{value:.12g}"),
+            n=n,
+            as_of=self.as_of,
+            definition=f"{what}: {self.definition[0].lower()}{self.definition[1:]}",
+            unit=unit,
+        )
+        # Many subjects do not make up for a model that is poor.
+        return made if made.quality is Quality.INSUFFICIENT else replace(made, quality=self.found.quality)
+
+
+def _groups(
+    share: _Share,
+    codes: NDArray[np.int32],
+    probability: Floats,
+    names: Sequence[str],
+    top: int,
+    texts: Mapping[int, str],
+) -> tuple[tuple[PropensityGroup, ...], int]:
+    if not names:
+        return (), 0
+    keys = list(map(tuple, codes.T.tolist()))
+    largest = sorted(Counter(keys).items(), key=lambda one: (-one[1], one[0]))
+    place = {key: number for number, (key, _) in enumerate(largest[:top])}
+    number = np.array([place.get(key, top) for key in keys], np.int64)
+    made = []
+    for key, one in [*place.items(), (None, top)]:
+        among = probability[number == one]
+        if key is None and not among.size:
+            continue
+        named = tuple(
+            DimensionValue(name, texts.get(code)) for name, code in zip(names, key or (), strict=key is not None)
+        )
+        made.append(PropensityGroup(named, key is None, among.size, share.mean(among)))
+    return tuple(made), len(largest)

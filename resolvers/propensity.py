@@ -1,0 +1,199 @@
+"""Propensity: who is likely to churn, or to convert, in the next 30 days."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import numpy as np
+
+from resolvers.analysis.behaviour import (
+    DIMENSIONS,
+    GAIN,
+    LOOKBACK_DAYS,
+    RECENT_DAYS,
+    Behaviour,
+    joined,
+    observed,
+    steps,
+)
+from resolvers.analysis.explanations import Explanation
+from resolvers.analysis.filters import All, NameIs, weight
+from resolvers.analysis.filters import Any as AnyOf
+from resolvers.analysis.periods import epoch_us
+from resolvers.analysis.propensity_answers import (
+    Moment,
+    Propensities,
+    PropensityAnswer,
+    Ranked,
+    assessed,
+    whom,
+)
+from resolvers.answers import ANYTHING, Kinds, Resolved, kept
+from resolvers.context import Context, Role
+from resolvers.cutoffs import POINTS, Asking, cursor_of, definite, page_size, place_of
+from resolvers.errors import BadInput
+from resolvers.store.journeys import JourneyRepository
+from resolvers.store.propensity import Spend, SpendRepository
+from resolvers.store.terms import SUBJECTS
+from resolvers.store.turns import turn
+
+LONGEST_NAME = 200
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A subject that is likely to do it, and why."""
+
+    subject: str
+    probability: float
+    last_event_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CandidatePage:
+    """A page of candidates, the likeliest first; ``cursors[i]`` leads to what follows ``candidates[i]``."""
+
+    candidates: tuple[Candidate, ...]
+    cursors: tuple[str, ...]
+    has_next: bool
+    cutoff: datetime
+
+
+def kinds() -> Kinds:
+    """The kinds of events that a propensity depends on."""
+    return ANYTHING
+
+
+async def churn_risk(context: Context, asking: Asking) -> PropensityAnswer:
+    """How likely subjects are to churn; raises BadInput naming the argument at fault."""
+    context.require(Role.VIEWER)
+    return (await _propensities(context, asking, "")).answer
+
+
+async def conversion_propensity(context: Context, name: str, asking: Asking) -> PropensityAnswer:
+    """How likely subjects are to have a conversion of that name; raises BadInput naming the argument at fault."""
+    context.require(Role.VIEWER)
+    return (await _propensities(context, asking, _named(name))).answer
+
+
+async def subjects_at_risk(context: Context, asking: Asking, *, first: int, after: str | None) -> CandidatePage:
+    """The subjects most likely to churn; raises BadInput, Forbidden."""
+    context.require(Role.ANALYST)
+    return await _page(context, asking, "", first, after)
+
+
+async def upsell_candidates(
+    context: Context, name: str, asking: Asking, *, first: int, after: str | None
+) -> CandidatePage:
+    """The subjects most likely to have a conversion of that name; raises BadInput, Forbidden."""
+    context.require(Role.ANALYST)
+    return await _page(context, asking, _named(name), first, after)
+
+
+async def candidates(context: Context, name: str, asking: Asking, subjects: Sequence[str]) -> dict[str, Candidate]:
+    """Those of the subjects that are on the list of the likeliest; ``name`` is empty for churn."""
+    principal = context.require(Role.ANALYST)
+    found = await _propensities(context, asking, name and _named(name))
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        terms = SpendRepository(session, context.services.memory).terms
+        codes = await terms.codes(principal.tenant_id, SUBJECTS, set(subjects))
+    wanted = {code: subject for subject, code in codes.items()}
+    return {wanted[one.subject]: _shown(one, wanted[one.subject]) for one in found.ranked if one.subject in wanted}
+
+
+def _named(name: str) -> str:
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise BadInput(f"A name has 1 to {LONGEST_NAME} printable characters.", field="name")
+    if name == "churn":
+        raise BadInput("Churn is no conversion; ask for churnRisk.", field="name")
+    return name
+
+
+async def _page(context: Context, asking: Asking, name: str, first: int, after: str | None) -> CandidatePage:
+    principal = context.require(Role.ANALYST)
+    size = page_size(first)
+    place = None if after is None else place_of(after)
+    found = await _propensities(context, asking, name)
+    following = [one for one in found.ranked if place is None or (-one.probability, one.subject) > place]
+    shown = following[:size]
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        terms = SpendRepository(session, context.services.memory).terms
+        texts = await terms.values(principal.tenant_id, SUBJECTS, [one.subject for one in shown])
+    return CandidatePage(
+        tuple(_shown(one, texts[one.subject]) for one in shown),
+        tuple(cursor_of(one.probability, one.subject) for one in shown),
+        len(following) > size,
+        found.answer.cutoff,
+    )
+
+
+def _shown(one: Ranked, subject: str) -> Candidate:
+    seen = _EPOCH + timedelta(microseconds=one.last_us)
+    return Candidate(subject, one.probability, seen, one.reason)
+
+
+async def _propensities(context: Context, asking: Asking, name: str) -> Propensities:
+    principal = context.require(Role.VIEWER)
+    asked = definite(asking, principal, context.services.now())
+    context.spend(POINTS + weight(asked.where))
+    compute = partial(_computed, context, asked, name)
+    return await kept(context, ("propensity", name, asked), kinds(), compute, points=POINTS)
+
+
+async def _computed(context: Context, asked: Resolved, name: str) -> Propensities:
+    as_of = context.services.now()
+    read = (*DIMENSIONS, *(dimension for dimension in asked.by if dimension not in DIMENSIONS))
+    async with turn(context.services.heavy):
+        past, present, texts, explain = await _read(context, asked, name, read)
+    return await asyncio.to_thread(
+        assessed,
+        whom(present.at, name),
+        past,
+        present,
+        by=[read.index(dimension) for dimension in asked.by],
+        names=asked.by,
+        top=asked.top,
+        texts=texts,
+        cutoff=asked.period.end,
+        as_of=as_of,
+        explain=explain,
+    )
+
+
+async def _read(
+    context: Context, asked: Resolved, name: str, dimensions: Sequence[str]
+) -> tuple[Moment, Moment, dict[int, str], Explanation]:
+    """What subjects had done by 30 days before the cut-off and by it, and what the codes of their dimensions mean."""
+    principal = context.require(Role.VIEWER)
+    # Nothing is the target of churn, which the behaviour tells by itself.
+    target = All((GAIN, NameIs((name,)))) if name else AnyOf(())
+    cutoffs = (asked.period.end - timedelta(days=RECENT_DAYS), asked.period.end)
+    moments = tuple(map(epoch_us, cutoffs))
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        repository = JourneyRepository(session, context.services.memory, context.services.segments)
+        reading = await repository.by_subject(
+            principal.tenant_id,
+            asked.period,
+            asked.where,
+            steps(target),
+            dimensions,
+            partial(observed, cutoffs_us=moments),
+        )
+        spender = SpendRepository(session, context.services.memory)
+        spends = await spender.before(principal.tenant_id, principal.currency, asked.where, cutoffs, LOOKBACK_DAYS)
+        past, present = (
+            _moment([part[place] for part in reading.parts], spends[place], moments[place]) for place in (0, 1)
+        )
+        shown = slice(0 if asked.by else 1, None)
+        codes = set[int]().union(*(np.unique(moment.at.dimensions[shown]).tolist() for moment in (past, present)))
+        texts = await repository.texts(principal.tenant_id, sorted(codes - {0}))
+    return past, present, texts, reading.explain
+
+
+def _moment(parts: Sequence[Behaviour], spend: Spend, cutoff_us: int) -> Moment:
+    at = joined(parts)
+    return Moment(at, spend.of(at.subject), cutoff_us)

@@ -1,0 +1,204 @@
+"""Lifetime value: what customers without a contract will buy within a horizon, and who of them is worth most."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Annotated, Any
+
+import strawberry
+
+from resolvers import lifetime_value
+from resolvers.analysis import customers
+from resolvers.analysis import lifetime_value as values
+from resolvers.analysis.estimates import Quality
+from resolvers.context import Context, Role
+from schema.access import Info, field
+from schema.arguments import WhereArgument, read_span
+from schema.common import Estimate, Money
+from schema.conditions import read_filter
+from schema.cutoffs import CutoffArgument, HistoryArgument, Key, ModelFinding, asked, found_again, read_asking
+from schema.explanations import Explanation
+from schema.live import Analysis, Asked
+from schema.nodes import Node, encode
+from schema.pages import After, Connection, First, open_cursor, page
+from schema.scalars import BigInt
+from schema.shapes import shapes
+
+_AGREED = "Whether at least two starts of the search ended at these parameters."
+
+
+@shapes(values.PurchaseModel)
+@strawberry.type(description="BG/NBD (Fader, Hardie and Lee 2005) as fitted to days with purchases; time in weeks.")
+class PurchaseModel:
+    n: BigInt = strawberry.field(description="Customers it was fitted to; a sample where there are many.")
+    r: float = strawberry.field(description="Shape of the gamma distribution of purchase rates.")
+    alpha: float = strawberry.field(description="Its rate, in weeks.")
+    a: float = strawberry.field(description="First parameter of the beta distribution of leaving after a purchase.")
+    b: float = strawberry.field(description="Its second parameter.")
+    log_likelihood: float = strawberry.field(description="The log-likelihood at these parameters.")
+    converged: bool = strawberry.field(description=_AGREED)
+
+
+@shapes(values.SpendModel)
+@strawberry.type(description="Gamma-Gamma (Fader and Hardie 2013) as fitted to the spend of customers who came back.")
+class SpendModel:
+    n: BigInt = strawberry.field(description="Customers it was fitted to; a sample where there are many.")
+    p: float = strawberry.field(description="Shape of the gamma distribution of a customer's purchases.")
+    q: float = strawberry.field(description="Shape of that of their scales.")
+    v: float = strawberry.field(description="Rate of that of their scales, in the tenant's currency.")
+    log_likelihood: float = strawberry.field(description="The log-likelihood at these parameters.")
+    converged: bool = strawberry.field(description=_AGREED)
+
+
+@shapes(customers.Holdout)
+@strawberry.type(description="How a model of the days before foretold the last days of the history, unseen by it.")
+class ValueHoldout:
+    days: int = strawberry.field(description="How many last days were held back.")
+    n: BigInt = strawberry.field(description="Customers known before them.")
+    predicted: float = strawberry.field(description="Days with purchases that were foretold of all of them.")
+    actual: BigInt = strawberry.field(description="How many there were.")
+    mean_absolute_error: float = strawberry.field(description="By how many purchases a customer was missed on average.")
+    predicted_by_decile: list[float] = strawberry.field(
+        description="Mean foretold of each tenth of the customers, least likely to buy first."
+    )
+    actual_by_decile: list[float] = strawberry.field(description="What each tenth bought on average.")
+
+
+@shapes(values.LifetimeValueAnswer)
+@strawberry.type(
+    description=(
+        "What the customers of a moment will buy within a horizon. Purchases of one day are one; conversions other "
+        "than `churn` with an amount in the tenant's currency count, and days that come to nothing or less do not."
+    )
+)
+class LifetimeValueAnswer:
+    cutoff: datetime = strawberry.field(description="The moment it is foretold from.")
+    horizon: timedelta = strawberry.field(description="How far.")
+    customers: BigInt = strawberry.field(description="Subjects with a purchase in the history.")
+    returning: BigInt = strawberry.field(description="Those of them with purchases on at least two days.")
+    quality: Quality = strawberry.field(
+        description="`INSUFFICIENT` where there is too little to fit to: then nothing is foretold. `LOW` with findings."
+    )
+    findings: list[ModelFinding] = strawberry.field(description="What is wrong with the models; empty if nothing.")
+    value: Estimate = strawberry.field(
+        description="Expected value of all customers, money; its value is null where no spend can be foretold."
+    )
+    purchases: Estimate = strawberry.field(
+        description="Expected days with purchases of all customers, a count; its value is null without a model."
+    )
+    probability_alive: Estimate = strawberry.field(
+        description=(
+            "Mean probability that a customer will still buy, a ratio; its value is null without a model, or where the "
+            "model has nobody ever leave."
+        )
+    )
+    shares: list[float] = strawberry.field(description="0, 0.1 … 1: shares of the customers, least valuable first.")
+    quantiles: list[Decimal | None] = strawberry.field(
+        description="The expected value that each share does not exceed; null where no spend can be foretold."
+    )
+    purchase_model: PurchaseModel | None = strawberry.field(description="BG/NBD; null where there is too little data.")
+    spend_model: SpendModel | None = strawberry.field(
+        description="Gamma-Gamma; null where there is too little data, or all purchases are worth the same."
+    )
+    holdout: ValueHoldout | None = strawberry.field(
+        description="How good it would have been lately; null where the history is too short to hold some back."
+    )
+    unconverted: list[Money] = strawberry.field(
+        description="Amounts in other currencies than the tenant's, one sum each, which are left out above."
+    )
+    explain: Explanation = strawberry.field(description="How the answer came about; rows are days with purchases.")
+    as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")
+
+
+HorizonArgument = Annotated[
+    object, strawberry.argument(graphql_type=timedelta, description="How far to foretell, `1d` to `730d`.")
+]
+
+
+def _lifetime_value(
+    context: Context,
+    horizon: HorizonArgument = "90d",
+    cutoff: CutoffArgument = None,
+    history: HistoryArgument = "730d",
+    where: WhereArgument = None,
+) -> Asked[values.LifetimeValueAnswer]:
+    asking = read_asking(cutoff, history, read_filter(where))
+    span = read_span(horizon, "horizon")
+    return asked(asking, partial(lifetime_value.lifetime_value, context, span), lifetime_value.kinds())
+
+
+LIFETIME_VALUE = Analysis(
+    _lifetime_value,
+    LifetimeValueAnswer,
+    "What customers without a contract will buy within a horizon: BG/NBD for how often and whether at all, Gamma-Gamma "
+    "for how much, held against the last days of the history. Of subscriptions ask `churnRisk`.",
+    least="1m",
+)
+
+
+@shapes(lifetime_value.Customer)
+@strawberry.type(description="A customer and its expected value. `node` finds it again unless `where` was asked for.")
+class ValuableCustomer(Node):
+    subject: str = strawberry.field(description="Who, as the sender names its users.")
+    purchases: BigInt = strawberry.field(description="Days with purchases in the history.")
+    first_purchase: datetime = strawberry.field(description="When the first of these days begins.")
+    last_purchase: datetime = strawberry.field(description="When the last of these days begins.")
+    expected_purchases: float = strawberry.field(description="Days with purchases to expect within the horizon.")
+    probability_alive: float | None = strawberry.field(
+        description="The probability that it will still buy at all; null where the model has nobody ever leave."
+    )
+    expected_value: Money | None = strawberry.field(
+        description="What it will spend within the horizon; null where no spend can be foretold."
+    )
+
+    @classmethod
+    async def load(cls, context: Context, keys: Sequence[str]) -> Mapping[str, Node]:
+        context.require(Role.ANALYST)
+        return await found_again(keys, lambda key, subjects: _loaded(context, key, subjects))
+
+
+def _shown(one: lifetime_value.Customer, key: Key) -> ValuableCustomer:
+    names = ("subject", "purchases", "first_purchase", "last_purchase", "expected_purchases", "probability_alive")
+    fields: dict[str, Any] = {name: getattr(one, name) for name in (*names, "expected_value")}
+    return ValuableCustomer(id=strawberry.ID(encode("ValuableCustomer", key.of(one.subject))), **fields)
+
+
+async def _loaded(context: Context, key: Key, subjects: Sequence[str]) -> dict[str, Node]:
+    horizon = read_span(key.detail, "id")
+    found = await lifetime_value.customers(context, horizon, key.asking, subjects)
+    return {subject: _shown(one, key) for subject, one in found.items()}
+
+
+@strawberry.type
+class LifetimeValueQuery:
+    lifetime_value = LIFETIME_VALUE.query()
+
+    @field(
+        Role.ANALYST,
+        Connection[ValuableCustomer],
+        "The customers with the highest expected value (or, where no spend can be foretold, expected purchases), at "
+        "most 5,000 in all: the people behind `lifetimeValue`. Empty where its `quality` is `INSUFFICIENT`.",
+    )
+    async def valuable_customers(
+        self,
+        info: Info,
+        horizon: HorizonArgument = "90d",
+        cutoff: CutoffArgument = None,
+        history: HistoryArgument = "730d",
+        where: WhereArgument = None,
+        first: First = 50,
+        after: After = None,
+    ) -> Connection[ValuableCustomer]:
+        asking = read_asking(cutoff, history, read_filter(where))
+        span = read_span(horizon, "horizon")
+        cursor = open_cursor("ValuableCustomer", after)
+        found = await lifetime_value.valuable_customers(info.context, span, asking, first=first, after=cursor)
+        key = Key.made(found.cutoff, asking, str(horizon))
+        nodes = [_shown(one, key) for one in found.customers]
+        return page("ValuableCustomer", nodes, found.cursors, has_next=found.has_next, after=after)
+
+
+@strawberry.type
+class LifetimeValueSubscription:
+    lifetime_value = LIFETIME_VALUE.subscription()
