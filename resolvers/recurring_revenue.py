@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -10,12 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from resolvers.analysis.estimates import Estimate, Money
+from resolvers.analysis.estimates import Money
 from resolvers.analysis.events import Kind
 from resolvers.analysis.filters import KindIs, weight
 from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.mrr import Movements, merged, movements, ranked, tally
-from resolvers.analysis.mrr_answers import MrrGroup, MrrMovements, RecurringRevenueAnswer, series, told
+from resolvers.analysis.mrr_answers import (
+    MrrGroup,
+    MrrMovements,
+    RecurringRevenue,
+    RecurringRevenueAnswer,
+    series,
+    told,
+)
 from resolvers.analysis.mrr_ratios import Circumstances, acquisition, months_in, ratios
 from resolvers.analysis.periods import Granularity, epoch_us
 from resolvers.analysis.questions import Question
@@ -65,33 +72,28 @@ async def _answer(
 ) -> RecurringRevenueAnswer:
     found = await _found(context, asked, cost_per_customer)
     (spent,) = await metrics(context, [_SPENT], replace(question, by=(), granularity=Granularity.MONTH))
-    return found.answer(spent.estimate)
+    given = _circumstances(definite, cost_per_customer, principal.currency, found.as_of)
+    known: dict[str, Any] = {part.name: getattr(found, part.name) for part in fields(found)}
+    return RecurringRevenueAnswer(
+        **(known | acquisition(found.movements, found.previous_movements, spent.estimate, given))
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """All of an answer but what new customers cost."""
-
-    figures: dict[str, Any]
-    given: Circumstances
-
-    def answer(self, spent: Estimate) -> RecurringRevenueAnswer:
-        now, before = self.figures["movements"], self.figures["previous_movements"]
-        figures: dict[str, Any] = {**self.figures, **acquisition(now, before, spent, self.given)}
-        return RecurringRevenueAnswer(**figures)
+def _circumstances(asked: Resolved, cost_per_customer: Decimal, currency: str, as_of: datetime) -> Circumstances:
+    return Circumstances(months_in(asked.period, asked.timezone), cost_per_customer, currency, as_of)
 
 
-async def _found(context: Context, asked: Resolved, cost_per_customer: Decimal) -> _Found:
+async def _found(context: Context, asked: Resolved, cost_per_customer: Decimal) -> RecurringRevenue:
     principal = context.require(Role.VIEWER)
-    currency, months = principal.currency, months_in(asked.period, asked.timezone)
+    currency = principal.currency
     async with turn(context.services.heavy):
         async with context.services.database.tenant(principal.tenant_id) as session:
             repository = SubscriptionRepository(session, context.services.memory)
-            given = Circumstances(months, cost_per_customer, currency, context.services.now())
+            given = _circumstances(asked, cost_per_customer, currency, context.services.now())
             log = await repository.until(
                 principal.tenant_id, asked.period.end, asked.where, asked.by, currency=currency
             )
-        return await asyncio.to_thread(lambda: _Found(_Told(asked, given).figures(log), given))
+        return await asyncio.to_thread(lambda: _Told(asked, given).told(log))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +103,21 @@ class _Told:
     asked: Resolved
     given: Circumstances
 
-    def figures(self, log: SubscriptionLog) -> dict[str, Any]:
-        """The fields of the answer."""
+    def told(self, log: SubscriptionLog) -> RecurringRevenue:
         found = changes(log.events)
         own = (found.currency == number_of(self.given.currency)).astype(bool)
         changed = found.of(own)
         groups, count = self._groups(changed, log.groups) if self.asked.by else ((), 0)
-        return {
+        return RecurringRevenue(
             **self._figures(movements(merged(changed, [], len(log.groups))), 0),
-            "period": self.asked.period,
-            "previous_period": self.asked.previous,
-            "groups": groups,
-            "group_count": count,
-            "unconverted": _unconverted(found.of(~own)),
-            "as_of": self.given.as_of,
-            "explain": log.explanation,
-        }
+            period=self.asked.period,
+            previous_period=self.asked.previous,
+            groups=groups,
+            group_count=count,
+            unconverted=_unconverted(found.of(~own)),
+            as_of=self.given.as_of,
+            explain=log.explanation,
+        )
 
     def _groups(self, changed: Changes, names: Sequence[Keys]) -> tuple[tuple[MrrGroup, ...], int]:
         """The largest groups, one of all others where there are more, and how many there are in all."""

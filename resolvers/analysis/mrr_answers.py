@@ -91,11 +91,9 @@ class MrrGroup(MrrFigures):
 
 
 @dataclass(frozen=True, slots=True)
-class RecurringRevenueAnswer(MrrFigures):
+class RecurringRevenue(MrrFigures):
     """Recurring revenue of a period, in the tenant's currency."""
 
-    acquisition_cost: Estimate
-    payback: Estimate
     period: Period
     previous_period: Period | None
     groups: tuple[MrrGroup, ...]
@@ -104,6 +102,14 @@ class RecurringRevenueAnswer(MrrFigures):
     """MRR at the end of the period of subscriptions in other currencies, which everything above leaves out."""
     as_of: datetime = field(compare=False)
     explain: Explanation = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RecurringRevenueAnswer(RecurringRevenue):
+    """The same, and what its new customers cost."""
+
+    acquisition_cost: Estimate
+    payback: Estimate
 
 
 _AMOUNTS = {kind: kind.name.lower() for kind in Movement}
