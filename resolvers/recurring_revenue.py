@@ -58,19 +58,14 @@ async def recurring_revenue(
     definite = resolved(question, principal, context.services.now())
     points = _COLUMNS * len(definite.buckets) * (definite.top + 2 if definite.by else 1)
     context.spend(points + weight(definite.where))
-    return await kept(
+    # Spend comes far more often than subscriptions change, and is read from sums; so it is not kept with them.
+    found = await kept(
         context,
         ("recurring revenue", definite, cost_per_customer),
-        kinds(),
-        partial(_answer, context, replace(question, max_age=None), definite, cost_per_customer),
+        _KINDS,
+        partial(_found, context, definite, cost_per_customer),
         points=points,
     )
-
-
-async def _answer(
-    context: Context, question: Question, asked: Resolved, cost_per_customer: Decimal
-) -> RecurringRevenueAnswer:
-    found = await _found(context, asked, cost_per_customer)
     (spent,) = await metrics(context, [_SPENT], replace(question, by=(), granularity=Granularity.MONTH))
     given = _circumstances(definite, cost_per_customer, principal.currency, found.as_of)
     known: dict[str, Any] = {part.name: getattr(found, part.name) for part in fields(found)}

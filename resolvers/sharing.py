@@ -13,7 +13,7 @@ from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer
 from resolvers.analysis.funnels import FunnelAnswer
 from resolvers.analysis.lifetime_value import LifetimeValues
 from resolvers.analysis.metrics import Metric, MetricAnswer
-from resolvers.analysis.mrr_answers import RecurringRevenueAnswer
+from resolvers.analysis.mrr_answers import RecurringRevenue
 from resolvers.analysis.plain_values import PlainValues
 from resolvers.analysis.propensity_answers import Propensities
 from resolvers.analysis.revenue import RevenueAnswer
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 Answers = (
     list[MetricAnswer]
     | RevenueAnswer
-    | RecurringRevenueAnswer
+    | RecurringRevenue
     | CohortsAnswer
     | FunnelAnswer
     | FunnelCorrelationAnswer
