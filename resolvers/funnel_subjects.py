@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.events import DIMENSIONS
+from resolvers.analysis.explanations import Explanation, dearest
 from resolvers.analysis.filters import weight
 from resolvers.analysis.funnel_columns import Ints
-from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer, correlations
+from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer, Lot, correlations
 from resolvers.analysis.funnel_kernel import FunnelWalk
 from resolvers.analysis.funnels import Counting, FunnelDefinition
 from resolvers.analysis.questions import Question
@@ -26,6 +27,8 @@ from resolvers.store.terms import SUBJECTS, TermRepository
 from resolvers.store.turns import turn
 
 LARGEST_PAGE = 500
+_TOGETHER = 4
+"""Dimensions read at a time: all of them at once would take more memory than there is for a large log."""
 _WRONG_CURSOR = "This is no cursor of this list; take endCursor from a page of it."
 
 
@@ -120,6 +123,8 @@ async def funnel_correlations(
     checked(definition)
     if definition.counting is not Counting.SUBJECTS:
         raise BadInput("Walks of one subject are not independent; count SUBJECTS.", field="counting")
+    if not dimensions:
+        raise BadInput("Name at least one dimension.", field="dimensions")
     if len(set(dimensions)) < len(dimensions):
         raise BadInput("A dimension is named twice.", field="dimensions")
     definite = resolved(question, principal, context.services.now())
@@ -134,8 +139,12 @@ async def _correlations(
     context: Context, definition: FunnelDefinition, asked: Resolved, dimensions: tuple[str, ...]
 ) -> FunnelCorrelationAnswer:
     as_of = context.services.now()
+    lots, explanations = list[Lot](), list[Explanation]()
     async with turn(context.services.heavy):
-        found = await walked(context, definition, asked, asked.period, dimensions)
-        compute = partial(correlations, top=asked.top, as_of=as_of, explain=found.explain)
-        converted = ~np.isnan(found.walk.seconds)
-        return await asyncio.to_thread(compute, definition, asked.period, converted, found.breakdowns)
+        for start in range(0, len(dimensions), _TOGETHER):
+            some = dimensions[start : start + _TOGETHER]
+            found = await walked(context, definition, asked, asked.period, some)
+            lots.append(Lot(~np.isnan(found.walk.seconds), found.breakdowns))
+            explanations.append(found.explain)
+        compute = partial(correlations, top=asked.top, as_of=as_of, explain=dearest(explanations))
+        return await asyncio.to_thread(compute, definition, asked.period, lots)

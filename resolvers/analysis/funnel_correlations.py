@@ -1,6 +1,6 @@
 """What goes with converting: the values of the entry event, each held against all other entries."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -68,48 +68,56 @@ class FunnelCorrelationAnswer:
     explain: Explanation = field(compare=False)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Lot:
+    """Some dimensions of walks that were read together, and which of these walks converted."""
+
+    converted: NDArray[np.bool_]
+    columns: Sequence[Breakdown]
+
+
 def correlations(
     definition: FunnelDefinition,
     period: Period,
-    converted: NDArray[np.bool_],
-    columns: Sequence[Breakdown],
+    lots: Sequence[Lot],
     *,
     top: int,
     as_of: datetime,
     explain: Explanation,
 ) -> FunnelCorrelationAnswer:
-    """The ``top`` values that go most with converting, or with not converting.
+    """The ``top`` values, of at least one lot, that go most with converting, or with not converting.
 
     A value is tested if at least ``FEW`` subjects entered with it and as many without it, and if among all at least
     ``RARE`` converted and as many did not. B. Woolf, "On estimating the relation between blood group and disease",
     Annals of Human Genetics 19 (1955); Y. Benjamini, Y. Hochberg, "Controlling the false discovery rate", Journal of
     the Royal Statistical Society B 57 (1995).
     """
-    entered, successes = converted.size, int(converted.sum())
-    tables, untested = list[_Table](), 0
-    for column in columns:
-        with_value = np.bincount(column.codes, minlength=len(column.values)).tolist()
-        of_these = np.bincount(column.codes[converted], minlength=len(column.values)).tolist()
-        for value, size, hits in zip(column.values, with_value, of_these, strict=True):
-            table = _Table(DimensionValue(column.dimension, value), hits, size, successes, entered)
-            if size and table.sufficient:
-                tables.append(table)
-            elif size:
-                untested += 1
+    every = [table for lot in lots for column in lot.columns for table in _tables(column, lot.converted)]
+    tables = [table for table in every if table.sufficient]
     adjusted = benjamini_hochberg([table.log_p for table in tables])
     found = [table.association(q, as_of) for table, q in zip(tables, adjusted, strict=True)]
     order = sorted(range(len(found)), key=lambda place: (not found[place].significant, -abs(tables[place].log_odds)))
     return FunnelCorrelationAnswer(
         definition=definition,
         period=period,
-        entered=entered,
-        converted=successes,
+        entered=lots[0].converted.size,
+        converted=int(lots[0].converted.sum()),
         associations=tuple(found[place] for place in order[:top]),
         tested=len(tables),
-        untested=untested,
+        untested=len(every) - len(tables),
         as_of=as_of,
         explain=explain,
     )
+
+
+def _tables(column: Breakdown, converted: NDArray[np.bool_]) -> Iterator["_Table"]:
+    """A table for each value that somebody entered with."""
+    with_value = np.bincount(column.codes, minlength=len(column.values)).tolist()
+    of_these = np.bincount(column.codes[converted], minlength=len(column.values)).tolist()
+    successes = int(converted.sum())
+    for value, size, hits in zip(column.values, with_value, of_these, strict=True):
+        if size:
+            yield _Table(DimensionValue(column.dimension, value), hits, size, successes, converted.size)
 
 
 @dataclass(frozen=True, slots=True)

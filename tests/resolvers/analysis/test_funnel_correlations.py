@@ -14,7 +14,7 @@ from scipy.stats.contingency import odds_ratio
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING
 from resolvers.analysis.funnel_answers import Breakdown
-from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer, benjamini_hochberg, correlations
+from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer, Lot, benjamini_hochberg, correlations
 from resolvers.analysis.funnels import Entry, FunnelDefinition, Step
 from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.periods import Period
@@ -30,7 +30,7 @@ def ask(groups: dict[str | None, tuple[int, int]], *, top: int = 20) -> FunnelCo
     columns = [Breakdown("plan", codes, list(groups))]
     explain = Explanation(Source.LOG, 0, 0.0)
     period = Period(NOW - timedelta(days=1), NOW)
-    return correlations(DEFINITION, period, converted, columns, top=top, as_of=NOW, explain=explain)
+    return correlations(DEFINITION, period, [Lot(converted, columns)], top=top, as_of=NOW, explain=explain)
 
 
 def test_the_formulas_are_those_of_the_books() -> None:
