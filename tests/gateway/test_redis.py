@@ -15,6 +15,7 @@ from resolvers.store.database import Database
 from schema import schema
 from tests.client import Client, running_gateway
 from tests.factories import new_principal, purchase
+from tests.foretelling_contract import LEAST_EVERY as FORETOLD
 from tests.gateway.test_max_age import ASKED, all_of, told
 from tests.redis_server import RedisServer, eventually
 
@@ -88,7 +89,17 @@ async def test_every_analysis_is_shared(pair: Pair) -> None:
         for name, field in schema._schema.query_type.fields.items()  # type: ignore[union-attr]
         if "maxAge" in field.args
     }
-    assert analyses == set(ASKED)
+    assert analyses == set(ASKED) | set(FORETOLD)
+
+
+async def test_what_is_foretold_is_shared(pair: Pair) -> None:
+    (here, first), (there, second) = pair
+    await here.ingest(purchase("1"))
+    asked = " ".join(f"{name} {{asOf explain {{rows}}}}" for name in FORETOLD)
+    mine = await here.ask(f"{{{asked}}}")
+    await first.services.cache.settled()
+    assert await there.ask(f"{{{asked}}}") == mine
+    assert (second.services.cache.misses, second.services.cache.shared_hits) == (0, len(FORETOLD))
 
 
 async def test_an_older_answer_computed_by_the_other_is_taken(pair: Pair) -> None:
