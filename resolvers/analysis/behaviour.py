@@ -19,7 +19,7 @@ Counts = NDArray[np.int32]
 _CONVERSION = KindIs((Kind.CONVERSION,))
 _AI = KindIs((Kind.AI_INTERACTION,))
 CHURN: Filter = All((_CONVERSION, NameIs(("churn",))))
-GAIN: Filter = All((_CONVERSION, Not(NameIs(("churn",)))))
+GAIN: Filter = All((_CONVERSION, Not(NameIs(("churn", "refund")))))
 RECURRING: Filter = All((GAIN, FlagIs("recurring", True)))
 
 _CHURN, _RECURRING, _GAIN, _AI_ANY, _AI_GOOD, _AI_BAD, _TARGET = (1 << place for place in range(7))

@@ -13,9 +13,9 @@ from resolvers.keys import create_key, pepper
 from resolvers.live import shared
 from resolvers.store.database import Database
 from schema import schema
-from tests import foretelling_contract as foretelling
 from tests.client import Client, running_gateway
 from tests.factories import new_principal, purchase
+from tests.foretelling_contract import LEAST_EVERY as FORETOLD
 from tests.gateway.test_max_age import ASKED, all_of, told
 from tests.redis_server import RedisServer, eventually
 
@@ -90,8 +90,17 @@ async def test_every_analysis_is_shared(pair: Pair) -> None:
         if "maxAge" in field.args
     }
     # The others are asked in the tests of what resolvers share.
-    others = {"cohorts", "funnelCorrelations", "recurringRevenue", *foretelling.LEAST_EVERY}
-    assert analyses == {*ASKED, *others}
+    assert analyses == {*ASKED, *FORETOLD, "cohorts", "funnelCorrelations", "recurringRevenue"}
+
+
+async def test_what_is_foretold_is_shared(pair: Pair) -> None:
+    (here, first), (there, second) = pair
+    await here.ingest(purchase("1"))
+    asked = " ".join(f"{name} {{asOf explain {{rows}}}}" for name in FORETOLD)
+    mine = await here.ask(f"{{{asked}}}")
+    await first.services.cache.settled()
+    assert await there.ask(f"{{{asked}}}") == mine
+    assert (second.services.cache.misses, second.services.cache.shared_hits) == (0, len(FORETOLD))
 
 
 async def test_an_older_answer_computed_by_the_other_is_taken(pair: Pair) -> None:
