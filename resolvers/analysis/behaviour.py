@@ -63,7 +63,7 @@ class Behaviour:
     ai_requests: Counts
     ai_success: Floats
     purchases: Counts
-    """Conversions other than churn."""
+    """Conversions other than churn and refunds."""
     dimensions: Codes
     """A row for each dimension that was read, DIMENSIONS first: the last value carried; 0 for none."""
     later: Counts

@@ -38,7 +38,7 @@ class PurchaseRepository:
         self.terms = TermRepository(session, memory)
 
     async def days(self, tenant_id: int, currency: str, where: Filter, period: Period, timezone: str) -> PurchaseDays:
-        """The days of the period on which conversions other than churn and refunds came to more than nothing in ``currency``.
+        """The days on which conversions other than churn and refunds came to more than nothing in ``currency``.
 
         Raises BadInput where they are more than fit in memory.
         """

@@ -42,7 +42,7 @@ class SpendRepository:
     async def before(
         self, tenant_id: int, currency: str, where: Filter, cutoffs: Sequence[datetime], days: int
     ) -> list[Spend]:
-        """The amounts in ``currency`` of conversions other than churn and refunds, in the ``days`` before each cut-off."""
+        """The amounts in ``currency`` of conversions but churn and refunds, in the ``days`` before each cut-off."""
         codes = await Codes.of(self.terms, tenant_id, where, GAIN)
         back = timedelta(days=days)
         sums = [

@@ -24,7 +24,7 @@ def root_fields() -> list[tuple[str, str]]:
     return [(root.name, name) for root in roots if isinstance(root, GraphQLObjectType) for name in root.fields]
 
 
-NAMING = {"subjectsAtRisk", "upsellCandidates", "valuableCustomers"}
+NAMING = {"funnelSubjects", "subjectsAtRisk", "upsellCandidates", "valuableCustomers"}
 """What tells of people by name what they will do."""
 
 

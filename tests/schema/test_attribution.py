@@ -81,7 +81,7 @@ FIELDS = """definition {conversion touch dimension lookback halfLife models resa
   unconverted {amount currency} unconvertedCost {amount} explain {source rows milliseconds tail} asOf"""
 SHOWN = {
     "definition": {
-        "conversion": {"all": [{"kind": ["CONVERSION"]}, {"not": {"name": ["churn"]}}]},
+        "conversion": {"all": [{"kind": ["CONVERSION"]}, {"not": {"name": ["churn", "refund"]}}]},
         "touch": {"kind": ["TOUCHPOINT"]},
         "dimension": "CHANNEL",
         "lookback": "30d",

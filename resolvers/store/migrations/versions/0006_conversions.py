@@ -9,6 +9,6 @@ down_revision = "0005"
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '3s'")
     op.execute(
-        "CREATE INDEX event_conversion ON event (tenant_id, occurred_at, position)"
+        "CREATE INDEX IF NOT EXISTS event_conversion ON event (tenant_id, occurred_at, position)"
         " INCLUDE (subject, currency, amount) WHERE kind = 1"
     )
