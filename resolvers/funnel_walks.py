@@ -106,9 +106,11 @@ def _walked(rules: Rules, layout: _Layout, by: int, by_step: int | None, journey
     held = journeys.dimensions[list(layout.held)] if layout.held else None
     found = walk(journeys.subject, journeys.at, journeys.steps, rules, held=held, ordered=journeys.ordered)
     rows = _rows(found, rules, by_step)
-    codes = np.where(rows >= 0, journeys.dimensions[:by, rows], np.int32(0))
+    codes = journeys.dimensions[:by, rows]
+    if by_step:
+        codes[:, rows < 0] = 0
     taken = tuple(replace(one, row=one.row[:0]) for one in found.taken)
-    return _Part(replace(found, taken=taken), journeys.subject[found.entry], codes)
+    return _Part(replace(found, entry=found.entry[:0], taken=taken), journeys.subject[found.entry], codes)
 
 
 def _rows(found: FunnelWalk, rules: Rules, by_step: int | None) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from resolvers.analysis.estimates import Estimate, Unit, estimate, quotient, share
 from resolvers.analysis.explanations import Explanation
-from resolvers.analysis.funnel_columns import Ints
+from resolvers.analysis.funnel_columns import NEVER, Ints
 from resolvers.analysis.funnel_kernel import FunnelWalk
 from resolvers.analysis.funnel_times import times_to_convert
 from resolvers.analysis.funnels import (
@@ -201,8 +201,7 @@ def _biggest_leak(steps: Sequence[StepAnswer]) -> StepAnswer | None:
 
 def _series(walk: FunnelWalk, buckets: Buckets) -> FunnelSeries:
     starts = np.array([epoch_us(at) for at in buckets.at], np.int64)
-    # The first bucket begins with the period, so that no entry lies before it.
-    place = np.searchsorted(starts, walk.entry_us, side="right") - 1
+    place = bucket_of(starts, walk.entry_us)
     counts = [np.bincount(place, minlength=starts.size).tolist()]
     counts += [np.bincount(place[taken.walk], minlength=starts.size).tolist() for taken in walk.taken]
     return FunnelSeries(
@@ -212,6 +211,22 @@ def _series(walk: FunnelWalk, buckets: Buckets) -> FunnelSeries:
         conversion=tuple(last / first if first else None for first, last in zip(counts[0], counts[-1], strict=True)),
         counts=tuple(map(tuple, counts)),
     )
+
+
+def bucket_of(starts: Ints, at: Ints) -> Ints:
+    """The last of ascending ``starts`` that is not after each of ``at``, none of which is before the first.
+
+    Buckets but the first are about as wide as each other: a table of cells no wider than these, each with one boundary
+    at most, is quicker than a search.
+    """
+    if starts.size < 3:
+        return np.searchsorted(starts, at, side="right") - 1
+    width = np.diff(starts[1:]).min()
+    cells = np.arange(starts[0], starts[-1] + width, width)
+    place: Ints = (np.searchsorted(starts, cells, side="right") - 1)[
+        np.minimum((at - starts[0]) // width, cells.size - 1)
+    ]
+    return place + (np.append(starts[1:], NEVER)[place] <= at)
 
 
 def grouped(by: Sequence[Breakdown], walks: int, top: int) -> Groups:

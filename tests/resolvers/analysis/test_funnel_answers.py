@@ -1,6 +1,7 @@
 """Funnel answers: counts, rates, times to convert and groups, from walks given by hand."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from resolvers.analysis.estimates import Quality, wilson
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING
-from resolvers.analysis.funnel_answers import Breakdown, Buckets, answer
+from resolvers.analysis.funnel_answers import Breakdown, Buckets, answer, bucket_of
 from resolvers.analysis.funnel_kernel import FunnelWalk
 from resolvers.analysis.funnel_ways import Taken
 from resolvers.analysis.funnels import Entry, FunnelAnswer, FunnelDefinition, Step
@@ -181,3 +182,40 @@ def test_groups_add_up(subjects: list[tuple[int, int, int]], top: int) -> None:
         assert group.steps[0].count == sizes[keys[0], keys[1]]
     for index, step in enumerate(found.steps):
         assert sum(group.steps[index].count for group in found.groups) == step.count
+
+
+@given(
+    st.lists(st.integers(0, 400), min_size=1, max_size=12, unique=True),
+    st.lists(st.integers(0, 600), max_size=30),
+)
+def test_a_bucket_is_found_as_by_search(starts: list[int], since: list[int]) -> None:
+    ascending = np.array(sorted(starts))
+    at = ascending[0] + np.array(since, np.int64)
+    assert bucket_of(ascending, at).tolist() == (np.searchsorted(ascending, at, side="right") - 1).tolist()
+
+
+def test_the_series_counts_by_entry() -> None:
+    walk = walk_of([1, 3, 2, 3])
+    walk = replace(walk, entry_us=epoch_us(PERIOD.start) + np.array([0, 1, 6, 6]) * 86_400_000_000)
+    series = ask(walk).series
+    assert (series.at, series.granularity, series.timezone) == (BUCKETS.at, BUCKETS.granularity, "UTC")
+    assert series.counts == ((1, 1, 0, 0, 0, 0, 2), (0, 1, 0, 0, 0, 0, 2), (0, 1, 0, 0, 0, 0, 1))
+    assert series.conversion == (0.0, 1.0, None, None, None, None, 0.5)
+
+
+def test_times_are_told_from_step_to_step() -> None:
+    found = ask(walk_of([1] * 3 + [2] * 4 + [3] * 5))
+    first, second, third = (step.time_from_previous for step in found.steps)
+    assert first is None
+    assert second is not None
+    assert third is not None
+    assert [(one.converters, one.median, one.p90) for one in (second, third)] == [(9, 10, 10), (5, 50, 50)]
+    assert [(edge, count) for edge, count in zip(third.edges, third.histogram, strict=False) if count] == [(30.0, 5)]
+
+
+@pytest.mark.parametrize(
+    ("depths", "leak"), [([1, 1, 2, 3], 1), ([1, 2, 3], 1), ([2, 2, 3], 2), ([3], None), ([], None)]
+)
+def test_the_biggest_leak(depths: list[int], leak: int | None) -> None:
+    worst = ask(walk_of(depths)).biggest_leak
+    assert (worst and worst.index) == leak
