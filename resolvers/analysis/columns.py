@@ -4,7 +4,7 @@ What repeats (names, dimension values, flags) is held as a small index into the 
 a condition is decided once per distinct code and then spread over the rows.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -67,6 +67,9 @@ class Coded:
     def part(self, start: int, end: int) -> "Coded":
         return replace(self, index=self.index[start:end])
 
+    def chosen(self, rows: NDArray[np.intp]) -> "Coded":
+        return replace(self, index=self.index[rows])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moments:
@@ -122,6 +125,12 @@ class EventColumns:
         """The rows from ``start`` to before ``end``, without copying."""
         coded = {name: column and column.part(start, end) for name, column in self.coded.items()}
         return EventColumns(self.subject[start:end], self.moments.part(start, end), coded)
+
+    def chosen(self, rows: NDArray[np.intp], names: Collection[str]) -> "EventColumns":
+        """Some rows, with the coded columns named."""
+        coded = {name: column and column.chosen(rows) for name, column in self.coded.items() if name in names}
+        moments = replace(self.moments, ticks=self.moments.ticks[rows])
+        return EventColumns(self.subject[rows], moments, coded)
 
 
 Test = Callable[[EventColumns], Truth]

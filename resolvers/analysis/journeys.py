@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.blocks import BLOCK, each
-from resolvers.analysis.columns import Coding, EventColumns, both, bound
+from resolvers.analysis.columns import Coding, EventColumns, both, bound, columns_of
 from resolvers.analysis.filters import Filter
 
 T = TypeVar("T")
 
 _KEY_BITS = 63
+_SPARSE = 3
+"""Where fewer rows than one in so many are in time, it pays to take them out first."""
 _SMALL = BLOCK // 4
 """Rows up to which a run is selected from at once."""
 
@@ -114,21 +116,35 @@ class _Selector:
         self.asked = asked
         self.where = bound(asked.where, run, coding)
         self.steps = [bound(step, run, coding) for step in asked.steps]
+        self.looked_at = columns_of(*asked.steps) or frozenset()
 
     def __call__(self, start: int, end: int) -> Journeys:
         """The events selected from some rows of the run."""
         run = self.run.part(start, end)
         found = both(run.moments.within(self.asked.start_us, self.asked.end_us), self.where(run))
-        steps = np.zeros(run.subject.size, step_bits(len(self.steps)))
-        for place, step in enumerate(self.steps):
-            steps |= np.multiply(step(run), steps.dtype.type(1 << place), dtype=steps.dtype)
-        rows = np.flatnonzero(both(found, steps != 0))
+        if isinstance(found, np.ndarray) and np.count_nonzero(found) < found.size // _SPARSE:
+            # A month of which a few days are asked for: steps are looked for among their events alone.
+            rows = np.flatnonzero(found)
+            steps = self._steps(run.chosen(rows, self.looked_at))
+            taking = np.flatnonzero(steps)
+            rows, steps = rows[taking], steps[taking]
+        else:
+            steps = self._steps(run)
+            rows = np.flatnonzero(both(found, steps != 0))
+            steps = steps[rows]
         dimensions = np.zeros((len(self.asked.by), rows.size), np.int32)
         for place, name in enumerate(self.asked.by):
             column = run.coded.get(name)
             if column is not None:
                 dimensions[place] = column.values(rows)
-        return Journeys(run.subject[rows], run.moments.microseconds(rows), steps[rows], dimensions, True)
+        return Journeys(run.subject[rows], run.moments.microseconds(rows), steps, dimensions, True)
+
+    def _steps(self, run: EventColumns) -> NDArray[np.unsignedinteger]:
+        """The steps that each row qualifies for, as bits."""
+        steps = np.zeros(run.subject.size, step_bits(len(self.steps)))
+        for place, step in enumerate(self.steps):
+            steps |= np.multiply(step(run), steps.dtype.type(1 << place), dtype=steps.dtype)
+        return steps
 
 
 def joined(parts: Sequence[Journeys], *, ordered: bool) -> Journeys:
