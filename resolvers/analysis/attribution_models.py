@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from resolvers.analysis.attribution import Model
 from resolvers.analysis.attribution_paths import Ints, Paths
 from resolvers.analysis.attribution_sales import Amounts
-from resolvers.analysis.blocks import BLOCK, each
+from resolvers.analysis.blocks import each
 
 _BITS = 40
 WHOLE = 1 << _BITS
 """The parts of one conversion's credit: a part is 9·10⁻¹³ of it."""
 
+_BLOCK = 1 << 18
+"""Rows that are worked on at a time: so few that no sum of their parts passes 64 bits."""
 _HALF = _BITS // 2
 _EXACT = Context(prec=80)
 _ENDS = {Model.POSITION: (40, 40), Model.J_SHAPED: (20, 60), Model.INVERSE_J: (60, 20)}
@@ -109,7 +111,7 @@ def shares_of(
 def _blocks(paths: Paths) -> list[tuple[int, int, int, int]]:
     """Ranges of conversions and of their touches, small enough to be quick."""
     starts = paths.starts
-    cuts = np.unique(np.searchsorted(starts, np.arange(BLOCK, paths.code.size, BLOCK)))
+    cuts = np.unique(np.searchsorted(starts, np.arange(_BLOCK, paths.code.size, _BLOCK)))
     cuts = cuts[cuts < starts.size]
     journeys = [0, *cuts.tolist(), starts.size]
     rows = [0, *starts[cuts].tolist(), paths.code.size]

@@ -1,4 +1,4 @@
-"""Work on long columns in blocks that fit the processor's cache, side by side on its cores."""
+"""Work on long columns in blocks, side by side on the processor's cores."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -8,8 +8,8 @@ from typing import TypeVar
 T = TypeVar("T")
 U = TypeVar("U")
 
-BLOCK = 1 << 18
-"""Rows that are worked on at a time: few enough that their columns stay in the cache."""
+BLOCK = 1 << 20
+"""Rows that are worked on at a time: few enough for memory, and so many that cores do not wait for each other."""
 _WORKERS = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1), thread_name_prefix="blocks")
 
 

@@ -19,7 +19,6 @@ from resolvers.analysis.attribution_markov import removal_effects, shared
 from resolvers.analysis.attribution_models import WHOLE, Tally, apportioned, shares_of, tally
 from resolvers.analysis.attribution_paths import CONVERTED, LOST, START, Paths, Transitions, joined_paths, paths_of
 from resolvers.analysis.attribution_sales import UNIT, Amounts, amounts_of
-from resolvers.analysis.blocks import BLOCK
 from tests.resolvers.analysis.attribution_oracle import (
     HALF_LIFE,
     Event,
@@ -110,7 +109,7 @@ def test_neither_order_nor_blocks_matter(events: list[Event], random: object, bl
     with pytest.MonkeyPatch.context() as patch:
         found = []
         for given_events, size in (events, 1 << 18), (mixed, block):
-            patch.setattr(attribution_models, "BLOCK", size)
+            patch.setattr(attribution_models, "_BLOCK", size)
             columns, sales = arrays(given_events)
             paths = paths_of(columns, 0, 500)
             found.append(counted(paths, amounts_of(paths, sales)))
@@ -118,7 +117,7 @@ def test_neither_order_nor_blocks_matter(events: list[Event], random: object, bl
 
 
 def test_the_largest_sums_do_not_overflow() -> None:
-    size, most = BLOCK + 7, 2**24 - 1
+    size, most = attribution_models._BLOCK + 7, 2**24 - 1
     ones = np.ones(size, np.int32)
     paths = Paths(
         subject=ones,
