@@ -1,6 +1,5 @@
 """The ``gateway`` command."""
 
-import gc
 import sys
 
 import typer
@@ -11,6 +10,7 @@ from gateway.commands.demonstration import demo_command
 from gateway.commands.importing import import_command
 from gateway.commands.serving import serve
 from gateway.commands.upkeep import rebuild_command, verify_command
+from gateway.memory import give_memory_back, spare_the_collector
 from gateway.postgres_server import EmbeddedPostgresError
 from gateway.server import ServerError
 from gateway.settings import SettingsError
@@ -34,17 +34,10 @@ app.add_typer(tenant_commands, name="tenants")
 app.command("schema")(schema_command)
 
 
-def _spare_the_collector() -> None:
-    """Keep what was imported out of collections, and collect by the hundred thousand: batches of events are many
-    objects and few cycles, and looking through everything for each few hundred of them costs a third of an import."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-
-
 def main() -> None:
     """Run the command line; a failure that a person can act on is one sentence on standard error and exit code 1."""
-    _spare_the_collector()
+    spare_the_collector()
+    give_memory_back()
     try:
         app()
     except (CommandError, EmbeddedPostgresError, GatewayError, ServerError, SettingsError) as error:
