@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from resolvers.analysis.journeys import Journeys
 
 Ints = NDArray[np.int64]
 
+_ROWS = 1 << 17
+"""Events, or a subject's if they are more, that are counted at a time."""
 _FLAGS = 1 << 23
 """Places up to which subjects are ticked off rather than sorted: as many bytes as stay in the cache."""
 
@@ -35,6 +38,14 @@ class DistinctCounts:
 
 def counted(journeys: Journeys, steps: int, starts_us: Ints, shown: Sequence[int] | None) -> DistinctCounts:
     """Distinct subjects for each of so many steps, by bucket, and by value of the first dimension, if it is shown."""
+    # A few subjects at a time: keys of all events would take many times what the events take.
+    some = journeys.subject[_ROWS::_ROWS] if journeys.ordered else journeys.subject[:0]
+    bounds = np.unique([0, *np.searchsorted(journeys.subject, some), journeys.subject.size]).tolist()
+    parts = [journeys.part(*bound) for bound in pairwise(bounds)] or [journeys]
+    return together([_counted(part, steps, starts_us, shown) for part in parts])
+
+
+def _counted(journeys: Journeys, steps: int, starts_us: Ints, shown: Sequence[int] | None) -> DistinctCounts:
     buckets, width = _buckets(journeys.at, starts_us), max(1, starts_us.size)
     groups, size = None if shown is None else _groups(journeys.dimensions[0], shown), 1 + len(shown or ())
     one = journeys.steps.dtype.type(1)

@@ -23,16 +23,17 @@ def journeys(seen: Sequence[Seen]) -> Journeys:
     )
 
 
+@pytest.mark.parametrize("rows", [1 << 17, 3, 1])
 @pytest.mark.parametrize("places", [1 << 23, 0])
 @given(events, st.lists(st.integers(0, 5), max_size=3, unique=True), st.integers(1, 9), st.sampled_from([30, 35]))
 def test_each_is_counted_once_wherever_it_is_looked_for(
-    places: int, seen: list[Seen], shown: list[int], cut: int, last: int
+    places: int, rows: int, seen: list[Seen], shown: list[int], cut: int, last: int
 ) -> None:
-    """Also where subjects are too many to be ticked off, and in parts without a subject in common."""
+    """Also where subjects are too many to be ticked off, a few at a time, and in parts without a subject in common."""
     starts = np.array([10, 20, last], np.int64)
     parts = [[one for one in seen if (one[0] < cut) is low] for low in (True, False)]
-    with patch("resolvers.analysis.distinct._FLAGS", places):
-        found = together([counted(journeys(part), 2, starts, shown) for part in parts])
+    with patch("resolvers.analysis.distinct._FLAGS", places), patch("resolvers.analysis.distinct._ROWS", rows):
+        found = together([counted(journeys(part).in_order(), 2, starts, shown) for part in parts])
         ranked = [by_value(journeys(part)) for part in parts]
 
     def subjects(step: int, low: int = 0, high: int = 99, values: Sequence[int] = range(9)) -> int:
