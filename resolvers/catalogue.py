@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
+from resolvers.analysis.behaviour import GAIN
 from resolvers.analysis.estimates import Unit
 from resolvers.analysis.events import DIMENSIONS, Kind
-from resolvers.analysis.filters import EVERYTHING, All, Filter, FlagIs, KindIs, NameIs, Not
+from resolvers.analysis.filters import EVERYTHING, All, Filter, FlagIs, KindIs, NameIs
 from resolvers.analysis.metrics import Aggregate, Direction, Form, Metric, Statistic
 from resolvers.errors import BadInput
 
-CONVERSIONS: Filter = All((KindIs((Kind.CONVERSION,)), Not(NameIs(("churn", "refund")))))
+CONVERSIONS: Filter = GAIN
 """A conversion that is a gain: every one but ``churn`` and ``refund``."""
 REFUNDS: Filter = All((KindIs((Kind.CONVERSION,)), NameIs(("refund",))))
 """Money given back: its amount is what is no longer earned."""

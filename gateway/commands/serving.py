@@ -17,8 +17,7 @@ from gateway.settings import Settings, load_settings
 from gateway.telemetry import configure_logging
 from resolvers import keys, tenants
 from resolvers.context import Role
-from resolvers.errors import BadInput
-from resolvers.store.database import Database
+from resolvers.store.database import Database, connect
 
 FIRST_TENANT = "default"
 
@@ -77,13 +76,19 @@ async def first_key(url: str, settings: Settings) -> str | None:
 
     Returns the key to be shown; None where there is none or it was given from outside.
     """
-    async with owner(url) as opened:
-        tenant = await _first_tenant(opened)
-        if tenant is None:
-            return None
-        given = settings.bootstrap_key.get_secret_value() if settings.bootstrap_key else None
-        secret = await pepper(opened, settings)
-        made = await keys.create_key(opened, tenant.id, Role.ADMIN, "first key", pepper=secret, secret=given)
+    given = settings.bootstrap_key.get_secret_value() if settings.bootstrap_key else None
+    alone = await connect(url)
+    try:
+        # Of gateways that start together on a database, one makes the key and the others find it made.
+        await alone.execute("SELECT pg_advisory_lock(hashtext('gateway.first_key'), 0)")
+        async with owner(url) as opened:
+            tenant = await _first_tenant(opened)
+            if tenant is None:
+                return None
+            secret = await pepper(opened, settings)
+            made = await keys.create_key(opened, tenant.id, Role.ADMIN, "first key", pepper=secret, secret=given)
+    finally:
+        await alone.close()
     return made.secret if given is None else None
 
 
@@ -91,11 +96,7 @@ async def _first_tenant(opened: Database) -> tenants.Tenant | None:
     """The first tenant if it is new, or was left without a key by a start that was cut short."""
     existing = await tenants.tenants(opened)
     if not existing:
-        try:
-            return await tenants.create_tenant(opened, FIRST_TENANT)
-        except BadInput:
-            # Another gateway on the same database was first.
-            return None
+        return await tenants.create_tenant(opened, FIRST_TENANT)
     only = existing[0]
     unused = len(existing) == 1 and only.slug == FIRST_TENANT and not await keys.keys(opened, only.id)
     return only if unused else None

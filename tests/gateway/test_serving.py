@@ -1,5 +1,6 @@
 """``gateway serve`` and ``gateway demo`` from their start to their stop, as processes of their own."""
 
+import asyncio
 import json
 import os
 import re
@@ -111,6 +112,26 @@ async def test_only_the_first_start_makes_a_tenant(url: str, opened: Database) -
     assert await first_key(url, settings) is not None
     assert await first_key(url, settings) is None
     assert [tenant.slug for tenant in await tenants.tenants(opened)] == ["default"]
+
+
+@pytest.mark.parametrize("given", [None, "a-key-from-outside"])
+async def test_gateways_that_start_together_make_one_key(
+    url: str, opened: Database, given: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, create, others = load_settings(bootstrap_key=given), keys.create_key, list[asyncio.Task[str | None]]()
+
+    async def meanwhile(*arguments: Any, **named: Any) -> keys.NewKey:
+        """Makes a key only once another start has gone as far as it can."""
+        if not others:
+            others.append(asyncio.create_task(first_key(url, settings)))
+            await asyncio.wait(others, timeout=0.5)
+        return await create(*arguments, **named)
+
+    monkeypatch.setattr(keys, "create_key", meanwhile)
+    shown = [await first_key(url, settings), await others[0]]
+    assert sum(secret is not None for secret in shown) == (given is None)
+    (tenant,) = await tenants.tenants(opened)
+    assert len(await keys.keys(opened, tenant.id)) == 1
 
 
 async def test_a_start_cut_short_before_its_key_is_completed(url: str, opened: Database) -> None:
