@@ -24,7 +24,7 @@ from resolvers.analysis.questions import Question
 from resolvers.context import Context, Principal, Role
 from resolvers.errors import BadInput, Overloaded, TimedOut, Unavailable
 from resolvers.live.cache import LASTING
-from resolvers.store.versions import WHOLE_LOG, VersionRepository
+from resolvers.store.versions import SEGMENTS, WHOLE_LOG, VersionRepository
 
 T = TypeVar("T")
 Kinds = frozenset[int]
@@ -109,7 +109,12 @@ def kinds_of(root: Filter) -> Kinds | None:
 
 def depends_on(*roots: Filter) -> Kinds:
     """The kinds whose commits can change an answer about events passing any of the filters."""
-    return kinds_of(filters.Any(roots)) or ANYTHING
+    return (kinds_of(filters.Any(roots)) or ANYTHING) | segments_of(*roots)
+
+
+def segments_of(*roots: Filter) -> Kinds:
+    """What an answer depends on where filters name segments: that of the segments, else nothing."""
+    return frozenset({SEGMENTS}) if filters.in_segments(*roots) else frozenset()
 
 
 async def kept(
@@ -124,6 +129,7 @@ async def kept(
     principal, cache, now = context.require(Role.VIEWER), context.services.cache, context.services.now()
     definite = [part for part in subject if isinstance(part, Resolved)]
     accepted = min((part.question.max_age for part in definite if part.question.max_age is not None), default=None)
+    kinds |= segments_of(*(part.where for part in definite))
     asked = [replace(part.question, max_age=None) if isinstance(part, Resolved) else part for part in subject]
     # Whoever may read analyses reads the same in them.
     caller = f"{principal.tenant_id}|{Role.VIEWER.name}|{principal.currency}|{principal.timezone}"
@@ -166,7 +172,7 @@ async def live(context: Context, kinds: Kinds, ask: Callable[[], Awaitable[T]], 
     Commits that happen while an answer is computed, sent or held back are covered by the next one.
     """
     principal = context.require(Role.VIEWER)
-    watched = frozenset(map(int, Kind)) if kinds == ANYTHING else kinds
+    watched = kinds | frozenset(map(int, Kind)) if kinds >= ANYTHING else kinds
     loop = asyncio.get_running_loop()
     with context.services.bus.listen(principal.tenant_id) as mailbox:
         context.renew()

@@ -85,7 +85,8 @@ class Analysis(Generic[T]):
             asked = self._asked(info.context, arguments)
             # Refused while the client still waits for the subscription to begin; the answer is kept for the stream.
             await asked.answer()
-            return answers.live(info.context, asked.kinds, asked.answer, interval)
+            kinds = asked.kinds | answers.segments_of(asked.question.where)
+            return answers.live(info.context, kinds, asked.answer, interval)
 
         def more(every: EveryArgument = self.least or "1s") -> None:
             """Carries the argument that the live twin has more."""

@@ -16,6 +16,7 @@ from schema.propensity import PropensityQuery, PropensitySubscription
 from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
+from schema.segments import SegmentMutation, SegmentQuery, SegmentSubscription
 from schema.survival import SurvivalQuery, SurvivalSubscription
 from schema.tenants import TenantQuery
 from schema.tracking import EventMutation
@@ -30,6 +31,7 @@ class Query(
     FunnelQuery,
     FunnelSubjectQuery,
     SavedFunnelQuery,
+    SegmentQuery,
     AttributionQuery,
     SurvivalQuery,
     PropensityQuery,
@@ -49,7 +51,7 @@ class Query(
         "why nothing was done."
     )
 )
-class Mutation(EventMutation, SavedFunnelMutation, PriceMutation):
+class Mutation(EventMutation, SavedFunnelMutation, SegmentMutation, PriceMutation):
     pass
 
 
@@ -67,6 +69,7 @@ class Subscription(
     SurvivalSubscription,
     PropensitySubscription,
     LifetimeValueSubscription,
+    SegmentSubscription,
     EventSubscription,
 ):
     pass

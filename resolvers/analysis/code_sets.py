@@ -53,7 +53,8 @@ class CodeSet:
         return 0 if held is None else held.nbytes
 
 
-EMPTY = CodeSet(0, None, np.empty(0, np.int64), 0)
+EMPTY_CODES: Ints = np.empty(0, np.int64)
+EMPTY = CodeSet(0, None, EMPTY_CODES, 0)
 
 
 def union(sets: Sequence[CodeSet]) -> CodeSet:
@@ -73,6 +74,26 @@ def union(sets: Sequence[CodeSet]) -> CodeSet:
     if lists:
         _put(words, np.concatenate(lists), low)
     return CodeSet(low, words, None, int(np.bitwise_count(words).sum()))
+
+
+def shared(one: CodeSet, other: CodeSet) -> int:
+    """How many codes are in both sets."""
+    low, high = max(one.low, other.low), min(one.high, other.high)
+    if low > high:
+        return 0
+    if one.words is None or other.words is None:
+        return int(np.intersect1d(_codes(one), _codes(other), assume_unique=True).size)
+    first, second = one.words[(low - one.low) // _WORD :], other.words[(low - other.low) // _WORD :]
+    size = (high - low) // _WORD + 1
+    return int(np.bitwise_count(first[:size] & second[:size]).sum())
+
+
+def _codes(one: CodeSet) -> Ints:
+    """The codes of a set in order."""
+    if one.words is None:
+        return EMPTY_CODES if one.codes is None else one.codes
+    bits = np.unpackbits(one.words.astype("<u8").view(np.uint8), bitorder="little")
+    return np.flatnonzero(bits) + one.low
 
 
 def _put(words: NDArray[np.uint64], codes: Ints, low: int) -> None:

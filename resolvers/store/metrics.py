@@ -8,15 +8,15 @@ from datetime import datetime
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.classes import EventClass
-from resolvers.analysis.columns import leaves
 from resolvers.analysis.estimates import Money
-from resolvers.analysis.filters import DimensionIs, Filter, NameIs
+from resolvers.analysis.filters import DimensionIs, Filter, NameIs, in_segments, leaves
 from resolvers.analysis.metrics import Statistic
 from resolvers.analysis.periods import Period
 from resolvers.analysis.planning import in_journeys, in_presence, in_rollups, plan_of
 from resolvers.store.database import driver
 from resolvers.store.journey_metrics import JourneyMetrics
 from resolvers.store.log_metrics import LogMetrics
+from resolvers.store.members import MemberRepository
 from resolvers.store.presence_cache import PresenceCache
 from resolvers.store.presence_metrics import PresenceMetrics
 from resolvers.store.rollup_metrics import RollupMetrics, Scope
@@ -65,11 +65,13 @@ class MetricRepository:
         scans: list[tuple[list[int], Statistics]] = []
         logged = list(range(len(statistics)))
         # The groups of one statistic are those of all.
-        if scope is not None and (not by or all(map(in_rollups, statistics))):
+        members = scope is not None and scope.plan.members is not None
+        if scope is not None and (not by or (all(map(in_rollups, statistics)) and not members)):
             scans = await self._kept(selection, scope, statistics, buckets, by, groups, top)
             logged = [place for place in logged if not any(place in places for places, _ in scans)]
         walked = [place for place in logged if in_journeys(statistics[place], selection.where, selection.period)]
-        if walked and (not by or (scope is not None and walked == logged)):
+        # Of which values there are, sums tell; of which values members have, they do not.
+        if walked and (not by or (scope is not None and walked == logged and not members)):
             own = [statistics[place] for place in walked]
             found = await self._walked(selection, scope, own, buckets, by, groups, top)
             if found is not None:
@@ -94,14 +96,20 @@ class MetricRepository:
         """What is kept of the log about some of the statistics, given by their places."""
         connection, tenant_id = await driver(self.session), selection.tenant_id
         scans: list[tuple[list[int], Statistics]] = []
-        places = [place for place, one in enumerate(statistics) if in_rollups(one)]
+        members = scope.plan.members
+        places = [place for place, one in enumerate(statistics) if in_rollups(one) and members is None]
         if places:
             rollups = RollupMetrics(connection, self.terms, tenant_id)
             own = [statistics[place] for place in places]
             scans.append((places, await rollups.statistics(selection, scope, own, buckets, by, groups, top)))
         places = [place for place, one in enumerate(statistics) if in_presence(one) and scope.plan.dimension is None]
+        if members is not None:
+            # Sets of orders do not say whose they are.
+            places = [place for place in places if statistics[place].field != "order"]
         if places:
-            presence = PresenceMetrics(connection, self.kept.presence, tenant_id)
+            known = MemberRepository(self.session, self.memory.members)
+            named = await known.of(tenant_id, [] if members is None else in_segments(members))
+            presence = PresenceMetrics(connection, self.kept.presence, tenant_id, named)
             found = await presence.statistics(selection, scope, [statistics[place] for place in places], buckets)
             scans += [] if found is None else [(places, found)]
         return scans
@@ -127,7 +135,7 @@ class MetricRepository:
     async def unconverted(self, selection: Selection, sums: Sequence[Statistic]) -> tuple[Money, ...]:
         """What sums of money leave out: the money in other currencies than the tenant's, per currency."""
         scope = await self._scope(selection, sums, (), ())
-        if scope is None:
+        if scope is None or scope.plan.members is not None:
             return await LogMetrics(self.session, self.terms).unconverted(selection, sums)
         rollups = RollupMetrics(await driver(self.session), self.terms, selection.tenant_id)
         return await rollups.unconverted(selection, scope, sums)

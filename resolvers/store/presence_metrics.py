@@ -13,10 +13,10 @@ import numpy as np
 import structlog
 
 from resolvers.analysis.classes import EventClass
-from resolvers.analysis.code_sets import CodeSet, Ints, union
-from resolvers.analysis.columns import leaves
+from resolvers.analysis.code_sets import CodeSet, Ints, shared, union
 from resolvers.analysis.explanations import Explanation, Source
-from resolvers.analysis.filters import NameIs
+from resolvers.analysis.filters import Filter, NameIs, leaves
+from resolvers.analysis.members import Members, chosen
 from resolvers.analysis.metrics import Statistic
 from resolvers.analysis.periods import epoch_us
 from resolvers.analysis.planning import ALL_DAY, Part, parts_of
@@ -64,9 +64,13 @@ class _Piece:
 class PresenceMetrics:
     """Reads distinct statistics of one tenant."""
 
-    def __init__(self, connection: Any, cache: PresenceCache, tenant_id: int) -> None:
+    def __init__(
+        self, connection: Any, cache: PresenceCache, tenant_id: int, members: Mapping[int | str, Members]
+    ) -> None:
         self.presence = PresenceRepository(connection, tenant_id)
         self.cache = cache
+        self.members = members
+        """Those of the segments that are named."""
 
     async def statistics(
         self, selection: Selection, scope: Scope, statistics: Sequence[Statistic], buckets: Sequence[datetime]
@@ -92,7 +96,8 @@ class PresenceMetrics:
         except (Damaged, BadInput):
             return None
         tail = _Tail.of(seen, buckets, pieces)
-        counted = [[self._counted(pieces[one.digest], tail.of_wanted(one)) for one in each] for each in wanted]
+        among = None if scope.plan.members is None else self._chosen(scope.plan.members, pieces, seen)
+        counted = [[self._counted(pieces[one.digest], tail.of_wanted(one), among) for one in each] for each in wanted]
         read = {piece.key[1] for found in pieces.values() for piece in found}
         explanation = Explanation(
             Source.PRESENCE, len(read) + tail.size, (perf_counter() - started) * 1e3, tail=tail.size
@@ -151,18 +156,26 @@ class PresenceMetrics:
                     self.cache.keep(key, codes)
                     pieces[one.digest].append(_Piece(part, key, codes))
 
-    def _counted(self, pieces: Sequence[_Piece], tail: Mapping[int | None, CodeSet]) -> tuple[int, dict[int, int]]:
-        """How many codes there are in all and in each bucket."""
+    def _chosen(self, root: Filter, pieces: Mapping[bytes, Sequence[_Piece]], seen: Sightings | None) -> CodeSet:
+        """The subjects, of those that there may be, who pass a condition on segments."""
+        highest = max((piece.codes.high for own in pieces.values() for piece in own), default=0)
+        late = 0 if seen is None else int(seen.subject.max(initial=0))
+        return CodeSet.of(np.flatnonzero(chosen(root, self.members, max(highest, late) + 1)))
+
+    def _counted(
+        self, pieces: Sequence[_Piece], tail: Mapping[int | None, CodeSet], among: CodeSet | None
+    ) -> tuple[int, dict[int, int]]:
+        """How many codes there are in all and in each bucket, of those ``among`` where there are such."""
         by_bucket = {
             bucket: self._union(list(own)) for bucket, own in groupby(pieces, key=lambda piece: piece.part.bucket)
         }
-        counts = {bucket: codes.size for bucket, codes in by_bucket.items()}
+        counts = {bucket: _size(codes, among) for bucket, codes in by_bucket.items()}
         for bucket, codes in tail.items():
             if bucket is not None:
-                counts[bucket] = union([codes, *filter(None, [by_bucket.get(bucket)])]).size
+                counts[bucket] = _size(union([codes, *filter(None, [by_bucket.get(bucket)])]), among)
         stretches = groupby(pieces, key=lambda piece: piece.part.day // _STRETCH)
         total = union([*(self._union(list(own)) for _, own in stretches), *filter(None, [tail.get(None)])])
-        return total.size, counts
+        return _size(total, among), counts
 
     def _union(self, pieces: Sequence[_Piece]) -> CodeSet:
         if len(pieces) == 1:
@@ -207,6 +220,10 @@ class _Tail:
             place: CodeSet.of(np.unique(codes[places == place])) for place in np.unique(places).tolist()
         }
         return found | {None: CodeSet.of(np.unique(codes))} if found else {}
+
+
+def _size(codes: CodeSet, among: CodeSet | None) -> int:
+    return codes.size if among is None else shared(codes, among)
 
 
 def _wanted(selection: Selection, scope: Scope, statistic: Statistic) -> Iterator[_Wanted]:

@@ -2,7 +2,20 @@
 
 from sqlmodel import SQLModel
 
-from resolvers.store import events, funnels, keys, presence, prices, rollups, segments, tenants, terms, versions
+from resolvers.store import (
+    events,
+    funnels,
+    keys,
+    members,
+    presence,
+    prices,
+    rollups,
+    segment_definitions,
+    segments,
+    tenants,
+    terms,
+    versions,
+)
 
 metadata = SQLModel.metadata
 TABLES = (
@@ -16,6 +29,8 @@ TABLES = (
     rollups.RollupRow,
     segments.JourneySegmentRow,
     segments.JourneyStateRow,
+    segment_definitions.SegmentRow,
+    members.SegmentMembersRow,
     tenants.TenantRow,
     terms.TermRow,
     versions.DataVersionRow,

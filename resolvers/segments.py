@@ -1,0 +1,269 @@
+"""Segments: groups of subjects told by rules, kept under a name."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from resolvers.analysis.filters import InSegment
+from resolvers.analysis.segment_json import from_json, to_json
+from resolvers.analysis.segments import MemberOf, Rule, Segment, leaves, references, renamed
+from resolvers.analysis.subjects import Subject
+from resolvers.context import Context, Role
+from resolvers.errors import BadInput, GatewayError, NotFound
+from resolvers.segment_checks import MOST_IN_ALL, check_name, check_refresh, checked
+from resolvers.store.members import MemberRepository
+from resolvers.store.segment_definitions import Kept, SegmentDefinitions, SegmentRow
+from resolvers.store.segment_finding import dependents, names_itself, refresh
+from resolvers.store.terms import SUBJECTS, TermRepository
+from resolvers.store.turns import turn
+
+MOST_SEGMENTS = 500
+LARGEST_PAGE = 500
+HOURLY = timedelta(hours=1)
+_PATIENCE = 2.5
+"""Seconds that whoever changes a segment waits for its members; upkeep goes on where they take longer."""
+_WRONG_CURSOR = "This is no cursor of this list; take endCursor from a page of it."
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPage:
+    """A page of segments, oldest first; ``cursors[i]`` leads to what follows ``segments[i]``."""
+
+    segments: tuple[Segment, ...]
+    cursors: tuple[str, ...]
+    has_next: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPage:
+    """A page of members in the order in which they first appeared; ``cursors[i]`` leads to what follows."""
+
+    subjects: tuple[Subject, ...]
+    cursors: tuple[str, ...]
+    has_next: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A segment as it is to be kept; ``id`` is that of the one to change, None for the one that has the name, or a new
+    one.
+    """
+
+    name: str
+    rules: Rule
+    description: str | None = None
+    refresh_every: timedelta = HOURLY
+    id: int | None = None
+
+
+async def save_segment(context: Context, draft: Draft) -> Segment:
+    """Keep a segment, and find its members unless that takes long; raises BadInput, NotFound, Forbidden."""
+    principal, now = context.require(Role.ANALYST), context.services.now()
+    check_name(draft.name, draft.description)
+    check_refresh(draft.refresh_every)
+    checked(draft.rules, principal.timezone, now)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        definitions = SegmentDefinitions(session, principal.tenant_id)
+        await definitions.hold()
+        rows = {row.segment_id or 0: row for row in await definitions.rows()}
+        row = _chosen(draft, rows)
+        rules = renamed(draft.rules, _numbers(draft, rows))
+        known = {number: from_json(other.rules) for number, other in rows.items()}
+        if row is None:
+            if len(rows) >= MOST_SEGMENTS:
+                raise BadInput(f"At most {MOST_SEGMENTS} segments are kept; delete one first.", field="name")
+            _check_size(known | {0: rules}, {0})
+            row = SegmentRow(tenant_id=principal.tenant_id, due_at=now, **_columns(draft, rules))
+            await definitions.add(row)
+        else:
+            segment_id = row.segment_id or 0
+            known[segment_id] = rules
+            if names_itself(segment_id, known):
+                raise BadInput("The rules lead back to the segment itself.", field="rules")
+            following = dependents({segment_id}, known)
+            _check_size(known, {segment_id, *following})
+            if to_json(rules) != row.rules:
+                await definitions.touch({segment_id, *following}, now)
+                await session.refresh(row)
+            row.sqlmodel_update(_columns(draft, rules) | {"updated_at": now})
+        await session.flush()
+        segment_id = row.segment_id or 0
+    await _found(context, segment_id)
+    return (await segments_by_id(context, [segment_id]))[segment_id]
+
+
+def _chosen(draft: Draft, rows: Mapping[int, SegmentRow]) -> SegmentRow | None:
+    """The segment that a draft changes."""
+    named = next((row for row in rows.values() if row.name == draft.name), None)
+    if draft.id is None:
+        return named
+    if draft.id not in rows:
+        raise NotFound("There is no such segment.", field="id")
+    if named is not None and named.segment_id != draft.id:
+        raise BadInput("Another segment has this name.", field="name")
+    return rows[draft.id]
+
+
+def _columns(draft: Draft, rules: Rule) -> dict[str, Any]:
+    return {
+        "name": draft.name,
+        "description": draft.description,
+        "rules": to_json(rules),
+        "refresh_seconds": draft.refresh_every // timedelta(seconds=1),
+    }
+
+
+def _numbers(draft: Draft, rows: Mapping[int, SegmentRow]) -> dict[int | str, int]:
+    """The numbers of the segments that a rule names; raises BadInput for one that there is not."""
+    known: dict[int | str, int] = {number: number for number in rows}
+    known |= {row.name: number for number, row in rows.items()}
+    for path, leaf in leaves(draft.rules):
+        if isinstance(leaf, MemberOf) and leaf.segment not in known:
+            if leaf.segment == draft.name:
+                raise BadInput("The rules lead back to the segment itself.", field=f"{path}.segment")
+            raise BadInput("A rule names a segment that there is not.", field=f"{path}.segment")
+    return known
+
+
+def _check_size(rules: Mapping[int, Rule], changed: set[int]) -> None:
+    """Raises BadInput where a segment leads to more conditions than are worked out at once."""
+    for number in changed:
+        reached, new = {number}, {number}
+        while new:
+            found = {one for part in new for one in references(rules[part]) if isinstance(one, int)}
+            new = found - reached
+            reached |= new
+        if sum(sum(1 for _ in leaves(rules[one])) for one in reached) > MOST_IN_ALL:
+            raise BadInput(
+                f"A segment and those that its rules lead to have at most {MOST_IN_ALL} conditions.", field="rules"
+            )
+
+
+async def delete_segment(context: Context, segment_id: int) -> Segment:
+    """Delete a segment and return it as it was; raises NotFound, Forbidden, BadInput where another one needs it."""
+    principal = context.require(Role.ANALYST)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        definitions = SegmentDefinitions(session, principal.tenant_id)
+        await definitions.hold()
+        rows = await definitions.rows()
+        users = [row.name for row in rows if segment_id in references(from_json(row.rules))]
+        if users:
+            raise BadInput(f"The rules of {_listed(users)} name it; change or delete these first.", field="id")
+        found = await definitions.by_ids([segment_id])
+        if not found:
+            raise NotFound("There is no such segment.", field="id")
+        await definitions.remove(found[0].row)
+        return _segment(found[0])
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f'"{name}"' for name in names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+
+
+async def refresh_segment(context: Context, segment_id: int) -> tuple[Segment, bool]:
+    """Find the members of a segment anew; raises NotFound, Forbidden.
+
+    Returns whether they were found; where that takes too long for a request, upkeep does it.
+    """
+    context.require(Role.ANALYST)
+    found = await _found(context, segment_id)
+    kept = await segments_by_id(context, [segment_id])
+    if segment_id not in kept:
+        raise NotFound("There is no such segment.", field="id")
+    return kept[segment_id], found
+
+
+async def _found(context: Context, segment_id: int) -> bool:
+    """Whether the members of a segment were found in the time that a request has; else upkeep is to find them."""
+    tenant_id, services = context.require(Role.ANALYST).tenant_id, context.services
+    try:
+        async with asyncio.timeout(_PATIENCE), turn(services.heavy):
+            now = services.now()
+            return await refresh(services.database, services.memory, services.segments, tenant_id, segment_id, now)
+    except NotFound:
+        raise
+    except (TimeoutError, GatewayError):
+        async with services.database.tenant(tenant_id) as session:
+            await MemberRepository(session, services.memory.members).due(tenant_id, [segment_id])
+        return False
+
+
+async def segments_by_id(context: Context, ids: Sequence[int]) -> dict[int, Segment]:
+    """Those of the ids that the caller's tenant has."""
+    principal = context.require(Role.VIEWER)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        found = await SegmentDefinitions(session, principal.tenant_id).by_ids(ids)
+    return {segment.id: segment for segment in map(_segment, found)}
+
+
+async def segments(context: Context, *, first: int = 50, after: str | None = None) -> SegmentPage:
+    """A page of the segments that the tenant keeps."""
+    principal = context.require(Role.VIEWER)
+    place = _place(first, after)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        found = await SegmentDefinitions(session, principal.tenant_id).page(after=place, limit=first + 1)
+    shown = tuple(map(_segment, found[:first]))
+    return SegmentPage(shown, tuple(str(one.id) for one in shown), len(found) > first)
+
+
+async def members(context: Context, segment_id: int, *, first: int = 50, after: str | None = None) -> MemberPage:
+    """A page of the subjects in a segment; raises Forbidden, NotFound, Unavailable where they were not found yet."""
+    principal = context.require(Role.ANALYST)
+    place = _place(first, after) or 0
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        repository = MemberRepository(session, context.services.memory.members)
+        found = (await repository.of(principal.tenant_id, [InSegment(segment_id, field="id")]))[segment_id]
+        codes = found.codes[np.searchsorted(found.codes, place, side="right") :][: first + 1].tolist()
+        names = await TermRepository(session, context.services.memory).values(principal.tenant_id, SUBJECTS, codes)
+    shown = codes[:first]
+    return MemberPage(tuple(Subject(names[code]) for code in shown), tuple(map(str, shown)), len(codes) > first)
+
+
+async def memberships(context: Context, subject: str, ids: Collection[int]) -> set[int]:
+    """Those of the segments that a subject is in, as of their last refresh; one that there is not has no members."""
+    return (await memberships_of(context, [subject], ids))[subject]
+
+
+async def memberships_of(context: Context, subjects: Sequence[str], ids: Collection[int]) -> dict[str, set[int]]:
+    """The same of several subjects; each segment is looked up once."""
+    principal, memory = context.require(Role.VIEWER), context.services.memory
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        codes = await TermRepository(session, memory).codes(principal.tenant_id, SUBJECTS, set(subjects))
+        found = await MemberRepository(session, memory.members).sealed(principal.tenant_id, ids)
+    known = np.array([codes.get(subject, 0) for subject in subjects], np.int32)
+    inside = {number: those.among(known).tolist() for number, those in found.items()}
+    return {
+        subject: {number for number, member in inside.items() if member[place]}
+        for place, subject in enumerate(subjects)
+    }
+
+
+def _place(first: int, after: str | None) -> int | None:
+    if not 1 <= first <= LARGEST_PAGE:
+        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
+    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 9):
+        raise BadInput(_WRONG_CURSOR, field="after")
+    return None if after is None else int(after)
+
+
+def _segment(kept: Kept) -> Segment:
+    row = kept.row
+    assert row.segment_id is not None
+    return Segment(
+        row.segment_id,
+        row.name,
+        row.description,
+        from_json(row.rules),
+        timedelta(seconds=row.refresh_seconds),
+        row.created_at,
+        row.updated_at,
+        kept.size,
+        kept.as_of,
+        kept.current,
+        row.problem,
+    )
