@@ -106,9 +106,11 @@ def _of_dimension(leaf: DimensionConditionInput, field: str) -> list[Filter]:
 def _of_segment(leaf: SegmentConditionInput, field: str) -> list[Filter]:
     found: list[Filter] = []
     if leaf.in_ is not None:
-        found.append(filters.Any(_segments(leaf.in_, Op.IN, f"{field}.in")))
+        one_of = _segments(leaf.in_, Op.IN, f"{field}.in")
+        found.append(one_of[0] if len(one_of) == 1 else filters.Any(one_of))
     if leaf.not_in is not None:
-        found.append(filters.All(_segments(leaf.not_in, Op.NOT_IN, f"{field}.notIn")))
+        none_of = _segments(leaf.not_in, Op.NOT_IN, f"{field}.notIn")
+        found.append(none_of[0] if len(none_of) == 1 else filters.All(none_of))
     return _found(found, field, "in, notIn")
 
 
