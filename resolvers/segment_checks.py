@@ -1,12 +1,14 @@
 """Which rules can be kept as a segment's."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from resolvers.analysis.filters import Filter, in_segments
 from resolvers.analysis.periods import PeriodRequest, resolve
-from resolvers.analysis.segments import All, Any, Did, Leaf, Listed, Not, Rule, Seen, cost, leaves
+from resolvers.analysis.segments import All, Any, Did, Leaf, Listed, MemberOf, Not, Rule, Seen, cost, leaves, references
 from resolvers.errors import BadInput
+from resolvers.store.segment_definitions import SegmentRow
 
 MOST_CONDITIONS = 30
 MOST_IN_ALL = 100
@@ -94,3 +96,31 @@ def check_refresh(every: timedelta) -> None:
     """Raises BadInput where members cannot be found so often."""
     if not SHORTEST_REFRESH <= every <= LONGEST_REFRESH:
         raise BadInput("Members are found anew every minute at most, and every 31 days at least.", field="refreshEvery")
+
+
+def numbers_of(root: Rule, rows: Iterable[SegmentRow], *, itself: str | None = None) -> dict[int | str, int]:
+    """The number of every segment by its id and name; raises BadInput where a rule names one that there is not."""
+    known: dict[int | str, int] = {}
+    for row in rows:
+        assert row.segment_id is not None
+        known[row.segment_id] = known[row.name] = row.segment_id
+    for path, leaf in leaves(root):
+        if isinstance(leaf, MemberOf) and leaf.segment not in known:
+            if leaf.segment == itself:
+                raise BadInput("The rules lead back to the segment itself.", field=path)
+            raise BadInput("There is no such segment.", field=path)
+    return known
+
+
+def check_size(rules: Mapping[int, Rule], changed: set[int]) -> None:
+    """Raises BadInput where a segment leads to more conditions than are worked out at once."""
+    for number in changed:
+        reached, new = {number}, {number}
+        while new:
+            found = {one for part in new for one in references(rules[part]) if isinstance(one, int)}
+            new = found - reached
+            reached |= new
+        if sum(sum(1 for _ in leaves(rules[one])) for one in reached) > MOST_IN_ALL:
+            raise BadInput(
+                f"A segment and those that its rules lead to have at most {MOST_IN_ALL} conditions.", field="rules"
+            )

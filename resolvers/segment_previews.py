@@ -10,8 +10,7 @@ from resolvers.analysis.segments import Condition, Rule, SegmentPreview, cost, r
 from resolvers.analysis.subjects import Subject
 from resolvers.answers import ANYTHING, Kinds, kept, resolved
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput
-from resolvers.segment_checks import checked
+from resolvers.segment_checks import checked, numbers_of
 from resolvers.store.segment_definitions import SegmentDefinitions
 from resolvers.store.segment_finding import SegmentFinder
 from resolvers.store.terms import SUBJECTS
@@ -41,13 +40,7 @@ async def _preview(context: Context, rules: Rule) -> SegmentPreview:
     tenant_id, services = context.require(Role.VIEWER).tenant_id, context.services
     now = services.now()
     async with turn(services.heavy), services.database.snapshot(tenant_id) as session:
-        rows = await SegmentDefinitions(session, tenant_id).rows()
-        numbers: dict[int | str, int] = {}
-        for row in rows:
-            numbers[row.segment_id or 0] = numbers[row.name] = row.segment_id or 0
-        if missing := references(rules) - numbers.keys():
-            named = min(map(str, missing))
-            raise BadInput(f"A rule names a segment that there is not: {named}.", field="rules")
+        numbers = numbers_of(rules, await SegmentDefinitions(session, tenant_id).rows())
         finder = SegmentFinder(session, services.memory, services.segments, tenant_id)
         found = await finder.find(renamed(rules, numbers), now)
         codes = found.members.codes[:SAMPLE].tolist()

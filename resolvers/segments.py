@@ -10,12 +10,12 @@ import numpy as np
 
 from resolvers.analysis.filters import InSegment
 from resolvers.analysis.segment_json import from_json, to_json
-from resolvers.analysis.segments import MemberOf, Rule, Segment, leaves, references, renamed
+from resolvers.analysis.segments import Rule, Segment, references, renamed
 from resolvers.analysis.subjects import Subject
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, GatewayError, NotFound
-from resolvers.segment_checks import MOST_IN_ALL, check_name, check_refresh, checked
-from resolvers.store.members import MemberRepository
+from resolvers.segment_checks import check_name, check_refresh, check_size, checked, numbers_of
+from resolvers.store.members import MemberRepository, no_segment
 from resolvers.store.segment_definitions import Kept, SegmentDefinitions, SegmentRow
 from resolvers.store.segment_finding import dependents, names_itself, refresh
 from resolvers.store.terms import SUBJECTS, TermRepository
@@ -71,12 +71,12 @@ async def save_segment(context: Context, draft: Draft) -> Segment:
         await definitions.hold()
         rows = {row.segment_id or 0: row for row in await definitions.rows()}
         row = _chosen(draft, rows)
-        rules = renamed(draft.rules, _numbers(draft, rows))
+        rules = renamed(draft.rules, numbers_of(draft.rules, rows.values(), itself=draft.name))
         known = {number: from_json(other.rules) for number, other in rows.items()}
         if row is None:
             if len(rows) >= MOST_SEGMENTS:
                 raise BadInput(f"At most {MOST_SEGMENTS} segments are kept; delete one first.", field="name")
-            _check_size(known | {0: rules}, {0})
+            check_size(known | {0: rules}, {0})
             row = SegmentRow(tenant_id=principal.tenant_id, due_at=now, **_columns(draft, rules))
             await definitions.add(row)
         else:
@@ -85,7 +85,7 @@ async def save_segment(context: Context, draft: Draft) -> Segment:
             if names_itself(segment_id, known):
                 raise BadInput("The rules lead back to the segment itself.", field="rules")
             following = dependents({segment_id}, known)
-            _check_size(known, {segment_id, *following})
+            check_size(known, {segment_id, *following})
             if to_json(rules) != row.rules:
                 await definitions.touch({segment_id, *following}, now)
                 await session.refresh(row)
@@ -115,32 +115,6 @@ def _columns(draft: Draft, rules: Rule) -> dict[str, Any]:
         "rules": to_json(rules),
         "refresh_seconds": draft.refresh_every // timedelta(seconds=1),
     }
-
-
-def _numbers(draft: Draft, rows: Mapping[int, SegmentRow]) -> dict[int | str, int]:
-    """The numbers of the segments that a rule names; raises BadInput for one that there is not."""
-    known: dict[int | str, int] = {number: number for number in rows}
-    known |= {row.name: number for number, row in rows.items()}
-    for path, leaf in leaves(draft.rules):
-        if isinstance(leaf, MemberOf) and leaf.segment not in known:
-            if leaf.segment == draft.name:
-                raise BadInput("The rules lead back to the segment itself.", field=f"{path}.segment")
-            raise BadInput("A rule names a segment that there is not.", field=f"{path}.segment")
-    return known
-
-
-def _check_size(rules: Mapping[int, Rule], changed: set[int]) -> None:
-    """Raises BadInput where a segment leads to more conditions than are worked out at once."""
-    for number in changed:
-        reached, new = {number}, {number}
-        while new:
-            found = {one for part in new for one in references(rules[part]) if isinstance(one, int)}
-            new = found - reached
-            reached |= new
-        if sum(sum(1 for _ in leaves(rules[one])) for one in reached) > MOST_IN_ALL:
-            raise BadInput(
-                f"A segment and those that its rules lead to have at most {MOST_IN_ALL} conditions.", field="rules"
-            )
 
 
 async def delete_segment(context: Context, segment_id: int) -> Segment:
@@ -199,6 +173,20 @@ async def segments_by_id(context: Context, ids: Sequence[int]) -> dict[int, Segm
     async with context.services.database.tenant(principal.tenant_id) as session:
         found = await SegmentDefinitions(session, principal.tenant_id).by_ids(ids)
     return {segment.id: segment for segment in map(_segment, found)}
+
+
+async def segments_named(context: Context, named: Sequence[InSegment]) -> list[Segment]:
+    """The segments that conditions name, in their order; raises BadInput on the field of one that there is not."""
+    principal = context.require(Role.VIEWER)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        found = await SegmentDefinitions(session, principal.tenant_id).named({leaf.segment for leaf in named})
+    known: dict[int | str, Segment] = {}
+    for segment in map(_segment, found):
+        known[segment.id] = known[segment.name] = segment
+    for leaf in named:
+        if leaf.segment not in known:
+            raise no_segment(leaf)
+    return [known[leaf.segment] for leaf in named]
 
 
 async def segments(context: Context, *, first: int = 50, after: str | None = None) -> SegmentPage:

@@ -16,6 +16,8 @@ from schema.propensity import PropensityQuery, PropensitySubscription
 from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
+from schema.segment_breakdowns import SegmentBreakdownQuery, SegmentBreakdownSubscription
+from schema.segment_comparisons import SegmentComparisonQuery, SegmentComparisonSubscription
 from schema.segments import SegmentMutation, SegmentQuery, SegmentSubscription
 from schema.survival import SurvivalQuery, SurvivalSubscription
 from schema.tenants import TenantQuery
@@ -32,6 +34,8 @@ class Query(
     FunnelSubjectQuery,
     SavedFunnelQuery,
     SegmentQuery,
+    SegmentBreakdownQuery,
+    SegmentComparisonQuery,
     AttributionQuery,
     SurvivalQuery,
     PropensityQuery,
@@ -70,6 +74,8 @@ class Subscription(
     PropensitySubscription,
     LifetimeValueSubscription,
     SegmentSubscription,
+    SegmentBreakdownSubscription,
+    SegmentComparisonSubscription,
     EventSubscription,
 ):
     pass

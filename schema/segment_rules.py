@@ -181,11 +181,10 @@ def _segments(given: SegmentConditionInput, field: str) -> Rule:
             continue
         if len(listed) > MAX_SEGMENTS:
             raise refusal(f"{field}.{name}", f"must be at most {MAX_SEGMENTS} segments")
-        one_of = values.Any(
-            tuple(
-                values.MemberOf(segment_reference(one, f"{field}.{name}[{place}]")) for place, one in enumerate(listed)
-            )
-        )
+        places = [f"{field}.{name}[{place}]" for place in range(len(listed))]
+        pairs = zip(listed, places, strict=True)
+        parts = tuple(values.MemberOf(segment_reference(one, place), place) for one, place in pairs)
+        one_of = parts[0] if len(parts) == 1 else values.Any(parts)
         found.append(one_of if name == "in" else values.Not(one_of))
     if not found:
         raise refusal(field, "must give at least one of in, notIn")

@@ -148,7 +148,7 @@ PREVIEW_SEGMENT = Analysis(
 @strawberry.input(description="A segment to keep.")
 class SaveSegmentInput:
     name: str = strawberry.field(
-        description="1 to 200 characters; without `id`, a segment kept under the same name is replaced and keeps its id."
+        description="1 to 200 characters; without `id`, a segment of the same name is replaced and keeps its id."
     )
     rules: SegmentRuleInput = strawberry.field(description="Which subjects belong.")
     description: str | None = strawberry.field(default=None, description="What it is for, at most 2,000 characters.")

@@ -85,6 +85,8 @@ class MemberOf:
     """The subject meets the rules of another segment, given by its number; by its name until that is looked up."""
 
     segment: int | str
+    field: str = field(default="", compare=False, repr=False)
+    """Where it was asked for; empty where that is where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,8 @@ def leaves(root: Rule, path: str = "rules") -> Iterator[tuple[str, Leaf]]:
                 yield from leaves(part, f"{path}.{name}[{place}]")
         case Not(of):
             yield from leaves(of, f"{path}.not")
+        case MemberOf(field=given):
+            yield given or path, root
         case _:
             yield path, root
 
@@ -162,6 +166,15 @@ class Segment:
     """Whether the members are those of the present rules, not of earlier ones."""
     problem: str | None
     """Why the last refresh did not succeed; None where it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSummary:
+    """Which segment an answer is about."""
+
+    id: int
+    name: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,8 +106,7 @@ class MemberRepository:
         found: dict[int | str, Members] = {}
         for leaf in asked:
             if leaf.segment not in known:
-                named = f'called "{leaf.segment}"' if isinstance(leaf.segment, str) else "with this id"
-                raise BadInput(f"There is no segment {named}.", field=leaf.field)
+                raise no_segment(leaf)
             if leaf.segment not in found:
                 segment_id, edition = known[leaf.segment]
                 found[leaf.segment] = await self._members(tenant_id, segment_id, edition)
@@ -180,6 +179,12 @@ class MemberRepository:
             found.as_of,
         )
         return not same or row is None or row["of_rules"] != found.of_rules
+
+
+def no_segment(leaf: InSegment) -> BadInput:
+    """What to say of a condition that names a segment which there is not."""
+    named = f'called "{leaf.segment}"' if isinstance(leaf.segment, str) else "with this id"
+    return BadInput(f"There is no segment {named}.", field=leaf.field)
 
 
 def _same(members: Members, sealed: bytes, place: str) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, DateTime, Identity, Integer, and_, func, update
+from sqlalchemy import Column, DateTime, Identity, Integer, and_, func, or_, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -88,6 +88,14 @@ class SegmentDefinitions:
     async def by_ids(self, ids: Sequence[int]) -> list[Kept]:
         """Those of the ids that the tenant has."""
         return await self._kept(self._query().where(col(SegmentRow.segment_id).in_(ids)))
+
+    async def named(self, references: Collection[int | str]) -> list[Kept]:
+        """Those of the segments, each given by its id or its name, that the tenant has."""
+        ids = [one for one in references if isinstance(one, int)]
+        names = [one for one in references if isinstance(one, str)]
+        return await self._kept(
+            self._query().where(or_(col(SegmentRow.segment_id).in_(ids), col(SegmentRow.name).in_(names)))
+        )
 
     async def page(self, *, after: int | None, limit: int) -> list[Kept]:
         """By id, from the one after ``after`` on."""

@@ -8,8 +8,8 @@ from random import Random
 from typing import Any
 
 from resolvers.analysis import filters, segments
-from resolvers.analysis.filters import DimensionIs, Filter, KindIs, MeasureIs, NameIs, Op, PropertyIs
 from resolvers.analysis.events import Kind
+from resolvers.analysis.filters import DimensionIs, Filter, KindIs, MeasureIs, NameIs, Op, PropertyIs
 from resolvers.analysis.periods import PeriodRequest, resolve
 from resolvers.analysis.segments import Did, Listed, MemberOf, Rule, Seen, Sighting, Times, Total
 from tests.factories import event
@@ -143,9 +143,7 @@ def meets(log: Log, who: str, rule: Rule, rules: Mapping[int, Rule]) -> bool:
 
 
 def _within(summed: Decimal | int, total: Total) -> bool:
-    return (total.at_least is None or summed >= total.at_least) and (
-        total.at_most is None or summed <= total.at_most
-    )
+    return (total.at_least is None or summed >= total.at_least) and (total.at_most is None or summed <= total.at_most)
 
 
 def everybody(log: Log) -> set[str]:

@@ -41,9 +41,13 @@ QUESTION = Question(PERIOD, granularity=Granularity.MONTH, compare=Compare.PREVI
 ASKING = Asking(CUTOFF, timedelta(days=365))
 SLUGS = [one.slug for one in METRICS]
 BUYING = FunnelDefinition(
-    (Step("use", KindIs((Kind.PRODUCT,))), Step("buy", All((CONVERSIONS, NameIs(("upgrade",)))))), timedelta(days=100), Entry.FIRST
+    (Step("use", KindIs((Kind.PRODUCT,))), Step("buy", All((CONVERSIONS, NameIs(("upgrade",)))))),
+    timedelta(days=100),
+    Entry.FIRST,
 )
-CREDITS = AttributionDefinition(CONVERSIONS, KindIs((Kind.TOUCHPOINT,)), "channel", timedelta(days=30), timedelta(days=7))
+CREDITS = AttributionDefinition(
+    CONVERSIONS, KindIs((Kind.TOUCHPOINT,)), "channel", timedelta(days=30), timedelta(days=7)
+)
 Ask = Callable[[Context, Filter], Awaitable[object]]
 
 
@@ -68,7 +72,9 @@ ANALYSES: dict[str, Ask] = {
     "metrics by a dimension": of_metrics(by=("plan",)),
     "metrics by two": of_metrics(by=("plan", "persona"), compare=None),
     "revenue": lambda context, where: revenue(context, replace(QUESTION, where=where)),
-    "recurring revenue": lambda context, where: recurring_revenue(context, replace(QUESTION, where=where, by=("plan",))),
+    "recurring revenue": lambda context, where: recurring_revenue(
+        context, replace(QUESTION, where=where, by=("plan",))
+    ),
     "cohorts of activity": lambda context, where: cohorts(
         context, CohortBasis.ACTIVITY, replace(QUESTION, compare=None, where=where)
     ),

@@ -1,21 +1,15 @@
 """Segments: whom rules are true of, kept, found anew, told to other analyses."""
 
-from datetime import datetime, timedelta
 from random import Random
 
 import pytest
 
-from resolvers.analysis.events import Kind
-from resolvers.analysis.filters import KindIs, NameIs
-from resolvers.analysis.periods import PeriodRequest
 from resolvers.analysis.segment_json import from_json, to_json
-from resolvers.analysis.segments import All, Any, Did, Listed, MemberOf, Not, Rule, Times
+from resolvers.analysis.segments import Rule
 from resolvers.context import Context
-from resolvers.errors import BadInput
 from resolvers.events import ingest
-from resolvers.segments import Draft, delete_segment, members, memberships, save_segment, segments_by_id
+from resolvers.segments import Draft, members, memberships, save_segment
 from resolvers.store.folding import fold
-from tests.factories import event, purchase, store
 from tests.resolvers.segment_logs import PEOPLE, Log, made, meeting, shuffled, some_rule
 
 
