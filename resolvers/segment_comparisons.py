@@ -18,9 +18,9 @@ from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.questions import Question
 from resolvers.analysis.segment_comparisons import (
     Carriers,
-    SegmentOverlap,
+    SegmentOverlapAnswer,
     SegmentTrait,
-    SegmentTraits,
+    SegmentTraitsAnswer,
     distinguishing,
     lookalikes,
     overlap,
@@ -50,7 +50,7 @@ OVERLAP_KINDS: Kinds = frozenset({SEGMENTS})
 TRAIT_KINDS: Kinds = ANYTHING | OVERLAP_KINDS
 
 
-async def segment_overlap(context: Context, named: Sequence[InSegment], question: Question) -> SegmentOverlap:
+async def segment_overlap(context: Context, named: Sequence[InSegment], question: Question) -> SegmentOverlapAnswer:
     """How many subjects segments share; raises BadInput naming the argument at fault."""
     principal = context.require(Role.VIEWER)
     if not 2 <= len(named) <= MOST_SEGMENTS:
@@ -61,7 +61,7 @@ async def segment_overlap(context: Context, named: Sequence[InSegment], question
     return await kept(context, ("segment overlap", tuple(named), asked), OVERLAP_KINDS, compute, points=len(named) ** 2)
 
 
-async def _overlap(context: Context, named: Sequence[InSegment]) -> SegmentOverlap:
+async def _overlap(context: Context, named: Sequence[InSegment]) -> SegmentOverlapAnswer:
     found = await segments_named(context, named)
     numbers = [segment.id for segment in found]
     if len(set(numbers)) < len(numbers):
@@ -76,7 +76,7 @@ async def _overlap(context: Context, named: Sequence[InSegment]) -> SegmentOverl
 
 async def segment_traits(
     context: Context, named: InSegment, question: Question, *, dimensions: Sequence[str] = DIMENSIONS
-) -> SegmentTraits:
+) -> SegmentTraitsAnswer:
     """What sets the members of a segment apart; raises BadInput naming the argument at fault."""
     principal = context.require(Role.VIEWER)
     if not dimensions or len(set(dimensions)) < len(dimensions):
@@ -88,7 +88,9 @@ async def segment_traits(
     return await kept(context, ("segment traits", named, asked, tuple(dimensions)), TRAIT_KINDS, compute, points=points)
 
 
-async def _traits(context: Context, named: InSegment, asked: Resolved, dimensions: tuple[str, ...]) -> SegmentTraits:
+async def _traits(
+    context: Context, named: InSegment, asked: Resolved, dimensions: tuple[str, ...]
+) -> SegmentTraitsAnswer:
     as_of = context.services.now()
     (segment,) = await segments_named(context, [named])
     principal, memory = context.require(Role.VIEWER), context.services.memory
@@ -102,7 +104,7 @@ async def _traits(context: Context, named: InSegment, asked: Resolved, dimension
         shown, tested = await asyncio.to_thread(traits, found, subjects, own, top=asked.top, as_of=as_of)
         sharing = [one for one in shown if distinguishing(one)][:MOST_TRAITS]
         alike = lookalikes(await reader.carrying(sharing), members, reader.length) if sharing else ()
-    return SegmentTraits(
+    return SegmentTraitsAnswer(
         SegmentSummary(segment.id, segment.name, members.size),
         asked.period,
         subjects,

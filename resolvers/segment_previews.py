@@ -6,7 +6,7 @@ from functools import partial
 from resolvers.analysis.estimates import share
 from resolvers.analysis.periods import PeriodRequest
 from resolvers.analysis.questions import Question
-from resolvers.analysis.segments import Condition, Rule, SegmentPreview, cost, references, renamed
+from resolvers.analysis.segments import Condition, Rule, SegmentPreviewAnswer, cost, references, renamed
 from resolvers.analysis.subjects import Subject
 from resolvers.answers import ANYTHING, Kinds, kept, resolved
 from resolvers.context import Context, Role
@@ -26,7 +26,7 @@ def kinds(rules: Rule) -> Kinds:
     return ANYTHING | ({SEGMENTS} if references(rules) else frozenset())
 
 
-async def preview_segment(context: Context, rules: Rule, max_age: timedelta | None = None) -> SegmentPreview:
+async def preview_segment(context: Context, rules: Rule, max_age: timedelta | None = None) -> SegmentPreviewAnswer:
     """Whom rules are true of now; raises BadInput naming the part at fault."""
     principal, now = context.require(Role.VIEWER), context.services.now()
     checked(rules, principal.timezone, now)
@@ -36,7 +36,7 @@ async def preview_segment(context: Context, rules: Rule, max_age: timedelta | No
     return await kept(context, ("segment preview", rules, asked), kinds(rules), partial(_preview, context, rules))
 
 
-async def _preview(context: Context, rules: Rule) -> SegmentPreview:
+async def _preview(context: Context, rules: Rule) -> SegmentPreviewAnswer:
     tenant_id, services = context.require(Role.VIEWER).tenant_id, context.services
     now = services.now()
     async with turn(services.heavy), services.database.snapshot(tenant_id) as session:
@@ -48,7 +48,7 @@ async def _preview(context: Context, rules: Rule) -> SegmentPreview:
         conditions = tuple(
             [Condition(path, subjects, await finder.note(leaf, subjects)) for path, leaf, subjects in found.conditions]
         )
-    return SegmentPreview(
+    return SegmentPreviewAnswer(
         size=found.members.size,
         share=share(found.members.size, found.population, as_of=now, definition=_SHARE),
         sample=tuple(Subject(names[code]) for code in codes),

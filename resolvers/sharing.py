@@ -17,8 +17,8 @@ from resolvers.analysis.mrr_answers import RecurringRevenue
 from resolvers.analysis.plain_values import PlainValues
 from resolvers.analysis.propensity_answers import Propensities
 from resolvers.analysis.revenue import RevenueAnswer
-from resolvers.analysis.segment_comparisons import SegmentOverlap, SegmentTraits
-from resolvers.analysis.segments import SegmentPreview
+from resolvers.analysis.segment_comparisons import SegmentOverlapAnswer, SegmentTraitsAnswer
+from resolvers.analysis.segments import SegmentPreviewAnswer
 from resolvers.analysis.survival_answers import SurvivalAnswer
 from resolvers.catalogue import metric
 from resolvers.keys import digest
@@ -39,9 +39,9 @@ Answers = (
     | Propensities
     | LifetimeValues
     | SurvivalAnswer
-    | SegmentPreview
-    | SegmentOverlap
-    | SegmentTraits
+    | SegmentPreviewAnswer
+    | SegmentOverlapAnswer
+    | SegmentTraitsAnswer
 )
 # A metric is known by its slug wherever the catalogue is the same.
 ANSWERS = PlainValues(Answers, {Metric: (lambda one: one.slug, metric)})

@@ -34,7 +34,9 @@ def _id(root: strawberry.Parent[rules.SegmentSummary]) -> strawberry.ID:
 @shapes(rules.SegmentSummary)
 @strawberry.type(description="Which segment an answer is about.")
 class SegmentSummary:
-    id: strawberry.ID = strawberry.field(resolver=_id, description="The segment's global id: `node` finds it by this.")
+    segment_id: strawberry.ID = strawberry.field(
+        resolver=_id, description="The segment's global id, by which `node` and `segment` find it."
+    )
     name: str = strawberry.field(description="Its name.")
     size: BigInt = strawberry.field(description="How many members it has.")
 
@@ -55,9 +57,9 @@ class SegmentPair:
     )
 
 
-@shapes(values.SegmentOverlap)
+@shapes(values.SegmentOverlapAnswer)
 @strawberry.type(description="How segments overlap, by their members as of their last refresh.")
-class SegmentOverlap:
+class SegmentOverlapAnswer:
     segments: list[SegmentSummary] = strawberry.field(description="The segments in the order they were named.")
     pairs: list[SegmentPair] = strawberry.field(description="Each two of the segments, in the order they were named.")
     in_all: BigInt = strawberry.field(description="How many subjects are in every one of the segments.")
@@ -98,14 +100,14 @@ class SegmentTrait:
     )
 
 
-@shapes(values.SegmentTraits)
+@shapes(values.SegmentTraitsAnswer)
 @strawberry.type(
     description=(
         "What sets the members of a segment apart from everybody, of those with an event in the period. A subject "
         "carries every value that any of its events does. It proves no cause."
     )
 )
-class SegmentTraits:
+class SegmentTraitsAnswer:
     segment: SegmentSummary = strawberry.field(description="The segment.")
     period: Period = strawberry.field(description="The period asked about, in instants.")
     subjects: BigInt = strawberry.field(description="How many subjects have an event, members among them.")
@@ -136,7 +138,7 @@ def _overlap(
         list[strawberry.ID],
         strawberry.argument(description="2 to 20 different segments, each given by its `id` or its name."),
     ],
-) -> Asked[values.SegmentOverlap]:
+) -> Asked[values.SegmentOverlapAnswer]:
     places = [f"segments[{index}]" for index in range(len(segments))]
     named = [InSegment(segment_reference(one, place), field=place) for one, place in zip(segments, places, strict=True)]
     seek = partial(comparisons.segment_overlap, context, named)
@@ -151,7 +153,7 @@ def _traits(
     timezone: TimezoneArgument = None,
     where: WhereArgument = None,
     top: TopArgument = 20,
-) -> Asked[values.SegmentTraits]:
+) -> Asked[values.SegmentTraitsAnswer]:
     question = read_question(period, timezone=timezone, where=where, top=top)
     wanted: Sequence[str] = DIMENSIONS if dimensions is None else [one.value for one in dimensions]
     named = InSegment(segment_reference(segment, "segment"), field="segment")
@@ -161,12 +163,12 @@ def _traits(
 
 SEGMENT_OVERLAP = Analysis(
     _overlap,
-    SegmentOverlap,
+    SegmentOverlapAnswer,
     "How many subjects segments share: each two of them, and all together.",
 )
 SEGMENT_TRAITS = Analysis(
     _traits,
-    SegmentTraits,
+    SegmentTraitsAnswer,
     "Which dimension values the members of a segment carry more often than everybody, and how many others carry them.",
     least="5s",
 )

@@ -108,9 +108,9 @@ class SegmentCondition:
     )
 
 
-@shapes(values.SegmentPreview)
+@shapes(values.SegmentPreviewAnswer)
 @strawberry.type(description="Whom rules are true of now.")
-class SegmentPreview:
+class SegmentPreviewAnswer:
     size: BigInt = strawberry.field(description="How many subjects meet the rules.")
     share: Estimate = strawberry.field(
         description="size / all subjects that any event is about, a ratio; its value is null where there are none."
@@ -128,10 +128,10 @@ class SegmentPreview:
         return [Subject.of(one) for one in self.sample]  # type: ignore[attr-defined]
 
 
-def _preview(context: Context, rules: RulesArgument) -> Asked[values.SegmentPreview]:
+def _preview(context: Context, rules: RulesArgument) -> Asked[values.SegmentPreviewAnswer]:
     rule = read_rules(rules)
 
-    async def seek(question: Question) -> values.SegmentPreview:
+    async def seek(question: Question) -> values.SegmentPreviewAnswer:
         return await segment_previews.preview_segment(context, rule, question.max_age)
 
     return Asked(Question(PeriodRequest(last="1d")), seek, segment_previews.kinds(rule))
@@ -139,7 +139,7 @@ def _preview(context: Context, rules: RulesArgument) -> Asked[values.SegmentPrev
 
 PREVIEW_SEGMENT = Analysis(
     _preview,
-    SegmentPreview,
+    SegmentPreviewAnswer,
     "Whom a segment's rules are true of, before it is saved: how many subjects, some of them, each condition's part.",
     least="5s",
 )

@@ -33,6 +33,7 @@ from resolvers.analysis.intake import camel
 from schema import schema
 from schema.shapes import SHAPES
 from tests import foretelling_contract as foretelling
+from tests import segments_contract as segments
 
 TYPES: dict[str, GraphQLNamedType] = {
     name: named
@@ -63,6 +64,7 @@ MADE_BY_THE_SCHEMA = {
     "ModelPriceEdge",
     "SetModelPricePayload",
     *foretelling.MADE,
+    *segments.MADE,
 }
 """Types whose values the schema itself makes; every other one shapes a value of the resolvers."""
 FIELDS_MADE_BY_THE_SCHEMA = {
@@ -72,6 +74,7 @@ FIELDS_MADE_BY_THE_SCHEMA = {
     "Subject.id",
     "ModelPrice.id",
     *foretelling.IDS,
+    *segments.IDS,
 }
 NOT_SHOWN = {
     "Event.content": "only tells repeats from conflicts",
@@ -83,6 +86,7 @@ NOT_SHOWN = {
     "Principal.tenant_id": "a number of the gateway's own",
     "Principal.key_id": "a number of the gateway's own",
     "Principal.tenant": "shown as slug",
+    **segments.NOT_SHOWN,
 }
 SCALARS: dict[str, type] = {
     "String": str,
@@ -124,6 +128,7 @@ BOUNDED = {
     "TimeToConvert.edges": "fixed by the window",
     "TimeToConvert.histogram": "fixed by the window",
     **foretelling.BOUNDED,
+    **segments.BOUNDED,
     **{f"Series.{column}": "at most 5,000 buckets" for column in ("at", "value", "exact", "n")},
     **{
         f"RevenueSeries.{column}": "at most 5,000 buckets"
@@ -330,12 +335,14 @@ ANALYSES = {
     "funnelCorrelations",
     "attribution",
     *foretelling.LEAST_EVERY,
+    *segments.ANALYSES,
 }
+LEAST_EVERY = foretelling.LEAST_EVERY | segments.LEAST_EVERY
 
 
 def test_every_analysis_has_a_live_twin() -> None:
     asked, watched = fields_of("Query"), fields_of("Subscription")
-    analyses = {name for name, of in asked.items() if get_named_type(of.type).name.endswith("Answer")}
+    analyses = {name for name, of in asked.items() if get_named_type(of.type).name.endswith(("Answer", "BySegment"))}
     assert analyses == set(watched) - {"events"} == ANALYSES
     for name in analyses:
         once, again = asked[name], watched[name]
@@ -344,7 +351,7 @@ def test_every_analysis_has_a_live_twin() -> None:
             {argument: (str(of.type), of.default_value, of.description) for argument, of in field.args.items()}
             for field in (once, again)
         ]
-        assert watch.pop("every")[:2] == ("Duration!", foretelling.LEAST_EVERY.get(name, "1s"))
+        assert watch.pop("every")[:2] == ("Duration!", LEAST_EVERY.get(name, "1s"))
         assert ask.pop("maxAge")[:2] == ("Duration", None)
         assert ask == watch
 

@@ -39,7 +39,7 @@ class SegmentPair:
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentOverlap:
+class SegmentOverlapAnswer:
     """How segments overlap."""
 
     segments: tuple[SegmentSummary, ...]
@@ -49,13 +49,13 @@ class SegmentOverlap:
     as_of: datetime = field(compare=False)
 
 
-def overlap(segments: Sequence[SegmentSummary], members: Sequence[Members], as_of: datetime) -> SegmentOverlap:
+def overlap(segments: Sequence[SegmentSummary], members: Sequence[Members], as_of: datetime) -> SegmentOverlapAnswer:
     """How segments with these members overlap, two by two in their order."""
     length = max((int(one.codes[-1]) for one in members if one.size), default=0) + 1
     times = np.zeros(length, np.int32)
     for one in members:
         times[one.codes] += 1
-    return SegmentOverlap(
+    return SegmentOverlapAnswer(
         tuple(segments),
         tuple(
             _pair(segments[one], segments[other], members[one], members[other])
@@ -92,7 +92,7 @@ class SegmentTrait:
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentTraits:
+class SegmentTraitsAnswer:
     """What sets the members of a segment apart, of those with an event in a period; it proves no cause."""
 
     segment: SegmentSummary

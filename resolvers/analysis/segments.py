@@ -187,7 +187,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentPreview:
+class SegmentPreviewAnswer:
     """Whom a rule is true of."""
 
     size: int
