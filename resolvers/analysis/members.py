@@ -19,6 +19,8 @@ class Members:
     """Some subjects, as ascending codes."""
 
     codes: Codes
+    edition: int = 0
+    """A number that no other members have; 0 of those that are kept nowhere."""
 
     @classmethod
     def where(cls, table: Table) -> "Members":

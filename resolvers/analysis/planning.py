@@ -60,7 +60,7 @@ def plan_of(where: Filter, period: Period, buckets: Sequence[datetime], by: Sequ
     """How what is kept answers this question; None where it cannot. Of dimensions it holds one at a time."""
     parts = _conjunction(where)
     narrowing = [part for part in parts if isinstance(part, DimensionIs)]
-    members = tuple(part for part in parts if _of_segments(part))
+    members = tuple(dict.fromkeys(part for part in parts if _of_segments(part)))
     classes = All(tuple(part for part in parts if part not in members and part not in narrowing))
     dimensions = {*by, *(part.dimension for part in narrowing)}
     if len(narrowing) > 1 or len(dimensions) > 1 or not _of_classes(classes):

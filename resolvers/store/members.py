@@ -47,6 +47,11 @@ class SegmentMembersRow(SQLModel, table=True):
     """How far the log had got."""
     size: int
     codes: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    rolled_edition: int | None = Field(default=None, sa_column=Column(BigInteger))
+    """The members whose events the segment's rollups add up; None where they add up nothing."""
+    rolled_to: int | None = Field(default=None, sa_column=Column(BigInteger))
+    """The position up to which they do; None where that proved too much."""
+    rolled: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,13 @@ class MemberRepository:
                 found[leaf.segment] = await self._members(tenant_id, segment_id, edition)
         return found
 
+    async def number(self, tenant_id: int, segment: int | str) -> int:
+        """The number of a segment that there is."""
+        if isinstance(segment, int):
+            return segment
+        query = "SELECT segment_id FROM segment WHERE tenant_id = $1 AND name = $2"
+        return int(await (await driver(self.session)).fetchval(query, tenant_id, segment) or 0)
+
     async def _members(self, tenant_id: int, segment_id: int, edition: int | None) -> Members:
         if edition is None:
             raise _pending()
@@ -123,7 +135,7 @@ class MemberRepository:
             # They were replaced since they were looked for: by whom the version is advanced, so that nobody keeps this.
             raise _pending(seconds=0.1)
         try:
-            found = Members(unpack_subjects(opened(row["codes"], _place(tenant_id, segment_id, edition))))
+            found = unsealed(row["codes"], tenant_id, segment_id, edition)
         except Damaged:
             await self.due(tenant_id, [segment_id])
             raise _pending() from None
@@ -185,6 +197,11 @@ def no_segment(leaf: InSegment) -> BadInput:
     """What to say of a condition that names a segment which there is not."""
     named = f'called "{leaf.segment}"' if isinstance(leaf.segment, str) else "with this id"
     return BadInput(f"There is no segment {named}.", field=leaf.field)
+
+
+def unsealed(sealed: bytes, tenant_id: int, segment_id: int, edition: int) -> Members:
+    """Members as they were written in an edition; raises Damaged."""
+    return Members(unpack_subjects(opened(sealed, _place(tenant_id, segment_id, edition))), edition)
 
 
 def _same(members: Members, sealed: bytes, place: str) -> bool:

@@ -1,18 +1,19 @@
 """Statistics of a tenant's events, each from where it costs least: sums that are kept, or the log."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.classes import EventClass
 from resolvers.analysis.estimates import Money
-from resolvers.analysis.filters import DimensionIs, Filter, NameIs, in_segments, leaves
-from resolvers.analysis.metrics import Statistic
+from resolvers.analysis.filters import All, DimensionIs, Filter, InSegment, NameIs, Op, in_segments, leaves
+from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.periods import Period
-from resolvers.analysis.planning import in_journeys, in_presence, in_rollups, plan_of
+from resolvers.analysis.planning import Plan, in_journeys, in_presence, in_rollups, plan_of
 from resolvers.store.database import driver
 from resolvers.store.journey_metrics import JourneyMetrics
 from resolvers.store.log_metrics import LogMetrics
@@ -23,7 +24,10 @@ from resolvers.store.rollup_metrics import RollupMetrics, Scope
 from resolvers.store.rollup_reading import RollupReader, Which
 from resolvers.store.scans import Keys, Selection, Statistics, joined
 from resolvers.store.segment_cache import SegmentCache
+from resolvers.store.segment_rollups import SegmentRollups
 from resolvers.store.terms import TERMS, TermMemory, TermRepository
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +101,17 @@ class MetricRepository:
         connection, tenant_id = await driver(self.session), selection.tenant_id
         scans: list[tuple[list[int], Statistics]] = []
         members = scope.plan.members
-        places = [place for place, one in enumerate(statistics) if in_rollups(one) and members is None]
-        if places:
+        places = [place for place, one in enumerate(statistics) if in_rollups(one)]
+        if places and members is None:
             rollups = RollupMetrics(connection, self.terms, tenant_id)
             own = [statistics[place] for place in places]
             scans.append((places, await rollups.statistics(selection, scope, own, buckets, by, groups, top)))
+        elif members is not None:
+            # Rollups of a segment hold no histograms.
+            places = [place for place in places if statistics[place].aggregate is not Aggregate.QUANTILE]
+            own = [statistics[place] for place in places]
+            rolled = await self._of_segment(selection, scope, lambda of: of.statistics(selection, scope, own, buckets))
+            scans += [(places, rolled)] if places and rolled is not None else []
         places = [place for place, one in enumerate(statistics) if in_presence(one) and scope.plan.dimension is None]
         if members is not None:
             # Sets of orders do not say whose they are.
@@ -113,6 +123,25 @@ class MetricRepository:
             found = await presence.statistics(selection, scope, [statistics[place] for place in places], buckets)
             scans += [] if found is None else [(places, found)]
         return scans
+
+    async def _of_segment(
+        self, selection: Selection, scope: Scope, ask: Callable[[RollupMetrics], Awaitable[T]]
+    ) -> T | None:
+        """What the rollups of a segment tell, where the condition is on one segment alone; None where they do not."""
+        match scope.plan:
+            case Plan(dimension=None, members=All(of=(InSegment(op=Op.IN) as leaf,))):
+                pass
+            case _:
+                return None
+        known = MemberRepository(self.session, self.memory.members)
+        members = (await known.of(selection.tenant_id, [leaf]))[leaf.segment]
+        segment_id = await known.number(selection.tenant_id, leaf.segment)
+        rollups = SegmentRollups(self.session, selection.tenant_id)
+        portion = await rollups.portion(segment_id, members)
+        if portion is None:
+            return None
+        found = await ask(RollupMetrics(await driver(self.session), self.terms, selection.tenant_id, portion))
+        return found if await rollups.portion(segment_id, members) == portion else None
 
     async def _walked(
         self,
@@ -135,6 +164,11 @@ class MetricRepository:
     async def unconverted(self, selection: Selection, sums: Sequence[Statistic]) -> tuple[Money, ...]:
         """What sums of money leave out: the money in other currencies than the tenant's, per currency."""
         scope = await self._scope(selection, sums, (), ())
+        if scope is not None and scope.plan.members is not None:
+            own = scope
+            rolled = await self._of_segment(selection, own, lambda of: of.unconverted(selection, own, sums))
+            if rolled is not None:
+                return rolled
         if scope is None or scope.plan.members is not None:
             return await LogMetrics(self.session, self.terms).unconverted(selection, sums)
         rollups = RollupMetrics(await driver(self.session), self.terms, selection.tenant_id)

@@ -14,7 +14,7 @@ from resolvers.analysis.filters import EVERYTHING
 from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.planning import Plan
 from resolvers.analysis.sums import Sums, nothing, rest, told, total
-from resolvers.store.rollup_reading import Marked, RollupReader, Which
+from resolvers.store.rollup_reading import Marked, Portion, RollupReader, Which
 from resolvers.store.scans import Keys, Selection, Statistics
 from resolvers.store.terms import TERMS, TermRepository
 
@@ -46,10 +46,12 @@ class Scope:
 class RollupMetrics:
     """Reads statistics of one tenant from its rollups."""
 
-    def __init__(self, connection: Any, terms: TermRepository, tenant_id: int) -> None:
+    def __init__(self, connection: Any, terms: TermRepository, tenant_id: int, portion: Portion | None = None) -> None:
         self.connection = connection
         self.terms = terms
         self.tenant_id = tenant_id
+        self.portion = portion
+        """Of whom, where not of all."""
 
     async def statistics(
         self,
@@ -57,13 +59,13 @@ class RollupMetrics:
         scope: Scope,
         statistics: Sequence[Statistic],
         buckets: Sequence[datetime],
-        by: Sequence[str],
-        groups: Sequence[Keys] | None,
-        top: int,
+        by: Sequence[str] = (),
+        groups: Sequence[Keys] | None = None,
+        top: int = 20,
     ) -> Statistics:
         """All statistics in total, for each bucket and each group."""
         started = perf_counter()
-        reader = RollupReader(self.connection, self.tenant_id)
+        reader = RollupReader(self.connection, self.tenant_id, self.portion)
         marked = scope.marked(statistics, selection.currency)
         # Without values to choose from, what is of any value is of every event.
         all_of = scope.which if scope.which.values is not None else Which()
@@ -93,7 +95,7 @@ class RollupMetrics:
         """The values of the dimension that any event carries which statistics are about, as codes."""
         counts = [Statistic(Aggregate.COUNT, EVERYTHING)]
         marked = dict.fromkeys(scope.marked(statistics, selection.currency), 1)
-        reader = RollupReader(self.connection, self.tenant_id)
+        reader = RollupReader(self.connection, self.tenant_id, self.portion)
         found, _, _, events = await reader.largest(counts[0], marked, scope.plan.cuts, scope.which, _EVERY)
         codes = [code for code, _ in found]
         if scope.which.values is None:
@@ -106,7 +108,7 @@ class RollupMetrics:
         marked = scope.marked(sums, None)
         found = []
         for currency in sorted({one.currency for one in marked} - {"", selection.currency}):
-            reader = RollupReader(self.connection, self.tenant_id)
+            reader = RollupReader(self.connection, self.tenant_id, self.portion)
             own = {one: mask for one, mask in marked.items() if one.currency == currency}
             parts = await reader.sums(sums, own, scope.plan.cuts, scope.which, ())
             *amounts, _ = total(sums, parts.values())

@@ -30,17 +30,42 @@ TABLES = [
         position bigint NOT NULL,
         size integer NOT NULL,
         codes bytea NOT NULL,
+        rolled_edition bigint,
+        rolled_to bigint,
+        rolled bytea,
         PRIMARY KEY (tenant_id, segment_id),
         FOREIGN KEY (tenant_id, segment_id) REFERENCES segment (tenant_id, segment_id) ON DELETE CASCADE
     )""",
     # They are compressed already.
-    "ALTER TABLE segment_members ALTER COLUMN codes SET STORAGE EXTERNAL",
+    "ALTER TABLE segment_members ALTER COLUMN codes SET STORAGE EXTERNAL, ALTER COLUMN rolled SET STORAGE EXTERNAL",
+    """CREATE TABLE segment_rollup (
+        tenant_id integer NOT NULL,
+        segment_id integer NOT NULL,
+        grain smallint NOT NULL,
+        kind smallint NOT NULL,
+        name integer NOT NULL,
+        currency text COLLATE "C" NOT NULL,
+        flags smallint NOT NULL,
+        at timestamptz NOT NULL,
+        n bigint NOT NULL,
+        amount_n bigint NOT NULL,
+        amount_sum numeric NOT NULL,
+        cost_n bigint NOT NULL,
+        cost_sum numeric NOT NULL,
+        duration_n bigint NOT NULL,
+        PRIMARY KEY (tenant_id, segment_id, grain, kind, name, currency, flags, at),
+        FOREIGN KEY (tenant_id, segment_id) REFERENCES segment (tenant_id, segment_id) ON DELETE CASCADE
+    )""",
 ]
 
 DUE = """
-CREATE FUNCTION segments_due() RETURNS TABLE (tenant_id integer, segment_id integer)
+CREATE FUNCTION segments_due() RETURNS TABLE (tenant_id integer, segment_id integer, due boolean)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-    SELECT s.tenant_id, s.segment_id FROM public.segment s WHERE s.due_at <= now() ORDER BY s.due_at LIMIT 1000
+    SELECT s.tenant_id, s.segment_id, s.due_at <= now()
+    FROM public.segment s LEFT JOIN public.segment_members m USING (tenant_id, segment_id)
+    LEFT JOIN public.data_version v ON v.tenant_id = s.tenant_id AND v.kind = 0
+    WHERE s.due_at <= now() OR m.edition <> coalesce(m.rolled_edition, -1) OR v.version - m.rolled_to > 50000
+    ORDER BY s.due_at LIMIT 1000
 $$
 """
 
@@ -50,13 +75,14 @@ def upgrade() -> None:
     for statement in TABLES:
         op.execute(statement)
     mine = "tenant_id = NULLIF(current_setting('gateway.tenant', true), '')::integer"
-    for table in ("segment", "segment_members"):
+    for table in ("segment", "segment_members", "segment_rollup"):
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
         op.execute(f"CREATE POLICY tenant_only ON {table} TO gateway_app USING ({mine}) WITH CHECK ({mine})")
         op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO gateway_app")
     # For the function alone, which tells what is due and nothing of it.
-    op.execute("CREATE POLICY owner ON segment FOR SELECT TO CURRENT_USER USING (true)")
+    for table in ("segment", "segment_members"):
+        op.execute(f"CREATE POLICY owner ON {table} FOR SELECT TO CURRENT_USER USING (true)")
     op.execute(DUE)
     op.execute("REVOKE ALL ON FUNCTION segments_due() FROM PUBLIC")
     op.execute("GRANT EXECUTE ON FUNCTION segments_due() TO gateway_app")
