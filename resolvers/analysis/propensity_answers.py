@@ -175,7 +175,7 @@ def assessed(
     """
     past, now = earlier.of(who.among(earlier.at)), present.of(who.among(present.at))
     columns = Columns.of(past.at, texts)
-    found = learnt(past.design(columns), who.happened(past.at))
+    found = learnt(lambda rows: past.of(rows).design(columns), who.happened(past.at))
     probability = np.full(now.at.subject.size, np.nan)
     ranked: tuple[Ranked, ...] = ()
     if found.fitted is not None and probability.size:
