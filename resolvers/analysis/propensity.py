@@ -81,10 +81,11 @@ class Columns:
     """What codes stand for."""
 
     @classmethod
-    def of(cls, at: Behaviour, texts: Mapping[int, str]) -> "Columns":
-        """The columns for subjects to learn from."""
-        said = at.ai_success[~np.isnan(at.ai_success)]
-        codes = tuple(tuple(frequent(at.dimensions[place])) for place in range(1, len(DIMENSIONS)))
+    def of(cls, at: Behaviour, rows: NDArray[np.intp], texts: Mapping[int, str]) -> "Columns":
+        """The columns for the subjects of some rows to learn from."""
+        said = at.ai_success[rows]
+        said = said[~np.isnan(said)]
+        codes = tuple(tuple(frequent(at.dimensions[place][rows])) for place in range(1, len(DIMENSIONS)))
         return cls(float(said.mean()) if said.size else 0.0, codes, texts)
 
 
