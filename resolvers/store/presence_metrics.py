@@ -18,15 +18,17 @@ from resolvers.analysis.columns import leaves
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import NameIs
 from resolvers.analysis.metrics import Statistic
-from resolvers.analysis.periods import epoch_us
-from resolvers.analysis.planning import ALL_DAY, Part, parts_of
+from resolvers.analysis.periods import Period, epoch_us
+from resolvers.analysis.planning import ALL_DAY, Cuts, Part, parts_of
 from resolvers.analysis.presence import MEMBERS_OF, Member, Passing, Sightings
+from resolvers.analysis.series import Column
 from resolvers.errors import BadInput
 from resolvers.store.presence import Leaf, PresenceRepository, Sealed
 from resolvers.store.presence_cache import PresenceCache
 from resolvers.store.rollup_metrics import Scope
 from resolvers.store.scans import Selection, Statistics
 from resolvers.store.segment_codec import Damaged
+from resolvers.store.versions import LogState
 
 _LONGEST_TAIL = 200_000
 """Events since the last folding up to which sets are of use: reading so many takes some tenths of a second."""
@@ -50,6 +52,21 @@ class _Wanted:
 
     def key(self, leaf: Leaf, hours: int) -> Key:
         return self.digest, leaf, hours
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drawn:
+    """The codes wanted of a period: by bucket, and in a few sets that hold all of them."""
+
+    by_bucket: Mapping[int, CodeSet]
+    stretches: Sequence[CodeSet]
+    rows: frozenset[Hashable]
+    """The rows they come from."""
+
+    @property
+    def high(self) -> int:
+        """No code is above it."""
+        return max((codes.high for codes in self.stretches), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,35 +93,46 @@ class PresenceMetrics:
         That is where too little is folded, or a row is damaged, which has it made anew.
         """
         started = perf_counter()
-        folded_to, version = await self.presence.state()
-        if not folded_to or version - folded_to > _LONGEST_TAIL:
+        state = await self.presence.state()
+        if not state.folded_to or state.version - state.folded_to > _LONGEST_TAIL:
             return None
+        starts = tuple(buckets)
         wanted = [list(_wanted(selection, scope, statistic)) for statistic in statistics]
         ragged = scope.plan.cuts.ragged
         seen: Sightings | None = None
         try:
-            pieces = await self._pieces(
-                [one for each in wanted for one in each], parts_of(scope.plan.cuts, selection.period, buckets)
-            )
+            flat = {one.digest: one for each in wanted for one in each}
+            drawn = await self._drawn(flat, scope.plan.cuts, selection.period, starts, state.edition)
             # The log comes last: what is folded meanwhile is met twice then, rather than not at all.
-            if version > folded_to or ragged:
-                seen = await self.presence.tail(folded_to, selection.period, ragged)
+            if state.version > state.folded_to or ragged:
+                seen = await self.presence.tail(state.folded_to, selection.period, ragged)
         except (Damaged, BadInput):
             return None
-        tail = _Tail.of(seen, buckets, pieces)
-        counted = [[self._counted(pieces[one.digest], tail.of_wanted(one)) for one in each] for each in wanted]
-        read = {piece.key[1] for found in pieces.values() for piece in found}
-        explanation = Explanation(
-            Source.PRESENCE, len(read) + tail.size, (perf_counter() - started) * 1e3, tail=tail.size
-        )
-        return Statistics(
-            total=tuple(sum(total for total, _ in each) for each in counted),
-            buckets={
-                bucket: tuple(sum(by_bucket.get(bucket, 0) for _, by_bucket in each) for each in counted)
-                for bucket in range(len(buckets))
-            },
-            explanations=(explanation,) * len(statistics),
-        )
+        return _answer(drawn, wanted, _Tail.of(seen, starts, drawn.values()), len(starts), started)
+
+    async def _drawn(
+        self,
+        wanted: Mapping[bytes, _Wanted],
+        cuts: Cuts,
+        period: Period,
+        buckets: tuple[datetime, ...],
+        edition: int,
+    ) -> Mapping[bytes, _Drawn]:
+        """What is wanted of a period; raises Damaged."""
+        keys = {digest: (digest, edition, period, buckets) for digest in wanted}
+        found = _recalled(self.cache, keys)
+        missing = [one for digest, one in wanted.items() if digest not in found]
+        if missing:
+            for digest, pieces in (await self._pieces(missing, parts_of(cuts, period, buckets))).items():
+                by_bucket = {
+                    bucket: self._union(list(own))
+                    for bucket, own in groupby(pieces, key=lambda piece: piece.part.bucket)
+                }
+                stretches = groupby(pieces, key=lambda piece: piece.part.day // _STRETCH)
+                rows = frozenset(piece.key[1] for piece in pieces)
+                found[digest] = _Drawn(by_bucket, [self._union(list(own)) for _, own in stretches], rows)
+                self.cache.draw(keys[digest], found[digest])
+        return found
 
     async def _pieces(self, wanted: Sequence[_Wanted], parts: Sequence[Part]) -> Mapping[bytes, list[_Piece]]:
         """What is wanted of each part, in the order of time; raises Damaged."""
@@ -151,24 +179,61 @@ class PresenceMetrics:
                     self.cache.keep(key, codes)
                     pieces[one.digest].append(_Piece(part, key, codes))
 
-    def _counted(self, pieces: Sequence[_Piece], tail: Mapping[int | None, CodeSet]) -> tuple[int, dict[int, int]]:
-        """How many codes there are in all and in each bucket."""
-        by_bucket = {
-            bucket: self._union(list(own)) for bucket, own in groupby(pieces, key=lambda piece: piece.part.bucket)
-        }
-        counts = {bucket: codes.size for bucket, codes in by_bucket.items()}
-        for bucket, codes in tail.items():
-            if bucket is not None:
-                counts[bucket] = union([codes, *filter(None, [by_bucket.get(bucket)])]).size
-        stretches = groupby(pieces, key=lambda piece: piece.part.day // _STRETCH)
-        total = union([*(self._union(list(own)) for _, own in stretches), *filter(None, [tail.get(None)])])
-        return total.size, counts
-
     def _union(self, pieces: Sequence[_Piece]) -> CodeSet:
         if len(pieces) == 1:
             return pieces[0].codes
         key = ("union", *(piece.key for piece in pieces))
         return self.cache.made(key, lambda: union([piece.codes for piece in pieces]))
+
+
+def recalled(
+    cache: PresenceCache,
+    state: LogState,
+    selection: Selection,
+    scope: Scope,
+    statistics: Sequence[Statistic],
+    buckets: tuple[datetime, ...],
+) -> Statistics | None:
+    """The same from what is in memory, where that is all there is in a state of the log; else None."""
+    started = perf_counter()
+    if not state.folded_to or state.version != state.folded_to or scope.plan.cuts.ragged:
+        return None
+    wanted = [list(_wanted(selection, scope, statistic)) for statistic in statistics]
+    keys = {one.digest: (one.digest, state.presence, selection.period, buckets) for each in wanted for one in each}
+    drawn = _recalled(cache, keys)
+    if len(drawn) < len(keys):
+        return None
+    return _answer(drawn, wanted, _Tail.of(None, (), ()), len(buckets), started)
+
+
+def _recalled(cache: PresenceCache, keys: Mapping[bytes, Hashable]) -> dict[bytes, _Drawn]:
+    found = {digest: cache.drawn(key) for digest, key in keys.items()}
+    return {digest: one for digest, one in found.items() if one is not None}
+
+
+def _answer(
+    drawn: Mapping[bytes, _Drawn], wanted: Sequence[Sequence[_Wanted]], tail: "_Tail", buckets: int, started: float
+) -> Statistics:
+    counted = [[_counted(drawn[one.digest], tail.of_wanted(one), buckets) for one in each] for each in wanted]
+    read = len(frozenset[Hashable]().union(*(one.rows for one in drawn.values())))
+    explanation = Explanation(Source.PRESENCE, read + tail.size, (perf_counter() - started) * 1e3, tail=tail.size)
+    columns = [Column(tuple(map(sum, zip(*(column for _, column in each), strict=True)))) for each in counted]
+    return Statistics(
+        total=tuple(sum(total for total, _ in each) for each in counted),
+        columns=columns if buckets else [],
+        explanations=(explanation,) * len(counted),
+    )
+
+
+def _counted(drawn: _Drawn, tail: Mapping[int | None, CodeSet], buckets: int) -> tuple[int, list[int]]:
+    """How many codes there are in all and in each bucket."""
+    counts = [0] * max(buckets, 1)
+    for bucket, codes in drawn.by_bucket.items():
+        counts[bucket] = codes.size
+    for place, codes in tail.items():
+        if place is not None and buckets:
+            counts[place] = union([codes, *filter(None, [drawn.by_bucket.get(place)])]).size
+    return union([*drawn.stretches, *filter(None, [tail.get(None)])]).size, counts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,14 +246,12 @@ class _Tail:
     """A code that no order has, nor any above it."""
 
     @classmethod
-    def of(
-        cls, seen: Sightings | None, buckets: Sequence[datetime], pieces: Mapping[bytes, Iterable[_Piece]]
-    ) -> "_Tail":
+    def of(cls, seen: Sightings | None, buckets: Sequence[datetime], drawn: Iterable[_Drawn]) -> "_Tail":
         if seen is None:
             return cls(None, np.empty(0, np.int64), 0)
         starts = np.array([epoch_us(start) for start in buckets], np.int64)
         places = np.searchsorted(starts, seen.at, "right") - 1
-        highest = max((piece.codes.high for own in pieces.values() for piece in own), default=0)
+        highest = max((one.high for one in drawn), default=0)
         return cls(seen, places, max(highest, int(seen.order.max(initial=0))) + 1)
 
     @property
