@@ -52,6 +52,14 @@ class CodeSet:
         held = self.words if self.words is not None else self.codes
         return 0 if held is None else held.nbytes
 
+    def listed(self) -> Ints:
+        """The codes, ascending."""
+        if self.words is None:
+            return np.empty(0, np.int64) if self.codes is None else self.codes
+        # Bit 0 of a word is its first code, and so is bit 0 of its first byte where words begin with their lowest.
+        bits = np.unpackbits(self.words.astype("<u8").view(np.uint8), bitorder="little")
+        return np.flatnonzero(bits) + self.low
+
 
 EMPTY_CODES: Ints = np.empty(0, np.int64)
 EMPTY = CodeSet(0, None, EMPTY_CODES, 0)
@@ -76,16 +84,17 @@ def union(sets: Sequence[CodeSet]) -> CodeSet:
     return CodeSet(low, words, None, int(np.bitwise_count(words).sum()))
 
 
-def shared(one: CodeSet, other: CodeSet) -> int:
-    """How many codes are in both sets."""
+def shared(one: CodeSet, other: CodeSet) -> CodeSet:
+    """The codes that are in both sets."""
     low, high = max(one.low, other.low), min(one.high, other.high)
     if low > high:
-        return 0
+        return EMPTY
     if one.words is None or other.words is None:
-        return int(np.intersect1d(_codes(one), _codes(other), assume_unique=True).size)
+        return CodeSet.of(np.intersect1d(_codes(one), _codes(other), assume_unique=True))
     first, second = one.words[(low - one.low) // _WORD :], other.words[(low - other.low) // _WORD :]
     size = (high - low) // _WORD + 1
-    return int(np.bitwise_count(first[:size] & second[:size]).sum())
+    words = first[:size] & second[:size]
+    return CodeSet(low, words, None, int(np.bitwise_count(words).sum()))
 
 
 def _codes(one: CodeSet) -> Ints:

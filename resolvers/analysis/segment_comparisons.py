@@ -12,9 +12,10 @@ from scipy.special import ndtri
 
 from resolvers.analysis.estimates import LEVEL, Estimate, Interval, Unit, estimate, quotient, share
 from resolvers.analysis.explanations import Explanation
-from resolvers.analysis.funnel_correlations import Table, benjamini_hochberg
+from resolvers.analysis.funnel_correlations import Table
 from resolvers.analysis.members import Members
 from resolvers.analysis.metrics import DimensionValue
+from resolvers.analysis.multiplicity import benjamini_hochberg
 from resolvers.analysis.periods import Period
 from resolvers.analysis.segments import SegmentSummary
 

@@ -2,30 +2,45 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TypeVar
 
+from sqlalchemy import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from resolvers.analysis.classes import EventClass
+from resolvers.analysis.code_sets import EMPTY, CodeSet
 from resolvers.analysis.estimates import Money
-from resolvers.analysis.filters import All, DimensionIs, Filter, InSegment, NameIs, Op, in_segments, leaves
+from resolvers.analysis.explanations import Explanation
+from resolvers.analysis.filters import (
+    EVERYTHING,
+    All,
+    DimensionIs,
+    Filter,
+    InSegment,
+    NameIs,
+    Op,
+    in_segments,
+    leaves,
+)
 from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.periods import Period
 from resolvers.analysis.planning import Plan, in_journeys, in_presence, in_rollups, plan_of
-from resolvers.store.database import driver
+from resolvers.store.database import driver, rows
+from resolvers.store.events import EVENT
 from resolvers.store.journey_metrics import JourneyMetrics
 from resolvers.store.log_metrics import LogMetrics
 from resolvers.store.members import MemberRepository
 from resolvers.store.presence_cache import PresenceCache
 from resolvers.store.presence_metrics import PresenceMetrics
+from resolvers.store.rollup_days import RollupDays
 from resolvers.store.rollup_metrics import RollupMetrics, Scope
-from resolvers.store.rollup_reading import RollupReader, Which
+from resolvers.store.rollup_reading import Which
 from resolvers.store.scans import Keys, Selection, Statistics, joined
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.segment_rollups import SegmentRollups
 from resolvers.store.terms import TERMS, TermMemory, TermRepository
+from resolvers.store.versions import LogState
 
 T = TypeVar("T")
 
@@ -35,6 +50,7 @@ class Kept:
     """What a process holds in memory of what is kept, and the places of those who read journeys."""
 
     presence: PresenceCache
+    days: RollupDays
     segments: SegmentCache
     heavy: asyncio.Semaphore
 
@@ -42,13 +58,15 @@ class Kept:
 class MetricRepository:
     """Aggregates the events of one tenant."""
 
-    def __init__(self, session: AsyncSession, memory: TermMemory, kept: Kept) -> None:
+    def __init__(self, session: AsyncSession, memory: TermMemory, kept: Kept, state: LogState | None = None) -> None:
+        """``state`` is what was known of the log before the session began, if anything was."""
         self.session = session
+        self.seen = None if state is None else state.rollups
         self.memory = memory
         self.kept = kept
         self.terms = TermRepository(session, memory)
         self._known: dict[str, int | None] = {}
-        self._classes: dict[Period, list[EventClass]] = {}
+        self._rollups: RollupMetrics | None = None
 
     async def statistics(
         self,
@@ -98,12 +116,12 @@ class MetricRepository:
         top: int,
     ) -> list[tuple[list[int], Statistics]]:
         """What is kept of the log about some of the statistics, given by their places."""
-        connection, tenant_id = await driver(self.session), selection.tenant_id
+        tenant_id = selection.tenant_id
         scans: list[tuple[list[int], Statistics]] = []
         members = scope.plan.members
         places = [place for place, one in enumerate(statistics) if in_rollups(one)]
         if places and members is None:
-            rollups = RollupMetrics(connection, self.terms, tenant_id)
+            rollups = await self._reader(tenant_id)
             own = [statistics[place] for place in places]
             scans.append((places, await rollups.statistics(selection, scope, own, buckets, by, groups, top)))
         elif members is not None:
@@ -117,12 +135,16 @@ class MetricRepository:
             # Sets of orders do not say whose they are.
             places = [place for place in places if statistics[place].field != "order"]
         if places:
-            known = MemberRepository(self.session, self.memory.members)
-            named = await known.of(tenant_id, [] if members is None else in_segments(members))
-            presence = PresenceMetrics(connection, self.kept.presence, tenant_id, named)
+            presence = await self._presence(tenant_id, scope)
             found = await presence.statistics(selection, scope, [statistics[place] for place in places], buckets)
             scans += [] if found is None else [(places, found)]
         return scans
+
+    async def _presence(self, tenant_id: int, scope: Scope) -> PresenceMetrics:
+        members = scope.plan.members
+        known = MemberRepository(self.session, self.memory.members)
+        named = await known.of(tenant_id, [] if members is None else in_segments(members))
+        return PresenceMetrics(await driver(self.session), self.kept.presence, tenant_id, named)
 
     async def _of_segment(
         self, selection: Selection, scope: Scope, ask: Callable[[RollupMetrics], Awaitable[T]]
@@ -133,14 +155,16 @@ class MetricRepository:
                 pass
             case _:
                 return None
+        tenant_id = selection.tenant_id
         known = MemberRepository(self.session, self.memory.members)
-        members = (await known.of(selection.tenant_id, [leaf]))[leaf.segment]
-        segment_id = await known.number(selection.tenant_id, leaf.segment)
-        rollups = SegmentRollups(self.session, selection.tenant_id)
+        members = (await known.of(tenant_id, [leaf]))[leaf.segment]
+        segment_id = await known.number(tenant_id, leaf.segment)
+        rollups = SegmentRollups(self.session, tenant_id)
         portion = await rollups.portion(segment_id, members)
         if portion is None:
             return None
-        found = await ask(RollupMetrics(await driver(self.session), self.terms, selection.tenant_id, portion))
+        reader = RollupMetrics(await driver(self.session), self.terms, self.kept.days, tenant_id, None, portion)
+        found = await ask(reader)
         return found if await rollups.portion(segment_id, members) == portion else None
 
     async def _walked(
@@ -156,10 +180,31 @@ class MetricRepository:
         """What journeys tell of statistics."""
         existing: list[int] = []
         if by and scope is not None:
-            rollups = RollupMetrics(await driver(self.session), self.terms, selection.tenant_id)
+            rollups = await self._reader(selection.tenant_id)
             existing = await rollups.existing(selection, scope, statistics)
         journeys = JourneyMetrics(self.session, self.memory, self.kept.segments, self.kept.heavy)
         return await journeys.statistics(selection, statistics, buckets, next(iter(by), None), groups, existing, top)
+
+    async def subjects(
+        self, selection: Selection, buckets: Sequence[datetime]
+    ) -> tuple[list[CodeSet], Explanation] | None:
+        """The subjects of all time before the buckets, then those of each; None where only the events themselves tell.
+
+        The period begins with the first bucket.
+        """
+        first = select(EVENT.occurred_at).where(EVENT.tenant_id == selection.tenant_id).order_by(EVENT.occurred_at)
+        begun = [row.occurred_at for row in await rows(self.session, first.limit(1))]
+        # Days on which nothing was yet would take longer to pass over than the others to read.
+        start = min([*begun, buckets[0]]).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        whole = replace(selection, period=Period(start, selection.period.end))
+        starts = [start, *buckets] if start < buckets[0] else list(buckets)
+        statistic = Statistic(Aggregate.DISTINCT, EVERYTHING, "subject")
+        scope = await self._scope(whole, [statistic], starts, ())
+        if scope is None or scope.plan.dimension is not None:
+            return None
+        presence = await self._presence(selection.tenant_id, scope)
+        found = await presence.by_bucket(whole, scope, statistic, starts)
+        return None if found is None else ([EMPTY] * (len(buckets) + 1 - len(starts)) + found[0], found[1])
 
     async def unconverted(self, selection: Selection, sums: Sequence[Statistic]) -> tuple[Money, ...]:
         """What sums of money leave out: the money in other currencies than the tenant's, per currency."""
@@ -171,7 +216,7 @@ class MetricRepository:
                 return rolled
         if scope is None or scope.plan.members is not None:
             return await LogMetrics(self.session, self.terms).unconverted(selection, sums)
-        rollups = RollupMetrics(await driver(self.session), self.terms, selection.tenant_id)
+        rollups = await self._reader(selection.tenant_id)
         return await rollups.unconverted(selection, scope, sums)
 
     async def _scope(
@@ -182,12 +227,14 @@ class MetricRepository:
         if plan is None:
             return None
         names = await self._names(selection.tenant_id, selection.where, *(one.where for one in statistics))
-        if selection.period not in self._classes:
-            reader = RollupReader(await driver(self.session), selection.tenant_id)
-            self._classes[selection.period] = await reader.classes(selection.period)
         values = None if plan.values is None else [names[one] for one in plan.values if one in names]
-        passing = [one for one in self._classes[selection.period] if one.passes(plan.where, names)]
-        return Scope(plan, passing, names, Which(plan.dimension, values))
+        return Scope(plan, names, Which(plan.dimension, values))
+
+    async def _reader(self, tenant_id: int) -> RollupMetrics:
+        if self._rollups is None:
+            connection = await driver(self.session)
+            self._rollups = RollupMetrics(connection, self.terms, self.kept.days, tenant_id, self.seen)
+        return self._rollups
 
     async def _names(self, tenant_id: int, *filters: Filter) -> dict[str, int]:
         """The codes of the names and dimension values that filters name, each looked up once."""
@@ -199,4 +246,6 @@ class MetricRepository:
         if missing := texts - self._known.keys():
             found = await self.terms.codes(tenant_id, TERMS, missing)
             self._known |= {text: found.get(text) for text in missing}
+            if self.seen is not None and missing - found.keys():
+                self.kept.days.miss(tenant_id, self.seen, frozenset(missing - found.keys()))
         return {text: code for text in texts if (code := self._known[text]) is not None}

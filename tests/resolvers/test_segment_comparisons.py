@@ -36,7 +36,9 @@ def array(codes: set[int]) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
 @given(CODES, CODES)
 def test_what_two_sets_share(one: set[int], other: set[int]) -> None:
     sets = [CodeSet.of(array(codes).astype(np.int64)) for codes in (one, other)]
-    assert shared(*sets) == len(one & other)
+    both = shared(*sets)
+    assert both.size == len(one & other)
+    assert shared(both, sets[0]).size == both.size
 
 
 @given(CODES, st.lists(st.integers(0, 100_100), max_size=20))
