@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -69,31 +69,42 @@ async def save_segment(context: Context, draft: Draft) -> Segment:
     async with context.services.database.tenant(principal.tenant_id) as session:
         definitions = SegmentDefinitions(session, principal.tenant_id)
         await definitions.hold()
-        rows = {row.segment_id or 0: row for row in await definitions.rows()}
-        row = _chosen(draft, rows)
-        rules = renamed(draft.rules, numbers_of(draft.rules, rows.values(), itself=draft.name))
-        known = {number: from_json(other.rules) for number, other in rows.items()}
-        if row is None:
-            if len(rows) >= MOST_SEGMENTS:
-                raise BadInput(f"At most {MOST_SEGMENTS} segments are kept; delete one first.", field="name")
-            check_size(known | {0: rules}, {0})
-            row = SegmentRow(tenant_id=principal.tenant_id, due_at=now, **_columns(draft, rules))
-            await definitions.add(row)
-        else:
-            segment_id = row.segment_id or 0
-            known[segment_id] = rules
-            if names_itself(segment_id, known):
-                raise BadInput("The rules lead back to the segment itself.", field="rules")
-            following = dependents({segment_id}, known)
-            check_size(known, {segment_id, *following})
-            if to_json(rules) != row.rules:
-                await definitions.touch({segment_id, *following}, now)
-                await session.refresh(row)
-            row.sqlmodel_update(_columns(draft, rules) | {"updated_at": now})
-        await session.flush()
-        segment_id = row.segment_id or 0
-    await _found(context, segment_id)
+        segment_id = await keep_draft(definitions, draft, now)
+    await find_members(context, segment_id)
     return (await segments_by_id(context, [segment_id]))[segment_id]
+
+
+async def keep_draft(definitions: SegmentDefinitions, draft: Draft, now: datetime, *, managed: bool = False) -> int:
+    """Keep a checked draft, whose segment is ``managed`` by a persona or by nobody; return the segment's number.
+
+    To be done while the segments are held. Raises BadInput, NotFound.
+    """
+    rows = {row.segment_id or 0: row for row in await definitions.rows()}
+    row = _chosen(draft, rows)
+    if row is not None and row.managed != managed:
+        raise BadInput("The segment of this name belongs to a persona, or to none.", field="id" if draft.id else "name")
+    rules = renamed(draft.rules, numbers_of(draft.rules, rows.values(), itself=draft.name))
+    known = {number: from_json(other.rules) for number, other in rows.items()}
+    columns = _columns(draft, rules)
+    if row is None:
+        if len(rows) >= MOST_SEGMENTS:
+            raise BadInput(f"At most {MOST_SEGMENTS} segments are kept; delete one first.", field="name")
+        check_size(known | {0: rules}, {0})
+        row = SegmentRow(tenant_id=definitions.tenant_id, due_at=now, managed=managed, **columns)
+        await definitions.add(row)
+        return row.segment_id or 0
+    segment_id = row.segment_id or 0
+    known[segment_id] = rules
+    if names_itself(segment_id, known):
+        raise BadInput("The rules lead back to the segment itself.", field="rules")
+    following = dependents({segment_id}, known)
+    check_size(known, {segment_id, *following})
+    if columns["rules"] != row.rules:
+        await definitions.touch({segment_id, *following}, now)
+        await definitions.session.refresh(row)
+    row.sqlmodel_update(columns | {"updated_at": now})
+    await definitions.session.flush()
+    return segment_id
 
 
 def _chosen(draft: Draft, rows: Mapping[int, SegmentRow]) -> SegmentRow | None:
@@ -127,11 +138,13 @@ async def delete_segment(context: Context, segment_id: int) -> Segment:
         users = [row.name for row in rows if segment_id in references(from_json(row.rules))]
         if users:
             raise BadInput(f"The rules of {_listed(users)} name it; change or delete these first.", field="id")
-        found = await definitions.by_ids([segment_id])
-        if not found:
+        kept = await definitions.by_ids([segment_id])
+        if not kept:
             raise NotFound("There is no such segment.", field="id")
-        await definitions.remove(found[0].row)
-        return _segment(found[0])
+        if kept[0].row.managed:
+            raise BadInput("The segment belongs to a persona; delete that instead.", field="id")
+        await definitions.remove(kept[0].row)
+        return _segment(kept[0])
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -145,14 +158,14 @@ async def refresh_segment(context: Context, segment_id: int) -> tuple[Segment, b
     Returns whether they were found; where that takes too long for a request, upkeep does it.
     """
     context.require(Role.ANALYST)
-    found = await _found(context, segment_id)
+    done = await find_members(context, segment_id)
     kept = await segments_by_id(context, [segment_id])
     if segment_id not in kept:
         raise NotFound("There is no such segment.", field="id")
-    return kept[segment_id], found
+    return kept[segment_id], done
 
 
-async def _found(context: Context, segment_id: int) -> bool:
+async def find_members(context: Context, segment_id: int) -> bool:
     """Whether the members of a segment were found in the time that a request has; else upkeep is to find them."""
     tenant_id, services = context.require(Role.ANALYST).tenant_id, context.services
     try:

@@ -11,6 +11,8 @@ from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.lifetime_value import LifetimeValueQuery, LifetimeValueSubscription
 from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
+from schema.persona_profiles import PersonaProfileQuery, PersonaProfileSubscription
+from schema.personas import PersonaMutation, PersonaQuery
 from schema.prices import PriceMutation, PriceQuery
 from schema.propensity import PropensityQuery, PropensitySubscription
 from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
@@ -36,6 +38,8 @@ class Query(
     SegmentQuery,
     SegmentBreakdownQuery,
     SegmentComparisonQuery,
+    PersonaQuery,
+    PersonaProfileQuery,
     AttributionQuery,
     SurvivalQuery,
     PropensityQuery,
@@ -55,7 +59,7 @@ class Query(
         "why nothing was done."
     )
 )
-class Mutation(EventMutation, SavedFunnelMutation, SegmentMutation, PriceMutation):
+class Mutation(EventMutation, SavedFunnelMutation, SegmentMutation, PersonaMutation, PriceMutation):
     pass
 
 
@@ -76,6 +80,7 @@ class Subscription(
     SegmentSubscription,
     SegmentBreakdownSubscription,
     SegmentComparisonSubscription,
+    PersonaProfileSubscription,
     EventSubscription,
 ):
     pass

@@ -23,17 +23,25 @@ MADE = {
     "SaveSegmentPayload",
     "RefreshSegmentPayload",
     "DeleteSegmentPayload",
+    "PersonaConnection",
+    "PersonaEdge",
+    "SavePersonaPayload",
+    "DeletePersonaPayload",
     "MetricAnswerListBySegment",
     *(f"{name}AnswerBySegment" for name in (*_ANSWERS, *_FORETOLD)),
 }
-IDS = {"Segment.id", "Segment.rules"}
+IDS = {"Segment.id", "Segment.rules", "Persona.id", "Persona.rules"}
 NOT_SHOWN = {
     "SegmentSummary.id": "shown as a global id",
+    "Persona.segment_id": "shown as segment",
+    "PersonaProfile.persona": "shown by its id, slug and name",
 }
-ANALYSES = {"previewSegment", "segmentOverlap", "segmentTraits", *_BY_SEGMENT}
+ANALYSES = {"previewSegment", "segmentOverlap", "segmentTraits", "personaProfile", "personaProfiles", *_BY_SEGMENT}
 LEAST_EVERY = {
     "previewSegment": "5s",
     "segmentTraits": "5s",
+    "personaProfile": "5s",
+    "personaProfiles": "5s",
     **{f"{name}BySegment": least for name, least in foretelling.LEAST_EVERY.items()},
 }
 BOUNDED = {
@@ -45,4 +53,8 @@ BOUNDED = {
     "SegmentOverlapAnswer.pairs": "each two of at most 20",
     "SegmentTraitsAnswer.traits": "top",
     "SegmentTraitsAnswer.lookalikes": "at most 10",
+    "Query.personaProfiles": "at most 10",
+    "Subscription.personaProfiles": "at most 10",
+    "PersonaProfileAnswer.channels": "at most 10",
+    "PersonaProfileAnswer.features": "at most 10",
 }

@@ -61,8 +61,7 @@ class CodeSet:
         return np.flatnonzero(bits) + self.low
 
 
-EMPTY_CODES: Ints = np.empty(0, np.int64)
-EMPTY = CodeSet(0, None, EMPTY_CODES, 0)
+EMPTY = CodeSet(0, None, np.empty(0, np.int64), 0)
 
 
 def union(sets: Sequence[CodeSet]) -> CodeSet:
@@ -90,19 +89,11 @@ def shared(one: CodeSet, other: CodeSet) -> CodeSet:
     if low > high:
         return EMPTY
     if one.words is None or other.words is None:
-        return CodeSet.of(np.intersect1d(_codes(one), _codes(other), assume_unique=True))
+        return CodeSet.of(np.intersect1d(one.listed(), other.listed(), assume_unique=True))
     first, second = one.words[(low - one.low) // _WORD :], other.words[(low - other.low) // _WORD :]
     size = (high - low) // _WORD + 1
     words = first[:size] & second[:size]
     return CodeSet(low, words, None, int(np.bitwise_count(words).sum()))
-
-
-def _codes(one: CodeSet) -> Ints:
-    """The codes of a set in order."""
-    if one.words is None:
-        return EMPTY_CODES if one.codes is None else one.codes
-    bits = np.unpackbits(one.words.astype("<u8").view(np.uint8), bitorder="little")
-    return np.flatnonzero(bits) + one.low
 
 
 def _put(words: NDArray[np.uint64], codes: Ints, low: int) -> None:

@@ -29,6 +29,8 @@ class SegmentRow(SQLModel, table=True):
     refresh_seconds: int
     due_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
     problem: str | None = None
+    managed: bool = False
+    """Whether it belongs to a persona, by which alone it is changed."""
     created_at: datetime = Field(
         default=None, sa_column=Column(DateTime(timezone=True), server_default=func.now(), nullable=False)
     )

@@ -19,7 +19,7 @@ from resolvers.live.looks import Looks
 from resolvers.store.database import translated
 
 WHOLE_LOG = 0
-SEGMENTS = 100
+SEGMENTS, PERSONAS = 100, 101
 """What tenants define has versions too, under numbers that no kind of event has."""
 REBUILT = 1_000
 """Stands for the rollups: its version advances when they are made anew."""
