@@ -24,7 +24,7 @@ from tests.factories import NOON, event, purchase, store
 
 MARCH = Question(PeriodRequest(start=NOON - timedelta(days=9), end=NOON + timedelta(days=9)))
 FOR_BUYERS = {"channel": "ads", "persona": "buyers"}
-MODEL = {"dimensions": {"provider": "openai", "model": "gpt-4o"}}
+MODEL = {"provider": "openai", "model": "gpt-4o"}
 BUYERS, REGULARS = Did(NameIs(("purchase",))), Did(NameIs(("purchase",)), times=Times(2))
 
 
