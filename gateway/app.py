@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -16,9 +17,11 @@ from starlette.routing import Route
 from gateway.admission import Crowd
 from gateway.callers import Callers
 from gateway.endpoint import Endpoint
+from gateway.exports import Exports
 from gateway.folding_metrics import FoldingCollector
 from gateway.health import health_routes
 from gateway.ingest import ingest_route
+from gateway.operations import Operations
 from gateway.pages import page_routes
 from gateway.routes import graphql_routes
 from gateway.sessions import Kind, Sessions
@@ -26,8 +29,9 @@ from gateway.settings import Settings
 from gateway.telemetry import Metrics, TelemetryMiddleware
 from resolvers.analysis.events import Receipt
 from resolvers.context import Context, Principal, Services
-from resolvers.errors import GatewayError, Unavailable
+from resolvers.errors import GatewayError, Unauthenticated, Unavailable
 from resolvers.events import ingest
+from resolvers.export_links import ExportLink, ExportLinks
 from resolvers.keys import Authenticator, pepper
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
@@ -35,7 +39,7 @@ from resolvers.live.relay import Relay
 from resolvers.live.shared import RedisState, SharedMemory
 from resolvers.live.turns import Turns
 from resolvers.sharing import shared_memory, sharing
-from resolvers.store.database import APP_ROLE, Database, connect
+from resolvers.store.database import APP_ROLE, Database, Moment, connect, take_time
 from resolvers.store.schema_version import revision_gap
 from resolvers.store.terms import TermMemory
 from resolvers.store.upkeep import keep_folded
@@ -73,6 +77,7 @@ class Gateway:
         self._shared: SharedMemory | None = None
         self._relay: Relay | None = None
         self.version_reader = VersionReader(lambda: connect(database_url, role=APP_ROLE))
+        self._exporting: Database | None = None
         self._recheck = asyncio.Event()
 
     @property
@@ -101,8 +106,18 @@ class Gateway:
         self._callers = Callers(self._authenticator, self.limits)
         cache = Cache(sharing=None if self._shared is None else sharing(self._shared))
         self._services = Services(
-            database, memory, writer, bus, cache, asyncio.Semaphore(_HEAVY), self.turns, counted=self._counted
+            database,
+            memory,
+            writer,
+            bus,
+            cache,
+            asyncio.Semaphore(_HEAVY),
+            self.turns,
+            links=ExportLinks(secret),
+            counted=self._counted,
         )
+        # Of their own too: a list may take minutes, and connects only then.
+        self._exporting = await self._pool(self.limits.exports)
         self.metrics.registry.register(FoldingCollector(self._services.folding, self._services.segments))
         self._measure(database, reserved, cache)
         writer.start()
@@ -161,6 +176,8 @@ class Gateway:
             await self._authenticated().note_use()
         self.version_reader.close()
         await services.database.close()
+        if self._exporting is not None:
+            await self._exporting.close()
         await services.writer.database.close()
 
     async def _pool(self, size: int) -> Database:
@@ -183,6 +200,29 @@ class Gateway:
 
     def context(self, principal: Principal | None) -> Context:
         return Context(self.services, principal)
+
+    @asynccontextmanager
+    async def moment(self, principal: Principal) -> AsyncIterator[Context]:
+        """A context all of whose answers are of one moment, however long they take."""
+        if self._exporting is None:
+            raise _starting()
+        async with self._exporting.snapshot(principal.tenant_id) as session:
+            await take_time(session)
+            database = Moment(self._exporting, session, principal.tenant_id)
+            context = Context(replace(self.services, database=database), principal)
+            context.found = {}
+            yield context
+
+    async def linked(self, text: str, address: str) -> tuple[Principal, ExportLink]:
+        """Whom a link is for, and what it says; raises Unauthenticated and RateLimited."""
+        if self._callers is None:
+            raise _starting()
+        try:
+            link = self.services.links.open(text, self.services.now())
+        except Unauthenticated:
+            self._callers.refused(address)
+            raise
+        return await self._callers.linked(link), link
 
     async def ingest(self, principal: Principal, items: Sequence[Mapping[str, Any]]) -> Receipt:
         with self.writes.inside():
@@ -275,9 +315,11 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         finally:
             await gateway.stop()
 
+    operations = Operations(endpoint)
     app = Starlette(
         routes=[
-            *graphql_routes(endpoint),
+            *graphql_routes(endpoint, operations),
+            Route("/export/{name:path}", Exports(endpoint, operations, gateway.linked, gateway.moment)),
             ingest_route(gateway.authenticate, gateway.ingest),
             *health_routes(gateway.ping, gateway.revision_gap, lambda: gateway.stopping, gateway.redis),
             Route("/metrics", gateway.metrics.endpoint),

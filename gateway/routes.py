@@ -8,9 +8,11 @@ from gateway.graphql_ws import GraphQLOverWebSocket
 from gateway.operations import Operations
 
 
-def graphql_routes(endpoint: Endpoint, path: str = "/graphql") -> list[Route | WebSocketRoute]:
+def graphql_routes(
+    endpoint: Endpoint, operations: Operations | None = None, path: str = "/graphql"
+) -> list[Route | WebSocketRoute]:
     """One path for HTTP, event streams and WebSockets, which share their documents, limits and sessions."""
-    operations = Operations(endpoint)
+    operations = operations or Operations(endpoint)
     return [
         Route(path, GraphQLOverHTTP(endpoint, operations)),
         WebSocketRoute(path, GraphQLOverWebSocket(endpoint, operations)),

@@ -1,4 +1,4 @@
-"""Open WebSockets and event streams: counted, bounded, and ended from outside when a key or the process goes.
+"""Open WebSockets, event streams and exports: counted, bounded, and ended from outside when a key or the process goes.
 
 A session ends in one of two ways: its peer leaves, or ``Session.end`` asks its handler to close it. Work that
 must outlive its handler (a write whose sender left, the clean-up of a stream) is kept here until it is done.
@@ -26,6 +26,7 @@ class Kind(StrEnum):
 
     WEBSOCKET = "websocket"
     EVENT_STREAM = "event_stream"
+    EXPORT = "export"
 
 
 class Ending(NamedTuple):
@@ -36,7 +37,7 @@ class Ending(NamedTuple):
 
 
 class Session:
-    """One open WebSocket or event stream."""
+    """One open WebSocket, event stream or export."""
 
     def __init__(self, kind: Kind, principal: Principal | None, token: str | None) -> None:
         self.kind = kind

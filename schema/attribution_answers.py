@@ -11,6 +11,7 @@ from schema.common import Money, Period
 from schema.conditions import write_filter
 from schema.dimensions import Dimension
 from schema.explanations import Explanation
+from schema.export_tables import BESIDE
 from schema.scalars import BigInt
 from schema.shapes import enumerate_in_schema, shapes
 
@@ -221,7 +222,9 @@ class AttributionAnswer:
     )
     values: AttributionValues = strawberry.field(description="The rows that are credited.")
     value_count: int = strawberry.field(description="How many values there are in all, shown or not.")
-    models: list[AttributionCredits] = strawberry.field(description="What each model gives, in the order asked for.")
+    models: list[AttributionCredits] = strawberry.field(
+        description="What each model gives, in the order asked for.", metadata={BESIDE: "values"}
+    )
     paths: AttributionPaths = strawberry.field(description="What the paths to conversions look like.")
     unconverted: list[Money] = strawberry.field(
         description="Amounts of conversions in other currencies, one sum each, which revenue leaves out."

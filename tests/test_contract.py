@@ -53,6 +53,7 @@ MADE_BY_THE_SCHEMA = {
     "EventDimensions",
     "SaveFunnelPayload",
     "DeleteFunnelPayload",
+    "ExportLinkPayload",
     "InvalidInput",
     "NotFound",
     "Unauthenticated",
@@ -123,6 +124,7 @@ BOUNDED = {
     "FunnelGroup.keys": "as long as by, at most 3",
     "TimeToConvert.edges": "fixed by the window",
     "TimeToConvert.histogram": "fixed by the window",
+    "ExportLinkPayload.tables": "fixed by the type of the answer",
     **foretelling.BOUNDED,
     **{f"Series.{column}": "at most 5,000 buckets" for column in ("at", "value", "exact", "n")},
     **{
