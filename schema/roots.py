@@ -14,6 +14,7 @@ from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
 from schema.prices import PriceMutation, PriceQuery
 from schema.propensity import PropensityQuery, PropensitySubscription
+from schema.recommendations import RecommendationMutation, RecommendationQuery, RecommendationSubscription
 from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
@@ -36,6 +37,7 @@ class Query(
     PropensityQuery,
     CandidateQuery,
     LifetimeValueQuery,
+    RecommendationQuery,
     EventQuery,
     PriceQuery,
     NodeQuery,
@@ -50,7 +52,7 @@ class Query(
         "why nothing was done."
     )
 )
-class Mutation(EventMutation, SavedFunnelMutation, PriceMutation, ExportMutation):
+class Mutation(EventMutation, SavedFunnelMutation, RecommendationMutation, PriceMutation, ExportMutation):
     pass
 
 
@@ -68,6 +70,7 @@ class Subscription(
     SurvivalSubscription,
     PropensitySubscription,
     LifetimeValueSubscription,
+    RecommendationSubscription,
     EventSubscription,
 ):
     pass

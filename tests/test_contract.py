@@ -54,6 +54,10 @@ MADE_BY_THE_SCHEMA = {
     "SaveFunnelPayload",
     "DeleteFunnelPayload",
     "ExportLinkPayload",
+    "RecommendationConnection",
+    "RecommendationEdge",
+    "AcceptRecommendationPayload",
+    "DismissRecommendationPayload",
     "InvalidInput",
     "NotFound",
     "Unauthenticated",
@@ -72,6 +76,7 @@ FIELDS_MADE_BY_THE_SCHEMA = {
     "SavedFunnel.id",
     "Subject.id",
     "ModelPrice.id",
+    "Recommendation.id",
     *foretelling.IDS,
 }
 NOT_SHOWN = {
@@ -125,6 +130,9 @@ BOUNDED = {
     "TimeToConvert.edges": "fixed by the window",
     "TimeToConvert.histogram": "fixed by the window",
     "ExportLinkPayload.tables": "fixed by the type of the answer",
+    "Recommendation.about": "at most 2",
+    "Recommendation.evidence": "at most 4",
+    "RealisedEffect.effects": "at most 2",
     **foretelling.BOUNDED,
     **{f"Series.{column}": "at most 5,000 buckets" for column in ("at", "value", "exact", "n")},
     **{
@@ -333,20 +341,23 @@ ANALYSES = {
     "attribution",
     *foretelling.LEAST_EVERY,
 }
+WATCHED_LISTS = {"recommendations"}
+"""Lists that can be watched as analyses can."""
+LEAST_EVERY = {**foretelling.LEAST_EVERY, "recommendations": "10s"}
 
 
 def test_every_analysis_has_a_live_twin() -> None:
     asked, watched = fields_of("Query"), fields_of("Subscription")
     analyses = {name for name, of in asked.items() if get_named_type(of.type).name.endswith("Answer")}
-    assert analyses == set(watched) - {"events"} == ANALYSES
-    for name in analyses:
+    assert analyses == set(watched) - {"events"} - WATCHED_LISTS == ANALYSES
+    for name in analyses | WATCHED_LISTS:
         once, again = asked[name], watched[name]
         assert str(once.type) == str(again.type)
         ask, watch = [
             {argument: (str(of.type), of.default_value, of.description) for argument, of in field.args.items()}
             for field in (once, again)
         ]
-        assert watch.pop("every")[:2] == ("Duration!", foretelling.LEAST_EVERY.get(name, "1s"))
+        assert watch.pop("every")[:2] == ("Duration!", LEAST_EVERY.get(name, "1s"))
         assert ask.pop("maxAge")[:2] == ("Duration", None)
         assert ask == watch
 

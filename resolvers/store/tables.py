@@ -2,7 +2,19 @@
 
 from sqlmodel import SQLModel
 
-from resolvers.store import events, funnels, keys, presence, prices, rollups, segments, tenants, terms, versions
+from resolvers.store import (
+    events,
+    funnels,
+    keys,
+    presence,
+    prices,
+    recommendations,
+    rollups,
+    segments,
+    tenants,
+    terms,
+    versions,
+)
 
 metadata = SQLModel.metadata
 TABLES = (
@@ -13,6 +25,7 @@ TABLES = (
     presence.PresenceRow,
     presence.PresenceStateRow,
     prices.ModelPriceRow,
+    recommendations.RecommendationRow,
     rollups.RollupRow,
     segments.JourneySegmentRow,
     segments.JourneyStateRow,

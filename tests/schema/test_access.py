@@ -13,7 +13,7 @@ from tests.schema.conftest import answer, failure
 
 SENDING = {"ingestEvents", "trackAiInteraction", "trackConversion", "trackEvent"}
 SENDING |= {"trackExposure", "trackSpend", "trackSubscription", "trackTouchpoint"}
-KEEPING = {"saveFunnel", "deleteFunnel"}
+KEEPING = {"saveFunnel", "deleteFunnel", "acceptRecommendation", "dismissRecommendation"}
 PRICING = {"setModelPrice", "deleteModelPrice"}
 READING = {"exportLink"}
 NAMING = {"funnelSubjects"}
