@@ -194,9 +194,9 @@ class Gateway:
             raise _starting()
         return await self._callers.authenticate(token, address)
 
-    def charge(self, principal: Principal | None, cost: int) -> None:
+    def charge(self, principal: Principal | None, cost: int, *, apart: bool = False) -> None:
         if self._callers is not None:
-            self._callers.charge(principal, cost)
+            self._callers.charge(principal, cost, apart=apart)
 
     def context(self, principal: Principal | None) -> Context:
         return Context(self.services, principal)

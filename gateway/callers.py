@@ -65,7 +65,10 @@ class Callers:
         """Count a link that is none against who sent it; raises RateLimited."""
         self._addresses.take(network(address), _WRONG_KEY)
 
-    def charge(self, principal: Principal | None, cost: int) -> None:
-        """Count what an answer costs that has to be computed; raises RateLimited."""
+    def charge(self, principal: Principal | None, cost: int, *, apart: bool = False) -> None:
+        """Count what an answer costs that has to be computed; raises RateLimited.
+
+        What is counted ``apart`` takes nothing from what the key may ask for beside it.
+        """
         if principal is not None:
-            self._costs.take(principal.key_id, cost)
+            self._costs.take((principal.key_id, apart), cost)

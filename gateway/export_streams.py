@@ -114,6 +114,9 @@ class ExportStreams:
             )
             if producer.done():
                 _report(producer, download)
+            else:
+                code = "CANCELLED" if gone.done() else "UNAUTHENTICATED" if session.ended.done() else "TIMEOUT"
+                log.warning("export.broken", field=download.question.field, code=code)
         finally:
             gone.cancel()
             producer.cancel()

@@ -201,7 +201,7 @@ class Operations:
         line, answer = ("export", context.require(Role.VIEWER).tenant_id), None
         context.renew()
         try:
-            endpoint.charge(operation.principal, operation.cost)
+            endpoint.charge(operation.principal, operation.cost, apart=True)
             async with endpoint.turns.turn(line, patient=patient), asyncio.timeout(endpoint.limits.operation_seconds):
                 answer = await self._sought(operation, context)
         except Exception as error:

@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any as Value
 
 from resolvers.analysis.attribution import AttributionDefinition, Model, Part
 from resolvers.analysis.clocks import zone
 from resolvers.analysis.estimates import Unit
 from resolvers.analysis.events import Kind
-from resolvers.analysis.filters import EVERYTHING, All, FlagIs, KindIs
+from resolvers.analysis.filters import EVERYTHING, All, Any, FlagIs, KindIs
 from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.periods import Granularity, PeriodRequest
 from resolvers.analysis.questions import Question
@@ -67,11 +67,13 @@ _CALLS = (
     Statistic(Aggregate.COUNT, All((_AI, FlagIs("success", True)))),
     Statistic(Aggregate.COUNT, _AI, "success"),
 )
+# Those with an amount: a signup would close the journey that a later payment is owed to.
+_PAID = All((CONVERSIONS, Any((FlagIs("recurring", True), FlagIs("recurring", False)))))
 _BY_CHANNEL = AttributionDefinition(
-    conversion=CONVERSIONS,
+    conversion=_PAID,
     touch=KindIs((Kind.TOUCHPOINT,)),
     dimension="channel",
-    lookback=timedelta(days=30),
+    lookback=timedelta(days=90),
     half_life=timedelta(days=7),
     models=(Model.LINEAR,),
 )
@@ -110,7 +112,7 @@ async def _found(context: Context, question: Question, asked: Resolved, saved: S
     return Findings(tuple(sorted(found, key=place)))
 
 
-def place(one: Any) -> tuple[int, Decimal, str]:
+def place(one: Value) -> tuple[int, Decimal, str]:
     """Where a finding is among others: money first, the most valuable first."""
     value = one.expected.value or Decimal(0)
     return 0 if one.expected.unit is Unit.MONEY else 1, -value, one.key
@@ -201,6 +203,6 @@ class _Reader:
         return [cost or Decimal(0) for cost in answer.series.exact[:-1]], groups
 
 
-def _sums(values: Sequence[Any]) -> Sums:
+def _sums(values: Sequence[Value]) -> Sums:
     """The sums in the first three statistics."""
     return Sums(int(values[0] or 0), Decimal(values[1] or 0), Decimal(values[2] or 0))

@@ -136,7 +136,7 @@ def _losing(one: ChannelFigures, unit: float, basis: Basis) -> Finding:
     earned = sum_of_sales(float(one.revenue), unit)
     loss = Range(cost - earned.value, cost - earned.high, cost - earned.low)
     expected = basis.money(loss, n, "Cost less credited revenue of 30 days: what is not lost without it.", method)
-    roas = basis.ratio(scaled(earned, 1 / cost), n, "Credited revenue divided by cost.", method)
+    roas = basis.ratio(scaled(earned, 1 / cost), n, "Revenue of conversions credited to its touches, / cost.", method)
     spent = estimate(
         one.cost,
         n=n,
@@ -151,7 +151,10 @@ def _losing(one: ChannelFigures, unit: float, basis: Basis) -> Finding:
         kind=Kind.LOSING_CHANNEL,
         severity=basis.severity(expected),
         title=f"Channel {one.channel} costs more than it brings in",
-        action=f"Spend less on {one.channel}, or show that it earns where attribution does not see it.",
+        action=(
+            f"Spend less on {one.channel}, or show that it earns where attribution does not see it, such as in what its "
+            "customers go on to pay."
+        ),
         about=(DimensionValue("channel", one.channel),),
         expected=expected,
         evidence=(Evidence("Return on ad spend", roas), Evidence("Cost", spent)),

@@ -13,14 +13,16 @@ from graphql import is_required_argument
 
 from gateway.answers import Answer
 from gateway.app import Gateway
+from gateway.callers import Callers
 from gateway.endpoint import Endpoint
 from gateway.export_rows import Cells, Csv
 from gateway.export_streams import ExportStreams
+from gateway.limits import Limits
 from gateway.operations import Operation, Operations
-from resolvers.context import Context, Role
+from resolvers.context import Context, Principal, Role
 from resolvers.errors import BadInput, Overloaded, RateLimited, Unauthenticated
 from resolvers.export_links import ExportLink, ExportLinks
-from resolvers.keys import create_key, keys, pepper, revoke_key
+from resolvers.keys import Authenticator, create_key, keys, pepper, revoke_key
 from resolvers.store.database import Database
 from resolvers.tenants import tenants
 from schema import schema
@@ -129,18 +131,33 @@ REQUIRED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", FIELDS)
 async def test_whatever_is_asked_can_be_exported(client: Client, name: str) -> None:
     field = FIELDS[name]
-    arguments = REQUIRED.get(name, {})
+    arguments = REQUIRED.get(name, {}) | ({"period": MARCH} if "period" in field.args else {})
     if missing := [key for key, of in field.args.items() if is_required_argument(of) and key not in arguments]:
         pytest.skip(f"a later analysis that needs {', '.join(missing)}")
     await client.ingest(*LOG)
+    written = set[str]()
     for one in tables(field.type):
         response = await get(client, f"/export/{name}.csv", arguments=arguments, table=one)
         assert response.status_code == 200, response.text
-        widths = {len(row) for row in csv.reader(io.StringIO(response.text, newline=""))}
-        assert len(widths) <= 1
+        heading, *lines = csv.reader(io.StringIO(response.text, newline=""))
+        assert len(set(heading)) == len(heading)
+        rows = (await get(client, f"/export/{name}.ndjson", arguments=arguments, table=one)).text.splitlines()
+        assert len(lines) == len(rows)
+        written |= leaves([json.loads(row) for row in rows])
     whole = await get(client, f"/export/{name}.json", arguments=arguments)
     assert whole.status_code == 200, whole.text
-    assert isinstance(whole.json(), dict | list)
+    assert leaves(whole.json()) <= written
+
+
+def leaves(value: Any, name: str = "") -> set[str]:
+    """The values in an answer or rows, but for what tells of its coming about and what is a heading in rows."""
+    if name.startswith("explain") or name in ("dimension", "pageInfo") or name.rpartition(".")[2] == "asOf":
+        return set()
+    if isinstance(value, dict):
+        return {leaf for key, inner in value.items() for leaf in leaves(inner, key)}
+    if isinstance(value, list):
+        return {leaf for inner in value for leaf in leaves(inner, name)}
+    return set() if value is None else {json.dumps(value)}
 
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "＝1", "＠x"]
@@ -375,7 +392,7 @@ async def test_a_rate_that_is_used_up_is_waited_for(
     assert callers is not None
     charged, refusals = [], [RateLimited("Too much.", retry_after=0.001)]
 
-    def charge(principal: Any, cost: int) -> None:
+    def charge(principal: Any, cost: int, *, apart: bool = False) -> None:
         charged.append(cost)
         if len(charged) == 3:
             raise refusals.pop()
@@ -388,6 +405,16 @@ async def test_a_rate_that_is_used_up_is_waited_for(
     del charged[2:]
     first = await get(client, "/export/events.csv")
     assert (first.status_code, error(first)["code"], first.headers["retry-after"]) == (429, "RATE_LIMITED", "7")
+
+
+async def test_an_export_takes_nothing_from_what_a_key_may_ask_beside_it() -> None:
+    callers = Callers(Authenticator(None, b""), Limits(key_cost_rate=1))  # type: ignore[arg-type]
+    holder = Principal(1, "acme", "USD", "UTC", 1, Role.ADMIN)
+    callers.charge(holder, 1_000, apart=True)
+    callers.charge(holder, 1_000)
+    for apart in (True, False):
+        with pytest.raises(RateLimited):
+            callers.charge(holder, 1, apart=apart)
 
 
 async def test_only_so_many_lists_at_a_time(gateway: tuple[str, Gateway]) -> None:
