@@ -4,18 +4,16 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.admission import Crowd
 from gateway.callers import Callers
+from gateway.downloads import Downloads
 from gateway.endpoint import Endpoint
 from gateway.exports import Exports
 from gateway.folding_metrics import FoldingCollector
@@ -23,15 +21,15 @@ from gateway.health import health_routes
 from gateway.ingest import ingest_route
 from gateway.operations import Operations
 from gateway.pages import page_routes
-from gateway.routes import graphql_routes
-from gateway.sessions import Kind, Sessions
+from gateway.routes import graphql_routes, schema_route
+from gateway.sessions import Kind, Sessions, ended
 from gateway.settings import Settings
 from gateway.telemetry import Metrics, TelemetryMiddleware
 from resolvers.analysis.events import Receipt
 from resolvers.context import Context, Principal, Services
-from resolvers.errors import GatewayError, Unauthenticated, Unavailable
+from resolvers.errors import GatewayError, Unavailable
 from resolvers.events import ingest
-from resolvers.export_links import ExportLink, ExportLinks
+from resolvers.export_links import ExportLinks
 from resolvers.keys import Authenticator, pepper
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
@@ -39,7 +37,7 @@ from resolvers.live.relay import Relay
 from resolvers.live.shared import RedisState, SharedMemory
 from resolvers.live.turns import Turns
 from resolvers.sharing import shared_memory, sharing
-from resolvers.store.database import APP_ROLE, Database, Moment, connect, take_time
+from resolvers.store.database import APP_ROLE, Database, connect
 from resolvers.store.schema_version import revision_gap
 from resolvers.store.terms import TermMemory
 from resolvers.store.upkeep import keep_folded
@@ -77,7 +75,7 @@ class Gateway:
         self._shared: SharedMemory | None = None
         self._relay: Relay | None = None
         self.version_reader = VersionReader(lambda: connect(database_url, role=APP_ROLE))
-        self._exporting: Database | None = None
+        self._downloads: Downloads | None = None
         self._recheck = asyncio.Event()
 
     @property
@@ -85,6 +83,11 @@ class Gateway:
         if self._services is None:
             raise _starting()
         return self._services
+
+    def downloads(self) -> Downloads:
+        if self._downloads is None:
+            raise _starting()
+        return self._downloads
 
     async def start(self) -> None:
         """Open the database and begin to write and listen; raises GatewayError where the database is away."""
@@ -111,13 +114,13 @@ class Gateway:
             writer,
             bus,
             cache,
+            self.version_reader,
             asyncio.Semaphore(_HEAVY),
             self.turns,
             links=ExportLinks(secret),
             counted=self._counted,
         )
-        # Of their own too: a list may take minutes, and connects only then.
-        self._exporting = await self._pool(self.limits.exports)
+        self._downloads = Downloads(await self._pool(self.limits.exports), self._services, self._callers)
         self.metrics.registry.register(FoldingCollector(self._services.folding, self._services.segments))
         self._measure(database, reserved, cache)
         writer.start()
@@ -176,8 +179,7 @@ class Gateway:
             await self._authenticated().note_use()
         self.version_reader.close()
         await services.database.close()
-        if self._exporting is not None:
-            await self._exporting.close()
+        await self.downloads().close()
         await services.writer.database.close()
 
     async def _pool(self, size: int) -> Database:
@@ -200,29 +202,6 @@ class Gateway:
 
     def context(self, principal: Principal | None) -> Context:
         return Context(self.services, principal)
-
-    @asynccontextmanager
-    async def moment(self, principal: Principal) -> AsyncIterator[Context]:
-        """A context all of whose answers are of one moment, however long they take."""
-        if self._exporting is None:
-            raise _starting()
-        async with self._exporting.snapshot(principal.tenant_id) as session:
-            await take_time(session)
-            database = Moment(self._exporting, session, principal.tenant_id)
-            context = Context(replace(self.services, database=database), principal)
-            context.found = {}
-            yield context
-
-    async def linked(self, text: str, address: str) -> tuple[Principal, ExportLink]:
-        """Whom a link is for, and what it says; raises Unauthenticated and RateLimited."""
-        if self._callers is None:
-            raise _starting()
-        try:
-            link = self.services.links.open(text, self.services.now())
-        except Unauthenticated:
-            self._callers.refused(address)
-            raise
-        return await self._callers.linked(link), link
 
     async def ingest(self, principal: Principal, items: Sequence[Mapping[str, Any]]) -> Receipt:
         with self.writes.inside():
@@ -277,18 +256,6 @@ def _starting() -> Unavailable:
     return Unavailable("The gateway is starting; try again.", retry_after=1)
 
 
-async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they end: a driver that is cancelled within a COPY tells its caller of a database error."""
-    while pending := [task for task in tasks if not task.done()]:
-        for task in pending:
-            task.cancel()
-        await asyncio.wait(pending, timeout=0.5)
-
-
-async def _printed_schema(request: Request) -> Response:
-    return PlainTextResponse(schema.as_str() + "\n", headers={"cache-control": "no-cache"})
-
-
 def create_app(settings: Settings, database_url: str) -> Starlette:
     """The ASGI application over a database whose schema is this version's; ``state.gateway`` is its Gateway."""
     gateway = Gateway(settings, database_url)
@@ -319,11 +286,11 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
     app = Starlette(
         routes=[
             *graphql_routes(endpoint, operations),
-            Route("/export/{name:path}", Exports(endpoint, operations, gateway.linked, gateway.moment)),
+            Route("/export/{name:path}", Exports(endpoint, operations, gateway.downloads)),
             ingest_route(gateway.authenticate, gateway.ingest),
             *health_routes(gateway.ping, gateway.revision_gap, lambda: gateway.stopping, gateway.redis),
             Route("/metrics", gateway.metrics.endpoint),
-            Route("/schema.graphql", _printed_schema),
+            schema_route(endpoint),
             *page_routes(),
         ],
         middleware=[Middleware(TelemetryMiddleware, metrics=gateway.metrics)],

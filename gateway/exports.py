@@ -6,7 +6,7 @@ what goes wrong later breaks the connection off, so that nobody takes a part for
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import ceil
@@ -19,20 +19,17 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.answers import OVERLOAD_STATUSES, STATUSES, Answer, refuse
+from gateway.downloads import Downloads
 from gateway.endpoint import Endpoint
 from gateway.export_rows import WRITERS, columns, rows
-from gateway.export_streams import Download, ExportStreams, Failed, Snapshot
+from gateway.export_streams import Download, ExportStreams, Failed
 from gateway.handshakes import address_of, bearer_token
 from gateway.http_requests import BadRequest, Buffer, Disconnected, payload_of, while_connected
 from gateway.operations import Operations, Refused
 from gateway.parameters import Malformed, Parameters
 from resolvers.context import Context, Principal
 from resolvers.errors import BadInput, NotFound, Unauthenticated
-from resolvers.export_links import ExportLink
 from schema.export_questions import ExportQuestion, export_question
-
-Linked = Callable[[str, str], Awaitable[tuple[Principal, ExportLink]]]
-"""Whom a link is for and what it says, by its text and the address that sent it."""
 
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,99})\.(csv|json|ndjson)", re.ASCII)
 _PARAMETERS = frozenset({"arguments", "table", "link"})
@@ -53,12 +50,12 @@ class _Asked:
 class Exports:
     """The ASGI application behind the route of exports."""
 
-    def __init__(self, endpoint: Endpoint, operations: Operations, linked: Linked, snapshot: Snapshot) -> None:
+    def __init__(self, endpoint: Endpoint, operations: Operations, downloads: Callable[[], Downloads]) -> None:
         self._endpoint = endpoint
         self._operations = operations
-        self._linked = linked
+        self._downloads = downloads
         self._buffer = Buffer(endpoint.limits.bodies)
-        self._streams = ExportStreams(endpoint, operations, snapshot)
+        self._streams = ExportStreams(endpoint, operations, lambda principal: downloads().moment(principal))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -99,7 +96,7 @@ class Exports:
         headers, limits, address = Headers(scope=scope), self._endpoint.limits, address_of(scope)
         link = _link(scope)
         if link is not None:
-            holder, sealed = await self._linked(link, address)
+            holder, sealed = await self._downloads().linked(link, address)
             if (sealed.field, sealed.format) != (export, format):
                 raise Unauthenticated("The link is for another file.")
             return _Asked(holder, None, sealed.table, sealed.arguments)

@@ -1,5 +1,7 @@
 """The routes of the GraphQL endpoint."""
 
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from gateway.endpoint import Endpoint
@@ -17,3 +19,12 @@ def graphql_routes(
         Route(path, GraphQLOverHTTP(endpoint, operations)),
         WebSocketRoute(path, GraphQLOverWebSocket(endpoint, operations)),
     ]
+
+
+def schema_route(endpoint: Endpoint, path: str = "/schema.graphql") -> Route:
+    """The printed schema."""
+
+    async def printed(request: Request) -> Response:
+        return PlainTextResponse(endpoint.schema.as_str() + "\n", headers={"cache-control": "no-cache"})
+
+    return Route(path, printed)

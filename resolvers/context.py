@@ -16,8 +16,10 @@ from resolvers.store.database import Database
 from resolvers.store.folding import FoldingFigures
 from resolvers.store.metrics import Kept
 from resolvers.store.presence_cache import PresenceCache
+from resolvers.store.rollup_days import RollupDays
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TermMemory
+from resolvers.store.versions import VersionReader
 from resolvers.store.writer import Writer
 
 T = TypeVar("T")
@@ -67,12 +69,14 @@ class Services:
     writer: Writer
     bus: Bus
     cache: Cache
+    versions: VersionReader
     heavy: asyncio.Semaphore
     """Held by whoever reads journeys: it bounds the memory that arrays take."""
     turns: Turns = field(default_factory=Turns)
     """Where answers are computed."""
     segments: SegmentCache = field(default_factory=SegmentCache)
     presence: PresenceCache = field(default_factory=PresenceCache)
+    days: RollupDays = field(default_factory=RollupDays)
     folding: FoldingFigures = field(default_factory=FoldingFigures)
     links: ExportLinks = field(default_factory=ExportLinks)
     now: Callable[[], datetime] = utc_now
@@ -82,7 +86,7 @@ class Services:
     @property
     def kept(self) -> Kept:
         """What metrics are read with."""
-        return Kept(self.presence, self.segments, self.heavy)
+        return Kept(self.presence, self.days, self.segments, self.heavy)
 
 
 LARGEST_ANSWER = 12_000

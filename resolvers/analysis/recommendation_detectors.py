@@ -152,8 +152,8 @@ def _losing(one: ChannelFigures, unit: float, basis: Basis) -> Finding:
         severity=basis.severity(expected),
         title=f"Channel {one.channel} costs more than it brings in",
         action=(
-            f"Spend less on {one.channel}, or show that it earns where attribution does not see it, such as in what its "
-            "customers go on to pay."
+            f"Spend less on {one.channel}, or show that it earns where attribution does not see it, such as in what "
+            "its customers go on to pay."
         ),
         about=(DimensionValue("channel", one.channel),),
         expected=expected,

@@ -26,6 +26,7 @@ TABLES = (
     presence.PresenceStateRow,
     prices.ModelPriceRow,
     recommendations.RecommendationRow,
+    rollups.RollupDayRow,
     rollups.RollupRow,
     segments.JourneySegmentRow,
     segments.JourneyStateRow,
