@@ -14,7 +14,7 @@ from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound
 from resolvers.recommendation_findings import findings, place
 from resolvers.store.recommendations import RecommendationRepository, RecommendationRow
-from resolvers.store.versions import RECOMMENDATIONS, VersionRepository
+from resolvers.store.versions import RECOMMENDATIONS
 
 LARGEST_PAGE = 500
 LONGEST_REASON = 1_000
@@ -61,11 +61,11 @@ async def recommendations(
     if not 1 <= first <= LARGEST_PAGE:
         raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
     behind = None if after is None else _read(after)
+    # Looked at first, so that a decision made, or a funnel saved, meanwhile is seen to be missing.
+    versions = await context.services.versions.of(principal.tenant_id, (RECOMMENDATIONS,))
     found, asked = await findings(context, max_age)
     current = {one.key for one in found.found}
     async with context.services.database.tenant(principal.tenant_id) as session:
-        # Looked at first, so that a decision made meanwhile is seen to be missing.
-        versions = await VersionRepository(session).of(principal.tenant_id, [RECOMMENDATIONS])
         repository = RecommendationRepository(session)
         if state is State.OPEN:
             decided = await repository.by_keys(principal.tenant_id, sorted(current))

@@ -118,6 +118,8 @@ class Recommendation(Node):
         "and until 7 whole days are over.",
     )
     async def realised(self, info: Info, timezone: TimezoneArgument = None) -> values.RealisedEffect | None:
+        if self.state is not values.State.ACCEPTED:
+            return None
         return await recommendation_effects.realised_effect(info.context, self.key, timezone)
 
 

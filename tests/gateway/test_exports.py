@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -333,6 +334,8 @@ async def test_a_list_is_of_one_moment_however_long_it_takes(client: Client, gat
     await client.ingest(*many())
 
     async def meanwhile() -> None:
+        # Pages are read no further ahead than they are sent.
+        assert gate.pages == 3
         await client.ingest(event(id="late", occurredAt=NOON - timedelta(days=1)))
 
     body = await read(client, "/export/events.ndjson", gate, meanwhile)
@@ -466,6 +469,27 @@ async def test_a_link_downloads_without_a_key(client: Client, stranger: Client, 
         response = await client.http.get(f"http://{client.address}{url}")
         assert (response.status_code, error(response)["code"]) == (401, "UNAUTHENTICATED"), url
     assert (await client.http.get(f"http://{client.address}{made['url']}&table=series")).status_code == 400
+
+
+async def test_a_link_is_held_against_its_time_its_key_and_its_role(
+    client: Client, gateway: tuple[str, Gateway], owner: Database
+) -> None:
+    viewer = await colleague(client, owner, Role.VIEWER)
+    number = await tenant_id(owner, (await client.ask("{tenant {slug}}"))["tenant"]["slug"])
+    (key,) = [key for key in await keys(owner, number) if viewer.key.startswith(key.prefix)]
+    soon = int(datetime.now(UTC).timestamp()) + 60
+    good = ExportLink(number, key.id, int(Role.VIEWER), soon, "events", "csv", None, {})
+    for made, status in (
+        (replace(good, field="revenue"), 200),
+        (good, 403),
+        (replace(good, role=int(Role.ADMIN)), 403),
+        (replace(good, expires=soon - 61), 401),
+        (replace(good, key_id=key.id + 1_000_000), 401),
+        (replace(good, tenant_id=number - 1), 401),
+    ):
+        text = gateway[1].services.links.seal(made)
+        response = await client.http.get(f"http://{client.address}/export/{made.field}.csv?link={text}")
+        assert response.status_code == status, made
 
 
 async def test_a_link_ends_with_its_key_and_reaches_no_further(client: Client, owner: Database) -> None:

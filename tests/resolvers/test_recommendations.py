@@ -99,6 +99,65 @@ async def test_what_is_found_is_worth_what_the_log_says(database_url: str, owner
         assert leak.expected.value == pytest.approx(Decimal((110 / 120 - 12 / 110) * 110 / 2), abs=Decimal("1e-6"))
 
 
+def call(number: int, place: int, model: str, cost: str, feature: str = "chat") -> dict[str, Any]:
+    return event(
+        kind="AI_INTERACTION",
+        name="call",
+        subject=f"c{place}",
+        occurredAt=day(-number) + timedelta(seconds=place),
+        cost=cost,
+        currency="USD",
+        success=True,
+        dimensions={"provider": "acme", "model": model, "feature": feature},
+    )
+
+
+def contract(place: int, persona: str, name: str, number: int) -> dict[str, Any]:
+    paid = {"amount": "10", "currency": "USD", "interval": "MONTH"} if name == "started" else {}
+    said = {"kind": "SUBSCRIPTION", "name": name, "subject": f"{persona}{place}", "dimensions": {"persona": persona}}
+    return event(**said, **paid, occurredAt=day(-number))
+
+
+async def test_each_detector_is_told_what_the_log_says(database_url: str, owner: Database) -> None:
+    async with world(database_url, owner) as (context, clock):
+        usual = [(number, place) for number in range(2, 30) for place in range(10)]
+        await store(
+            context, *(call(*at, model, cost) for model, cost in (("a", "0.10"), ("b", "0.02")) for at in usual)
+        )
+        await store(context, call(1, 0, "odd", "50", "batch"))
+        for persona, orders, cost in (("team", 100, "200"), ("solo", 60, "600")):
+            of = {"dimensions": {"persona": persona}}
+            buying = (purchase("20", subject=f"{persona}{n}", occurredAt=day(-3), **of) for n in range(orders))
+            bought = event(kind="SPEND", name="spend", subject="", occurredAt=day(-4), cost=cost, currency="USD", **of)
+            await store(context, *buying, bought)
+        for persona, churned in (("team", 30), ("solo", 3)):
+            await store(context, *(contract(n, persona, "started", 60) for n in range(120)))
+            await store(context, *(contract(n, persona, "ended", 10) for n in range(churned)))
+        found = {one.kind: one for one in (await opened(context)).recommendations}
+        worth = {kind: (one.expected.value, [part.value for part in one.about]) for kind, one in found.items()}
+        assert worth == {
+            Kind.COST_ANOMALY: (Decimal("1464"), ["odd"]),
+            Kind.CHURN_CONCENTRATION: (Decimal(270), ["team"]),
+            Kind.PERSONA_SPEND: (Decimal(160), ["team"]),
+            Kind.CHEAPER_MODEL: (Decimal("22.4"), ["chat", "a"]),
+        }
+        for one in found.values():
+            await accept_recommendation(context, one.key)
+        clock[0] = day(10)
+        await store(context, *(call(-number, place, "a", "0.02") for number in range(1, 10) for place in range(10)))
+        effects = {}
+        for kind, one in found.items():
+            realised = await realised_effect(context, one.key)
+            assert realised is not None
+            effects[kind] = [(effect.title, effect.before.n, effect.after.n) for effect in realised.effects]
+        assert effects == {
+            Kind.COST_ANOMALY: [("AI cost a day", 9, 9)],
+            Kind.CHURN_CONCENTRATION: [("Churn", 90, 90)],
+            Kind.PERSONA_SPEND: [("Revenue a day", 9, 9), ("Acquisition spend a day", 9, 9)],
+            Kind.CHEAPER_MODEL: [("AI cost a day", 9, 9), ("AI success rate", 160, 90)],
+        }
+
+
 async def test_a_funnel_that_is_deleted_leaks_no_more(database_url: str, owner: Database) -> None:
     async with world(database_url, owner) as (context, _):
         saved = await save_funnel(context, "Trial", FUNNEL)
