@@ -56,7 +56,7 @@ class CustomerPage:
 
 def kinds() -> Kinds:
     """The kinds of events that lifetime value depends on."""
-    return depends_on(GAIN)
+    return depends_on(GAIN, money=True)
 
 
 async def lifetime_value(context: Context, horizon: timedelta, asking: Asking) -> LifetimeValueAnswer:

@@ -43,7 +43,8 @@ def catalogue() -> tuple[Metric, ...]:
 
 def kinds(slugs: Sequence[str]) -> Kinds:
     """The kinds of events that the metrics depend on."""
-    return depends_on(*(statistic.where for slug in slugs for statistic in _parts(metric(slug)).values()))
+    statistics = [statistic for slug in slugs for statistic in _parts(metric(slug)).values()]
+    return depends_on(*(one.where for one in statistics), money=any(one.in_currency for one in statistics))
 
 
 async def metrics(context: Context, slugs: Sequence[str], question: Question) -> tuple[MetricAnswer, ...]:
@@ -99,7 +100,7 @@ async def _answers(context: Context, batch: Sequence[Metric], asked: Resolved) -
 
 
 def _money(one: Metric) -> list[Statistic]:
-    """The statistics that leave out money of other currencies."""
+    """The statistics that leave out money which cannot be converted."""
     return [
         statistic
         for statistic in _parts(one).values()

@@ -39,7 +39,7 @@ _COLUMNS = 4
 """A point of this series has as many columns as four of another."""
 
 
-_KINDS = depends_on(KindIs((Kind.SUBSCRIPTION,)))
+_KINDS = depends_on(KindIs((Kind.SUBSCRIPTION,)), money=True)
 _SPENT = "acquisition_spend"
 
 
@@ -99,7 +99,7 @@ class _Told:
     given: Circumstances
 
     def told(self, log: SubscriptionLog) -> RecurringRevenue:
-        found = changes(log.events)
+        found = changes(log.events, log.exchange)
         own = (found.currency == number_of(self.given.currency)).astype(bool)
         changed = found.of(own)
         groups, count = self._groups(changed, log.groups) if self.asked.by else ((), 0)
@@ -154,7 +154,7 @@ def _edges(starts: Sequence[datetime], end: datetime) -> list[int]:
 
 
 def _unconverted(found: Changes) -> tuple[Money, ...]:
-    """What other currencies' subscriptions pay in the end, by currency."""
+    """What subscriptions that cannot be converted pay in the end, by currency."""
     currencies, place = np.unique(found.currency, return_inverse=True)
     sums = np.zeros(currencies.size, dtype=found.delta.dtype)
     np.add.at(sums, place, found.delta)

@@ -6,6 +6,7 @@ from schema.attribution import AttributionQuery, AttributionSubscription
 from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
+from schema.exchange_rates import ExchangeRateMutation, ExchangeRateQuery
 from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.lifetime_value import LifetimeValueQuery, LifetimeValueSubscription
@@ -37,6 +38,7 @@ class Query(
     LifetimeValueQuery,
     EventQuery,
     PriceQuery,
+    ExchangeRateQuery,
     NodeQuery,
     TenantQuery,
 ):
@@ -49,7 +51,7 @@ class Query(
         "why nothing was done."
     )
 )
-class Mutation(EventMutation, SavedFunnelMutation, PriceMutation):
+class Mutation(EventMutation, SavedFunnelMutation, PriceMutation, ExchangeRateMutation):
     pass
 
 

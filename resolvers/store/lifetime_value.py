@@ -13,6 +13,7 @@ from resolvers.analysis.periods import Period
 from resolvers.store.conditions import Codes, condition
 from resolvers.store.copying import copied
 from resolvers.store.events import EVENT
+from resolvers.store.exchange_rates import ExchangeRateRepository
 from resolvers.store.terms import TermMemory, TermRepository
 
 _FIRST_DAY = "1970-01-01"
@@ -45,7 +46,8 @@ class PurchaseRepository:
         codes = await Codes.of(self.terms, tenant_id, where, GAIN)
         day = cast(func.timezone(timezone, EVENT.occurred_at), Date)
         number = cast(day - cast(literal(_FIRST_DAY), Date), Integer)
-        total = func.sum(EVENT.amount)
+        money = await ExchangeRateRepository(self.session).converted(tenant_id, currency, period)
+        total = func.sum(money.of(EVENT.amount))
         query = (
             select(EVENT.subject, number, cast(total, Double))
             .where(
@@ -53,7 +55,7 @@ class PurchaseRepository:
                 EVENT.subject.is_not(None),
                 EVENT.occurred_at >= period.start,
                 EVENT.occurred_at < period.end,
-                EVENT.currency == currency,
+                money.known,
                 EVENT.amount.is_not(None),
                 condition(GAIN, codes),
                 condition(where, codes),
@@ -61,7 +63,7 @@ class PurchaseRepository:
             .group_by(EVENT.subject, number)
             .having(total > 0)
         )
-        rows = await copied(self.session, query, [("subject", ">i4"), ("day", ">i4"), ("amount", ">f8")])
+        rows = await copied(self.session, money.joined(query), [("subject", ">i4"), ("day", ">i4"), ("amount", ">f8")])
         return PurchaseDays(
             rows["subject"].astype(np.int32), rows["day"].astype(np.int64), rows["amount"].astype(np.float64)
         )

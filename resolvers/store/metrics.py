@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -10,11 +10,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from resolvers.analysis.classes import EventClass
 from resolvers.analysis.columns import leaves
 from resolvers.analysis.estimates import Money
+from resolvers.analysis.exchange_rates import Rates
 from resolvers.analysis.filters import DimensionIs, Filter, NameIs
 from resolvers.analysis.metrics import Statistic
 from resolvers.analysis.periods import Period
 from resolvers.analysis.planning import in_journeys, in_presence, in_rollups, plan_of
 from resolvers.store.database import driver
+from resolvers.store.exchange_rates import ExchangeRateRepository
 from resolvers.store.journey_metrics import JourneyMetrics
 from resolvers.store.log_metrics import LogMetrics
 from resolvers.store.presence_cache import PresenceCache
@@ -45,6 +47,7 @@ class MetricRepository:
         self.terms = TermRepository(session, memory)
         self._known: dict[str, int | None] = {}
         self._classes: dict[Period, list[EventClass]] = {}
+        self._rates: dict[Period, Rates] = {}
 
     async def statistics(
         self,
@@ -61,6 +64,7 @@ class MetricRepository:
         The ``top`` groups with the largest first statistic are shown, or exactly those of ``groups`` where given;
         everything else is summed up as one more group. What is kept of the log answers what it can, the log the rest.
         """
+        selection = await self._converting(selection, statistics)
         scope = await self._scope(selection, statistics, buckets, by)
         scans: list[tuple[list[int], Statistics]] = []
         logged = list(range(len(statistics)))
@@ -125,7 +129,8 @@ class MetricRepository:
         return await journeys.statistics(selection, statistics, buckets, next(iter(by), None), groups, existing, top)
 
     async def unconverted(self, selection: Selection, sums: Sequence[Statistic]) -> tuple[Money, ...]:
-        """What sums of money leave out: the money in other currencies than the tenant's, per currency."""
+        """What sums of money leave out: the money that there is no rate for, per currency."""
+        selection = await self._converting(selection, sums)
         scope = await self._scope(selection, sums, (), ())
         if scope is None:
             return await LogMetrics(self.session, self.terms).unconverted(selection, sums)
@@ -140,12 +145,28 @@ class MetricRepository:
         if plan is None:
             return None
         names = await self._names(selection.tenant_id, selection.where, *(one.where for one in statistics))
+        classes = await self._classes_of(selection)
+        values = None if plan.values is None else [names[one] for one in plan.values if one in names]
+        passing = [one for one in classes if one.passes(plan.where, names)]
+        return Scope(plan, passing, names, Which(plan.dimension, values))
+
+    async def _classes_of(self, selection: Selection) -> list[EventClass]:
+        """The classes of events that the period may hold, looked up once."""
         if selection.period not in self._classes:
             reader = RollupReader(await driver(self.session), selection.tenant_id)
             self._classes[selection.period] = await reader.classes(selection.period)
-        values = None if plan.values is None else [names[one] for one in plan.values if one in names]
-        passing = [one for one in self._classes[selection.period] if one.passes(plan.where, names)]
-        return Scope(plan, passing, names, Which(plan.dimension, values))
+        return self._classes[selection.period]
+
+    async def _converting(self, selection: Selection, statistics: Sequence[Statistic]) -> Selection:
+        """The selection with the rates that it takes to answer in its currency, looked up once."""
+        if not any(statistic.in_currency for statistic in statistics):
+            return selection
+        if selection.period not in self._rates:
+            currencies = {one.currency for one in await self._classes_of(selection)}
+            self._rates[selection.period] = await ExchangeRateRepository(self.session).rates(
+                selection.tenant_id, selection.currency, selection.period, currencies
+            )
+        return replace(selection, rates=self._rates[selection.period])
 
     async def _names(self, tenant_id: int, *filters: Filter) -> dict[str, int]:
         """The codes of the names and dimension values that filters name, each looked up once."""

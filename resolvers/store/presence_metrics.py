@@ -1,7 +1,7 @@
 """Distinct subjects and orders, exactly, from the sets of each day and what the log has since."""
 
 import asyncio
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
-from resolvers.analysis.classes import EventClass
 from resolvers.analysis.code_sets import CodeSet, Ints, union
 from resolvers.analysis.columns import leaves
+from resolvers.analysis.exchange_rates import DAY_US, NO_RATES, Rates
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import NameIs
 from resolvers.analysis.metrics import Statistic
@@ -45,11 +46,18 @@ class _Wanted:
     """The codes of one member among events of classes that pass, and what tells this from whatever else is kept."""
 
     member: Member
-    passing: Passing
+    passing_in: Callable[[Container[str]], Passing]
+    """Which classes pass, of money in some currencies."""
+    currency: str
+    rates: Rates
     digest: bytes
 
     def key(self, leaf: Leaf, hours: int) -> Key:
-        return self.digest, leaf, hours
+        return self.digest, leaf, self.rates.on(leaf.day), hours
+
+    def passing(self, day: int) -> Passing:
+        """Which classes pass on a day: money counts in the currencies that can be converted then."""
+        return self.passing_in({self.currency, *self.rates.on(day)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +208,22 @@ class _Tail:
         if self.seen is None:
             return {}
         rows, codes = self.seen.of(wanted.member)
-        passing = np.array([wanted.passing(one) for one in self.seen.classes], np.bool_)[self.seen.of_class[rows]]
+        passing = self._passing(wanted, self.seen, rows)
         codes, places = codes[passing], self.buckets[rows[passing]]
         codes = np.where(codes < 0, self.first_order - codes, codes)
         found: dict[int | None, CodeSet] = {
             place: CodeSet.of(np.unique(codes[places == place])) for place in np.unique(places).tolist()
         }
         return found | {None: CodeSet.of(np.unique(codes))} if found else {}
+
+    def _passing(self, wanted: _Wanted, seen: Sightings, rows: Ints) -> NDArray[np.bool_]:
+        """Which of the rows pass."""
+        # Without rates all days are alike.
+        day = seen.at[rows] // DAY_US if wanted.rates else np.zeros(rows.size, np.int64)
+        days, place = np.unique(day, return_inverse=True)
+        by_day = np.array([[*map(wanted.passing(one), seen.classes)] for one in days.tolist()], np.bool_)
+        found: NDArray[np.bool_] = by_day.reshape(days.size, len(seen.classes))[place, seen.of_class[rows]]
+        return found
 
 
 def _wanted(selection: Selection, scope: Scope, statistic: Statistic) -> Iterator[_Wanted]:
@@ -220,15 +237,17 @@ def _wanted(selection: Selection, scope: Scope, statistic: Statistic) -> Iterato
         for name in leaf.names
     }
 
-    def passing(one: EventClass) -> bool:
-        return one.passes(where, scope.names) and one.counts(statistic, scope.names, selection.currency)
+    def passing_in(currencies: Container[str]) -> Passing:
+        return lambda one: one.passes(where, scope.names) and one.counts(statistic, scope.names, currencies)
 
+    rates = selection.rates if statistic.in_currency else NO_RATES
     for member in MEMBERS_OF[statistic.field or ""]:
         told = repr((selection.tenant_id, int(member), where, statistic, selection.currency, sorted(named.items())))
-        yield _Wanted(member, passing, blake2b(told.encode(), digest_size=16).digest())
+        digest = blake2b(told.encode(), digest_size=16).digest()
+        yield _Wanted(member, passing_in, selection.currency, rates, digest)
 
 
 def _selected(row: Sealed, wanted: Sequence[tuple[_Wanted, Part]]) -> list[CodeSet]:
     """What is wanted of a row; raises Damaged."""
     sets = row.opened()
-    return [sets.select(one.passing, part.hours) for one, part in wanted]
+    return [sets.select(one.passing(row.leaf.day), part.hours) for one, part in wanted]

@@ -1,6 +1,6 @@
 """Statistics from rollups: totals, buckets of time and groups by one dimension."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -34,10 +34,12 @@ class Scope:
     names: Mapping[str, int]
     which: Which
 
-    def marked(self, statistics: Sequence[Statistic], currency: str | None) -> Marked:
+    def marked(self, statistics: Sequence[Statistic], currencies: Container[str] | None) -> Marked:
         """The classes that at least one statistic is about, and which of them count their events, as bits."""
         return {
-            one: sum(one.counts(statistic, self.names, currency) << place for place, statistic in enumerate(statistics))
+            one: sum(
+                one.counts(statistic, self.names, currencies) << place for place, statistic in enumerate(statistics)
+            )
             for one in self.classes
             if any(one.passes(statistic.where, self.names) for statistic in statistics)
         }
@@ -63,8 +65,8 @@ class RollupMetrics:
     ) -> Statistics:
         """All statistics in total, for each bucket and each group."""
         started = perf_counter()
-        reader = RollupReader(self.connection, self.tenant_id)
-        marked = scope.marked(statistics, selection.currency)
+        reader = RollupReader(self.connection, self.tenant_id, selection.rates)
+        marked = scope.marked(statistics, selection.currencies)
         # Without values to choose from, what is of any value is of every event.
         all_of = scope.which if scope.which.values is not None else Which()
         summed = await reader.sums(statistics, marked, scope.plan.cuts, all_of, buckets)
@@ -92,7 +94,7 @@ class RollupMetrics:
     async def existing(self, selection: Selection, scope: Scope, statistics: Sequence[Statistic]) -> list[int]:
         """The values of the dimension that any event carries which statistics are about, as codes."""
         counts = [Statistic(Aggregate.COUNT, EVERYTHING)]
-        marked = dict.fromkeys(scope.marked(statistics, selection.currency), 1)
+        marked = dict.fromkeys(scope.marked(statistics, selection.currencies), 1)
         reader = RollupReader(self.connection, self.tenant_id)
         found, _, _, events = await reader.largest(counts[0], marked, scope.plan.cuts, scope.which, _EVERY)
         codes = [code for code, _ in found]
@@ -102,11 +104,11 @@ class RollupMetrics:
         return codes
 
     async def unconverted(self, selection: Selection, scope: Scope, sums: Sequence[Statistic]) -> tuple[Money, ...]:
-        """What sums of money leave out: the money in other currencies than the tenant's, per currency."""
+        """What sums of money leave out: the money that there is no rate for, per currency."""
         marked = scope.marked(sums, None)
         found = []
         for currency in sorted({one.currency for one in marked} - {"", selection.currency}):
-            reader = RollupReader(self.connection, self.tenant_id)
+            reader = RollupReader(self.connection, self.tenant_id, selection.rates, unconverted=True)
             own = {one: mask for one, mask in marked.items() if one.currency == currency}
             parts = await reader.sums(sums, own, scope.plan.cuts, scope.which, ())
             *amounts, _ = total(sums, parts.values())

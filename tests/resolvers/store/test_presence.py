@@ -204,7 +204,7 @@ async def test_a_log_folded_before_is_answered_otherwise_until_its_sets_are_ther
         for statement in ("DROP TABLE presence, presence_state", "UPDATE alembic_version SET version_num = '0004'"):
             await connection.execute(text(statement))
     await owner.close()
-    await migrate(url)
+    await migrate(url, "0005")
     async with running_services(url) as services:
         context = Context(services, principal)
         before = await subjects(context)
