@@ -12,6 +12,7 @@ from resolvers.analysis.intake_values import Invalid, currency
 from resolvers.analysis.periods import PeriodRequest, resolve
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
+from resolvers.store.database import Database
 from resolvers.store.exchange_rates import ExchangeRateRepository, Key
 
 MOST_RATES = 10_000
@@ -62,9 +63,13 @@ async def set_exchange_rates(context: Context, raw: Sequence[Mapping[str, Any]])
     """
     principal = context.require(Role.ADMIN)
     rates = checked(raw, context.services.now().astimezone(UTC).date())
-    async with context.services.database.tenant(principal.tenant_id) as session:
-        changed = await ExchangeRateRepository(session).put(principal.tenant_id, rates)
-    return RatesSet(len(rates), changed)
+    return RatesSet(len(rates), await put_rates(context.services.database, principal.tenant_id, rates))
+
+
+async def put_rates(database: Database, tenant_id: int, rates: Sequence[ExchangeRate]) -> int:
+    """Set rates of a tenant, no two of one key; return how many are new or not as they were."""
+    async with database.tenant(tenant_id) as session:
+        return await ExchangeRateRepository(session).put(tenant_id, rates)
 
 
 def checked(raw: Sequence[Mapping[str, Any]], today: date) -> list[ExchangeRate]:
