@@ -1,5 +1,6 @@
 """A tenant's exchange rates: by what money of other currencies becomes its own, from the day of each on."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
@@ -62,7 +63,8 @@ async def set_exchange_rates(context: Context, raw: Sequence[Mapping[str, Any]])
     Each has the attributes of ExchangeRate and JSON values. Raises BadInput naming the first that is at fault.
     """
     principal = context.require(Role.ADMIN)
-    rates = checked(raw, context.services.now().astimezone(UTC).date())
+    # So many take long enough to be in everybody's way.
+    rates = await asyncio.to_thread(checked, raw, context.services.now().astimezone(UTC).date())
     return RatesSet(len(rates), await put_rates(context.services.database, principal.tenant_id, rates))
 
 

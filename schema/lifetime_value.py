@@ -69,7 +69,8 @@ class ValueHoldout:
 @strawberry.type(
     description=(
         "What the customers of a moment will buy within a horizon. Purchases of one day are one; conversions other "
-        "than `churn` with an amount in the tenant's currency count, and days that come to nothing or less do not."
+        "than `churn` with an amount count, in the tenant's currency or one that an exchange rate is known for; days that "
+        "come to nothing or less do not."
     )
 )
 class LifetimeValueAnswer:
@@ -105,7 +106,7 @@ class LifetimeValueAnswer:
         description="How good it would have been lately; null where the history is too short to hold some back."
     )
     unconverted: list[Money] = strawberry.field(
-        description="Amounts in other currencies than the tenant's, one sum each, which are left out above."
+        description="Amounts that no exchange rate is known for on their day, one sum each, which are left out above."
     )
     explain: Explanation = strawberry.field(description="How the answer came about; rows are days with purchases.")
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")

@@ -193,8 +193,9 @@ class RecurringRevenueAnswer(MrrFigures):
     )
     unconverted: list[Money] = strawberry.field(
         description=(
-            "MRR at the end of subscriptions in other currencies than the tenant's, one sum each, which is left out "
-            "above. A subscription counts in the currency in which it began to pay."
+            "MRR at the end of subscriptions that no exchange rate was known for when they began to pay, one sum a "
+            "currency, which is left out above. A subscription counts in the currency in which it began to pay, and by "
+            "the rate of that day for as long as it pays: neither a change of currency nor of its rate is a movement."
         )
     )
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")

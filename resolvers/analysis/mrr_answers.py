@@ -99,7 +99,7 @@ class RecurringRevenue(MrrFigures):
     groups: tuple[MrrGroup, ...]
     group_count: int
     unconverted: tuple[Money, ...]
-    """MRR at the end of the period of subscriptions in other currencies, which everything above leaves out."""
+    """MRR at the end of the period of subscriptions that cannot be converted, which everything above leaves out."""
     as_of: datetime = field(compare=False)
     explain: Explanation = field(compare=False)
 
