@@ -23,8 +23,8 @@ enumerate_in_schema(
     "What makes somebody part of a cohort, and counts as coming back.",
     {
         "ACTIVITY": "An event that passes `where`, of any kind.",
-        "REVENUE": "A payment: a conversion other than `churn` and `refund` with an amount in the tenant's currency, or in "
-        "one that an exchange rate is known for.",
+        "REVENUE": "A payment: a conversion but `churn` and `refund`, its amount in the tenant's currency or in one "
+        "that an exchange rate is known for.",
     },
 )
 

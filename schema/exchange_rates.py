@@ -120,6 +120,5 @@ class ExchangeRateMutation:
     )
     async def set_exchange_rates(
         self, info: Info, input: Annotated[SetExchangeRatesInput, strawberry.argument(description="The rates.")]
-    ) -> SetExchangeRatesPayload:
-        done = await exchange_rates.set_exchange_rates(info.context, [vars(rate) for rate in input.rates])
-        return SetExchangeRatesPayload(stated=done.stated, changed=done.changed)
+    ) -> exchange_rates.RatesSet:
+        return await exchange_rates.set_exchange_rates(info.context, [vars(rate) for rate in input.rates])

@@ -69,8 +69,8 @@ class ValueHoldout:
 @strawberry.type(
     description=(
         "What the customers of a moment will buy within a horizon. Purchases of one day are one; conversions other "
-        "than `churn` with an amount count, in the tenant's currency or one that an exchange rate is known for; days that "
-        "come to nothing or less do not."
+        "than `churn` with an amount count, in the tenant's currency or one that an exchange rate is known for; days "
+        "that come to nothing or less do not."
     )
 )
 class LifetimeValueAnswer:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import NoneType, UnionType
@@ -62,6 +62,8 @@ MADE_BY_THE_SCHEMA = {
     "ModelPriceConnection",
     "ModelPriceEdge",
     "SetModelPricePayload",
+    "ExchangeRateConnection",
+    "ExchangeRateEdge",
     *foretelling.MADE,
 }
 """Types whose values the schema itself makes; every other one shapes a value of the resolvers."""
@@ -71,6 +73,7 @@ FIELDS_MADE_BY_THE_SCHEMA = {
     "SavedFunnel.id",
     "Subject.id",
     "ModelPrice.id",
+    "ExchangeRate.id",
     *foretelling.IDS,
 }
 NOT_SHOWN = {
@@ -92,6 +95,7 @@ SCALARS: dict[str, type] = {
     "Float": float,
     "Boolean": bool,
     "Decimal": Decimal,
+    "Date": date,
     "DateTime": datetime,
     "Duration": timedelta,
 }

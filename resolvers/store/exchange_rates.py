@@ -1,8 +1,10 @@
 """A tenant's exchange rates, dated, and the money of its events in its own currency."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import starmap
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -47,9 +49,12 @@ _STATED = """
 SELECT day, base, currency, rate FROM exchange_rate
 WHERE tenant_id = $1 AND currency = ANY($2) AND day >= $3 AND day <= $4
 """
+# Of a tenant without rates no rollup is read.
 _CURRENCIES = f"""
-SELECT DISTINCT currency FROM rollup
+SELECT currency, min(at), max(at) FROM rollup
 WHERE tenant_id = $1 AND grain = {DAY} AND dimension = 0 AND value = 0 AND at > $2 AND at < $3
+    AND EXISTS (SELECT FROM exchange_rate WHERE tenant_id = $1)
+GROUP BY currency
 """  # noqa: S608  # constants only
 
 
@@ -119,26 +124,27 @@ class ExchangeRateRepository:
         query = select(ExchangeRateRow).where(ExchangeRateRow.tenant_id == tenant_id, tuple_(*_KEYS).in_(keys))
         return [_rate(row) for row in await self.session.exec(query)]
 
-    async def rates(self, tenant_id: int, home: str, period: Period, currencies: Iterable[str] | None = None) -> Rates:
-        """What money of a period comes to in ``home``: money of ``currencies``, or of all that the log has there.
-
-        Where there is none but that of ``home``, no rate is looked up.
-        """
-        connection = await driver(self.session)
-        if currencies is None:
-            found = await connection.fetch(_CURRENCIES, tenant_id, period.start - _DAY, period.end)
-            currencies = [row[0] for row in found]
+    async def rates(self, tenant_id: int, home: str, period: Period, currencies: Iterable[str]) -> Rates:
+        """What money of a period comes to in ``home``; where there is none of another currency, nothing is read."""
         foreign = set(currencies) - {home, ""}
         if not foreign:
             return NO_RATES
         first, last = day_number(period.start.date()), day_number((period.end - _INSTANT).date())
         span = date_of(first - OLDEST), date_of(last)
-        stated = await connection.fetch(_STATED, tenant_id, sorted(foreign | {home}), *span)
-        return rates_to(home, foreign, [ExchangeRate(*row) for row in stated], first, last)
+        stated = await (await driver(self.session)).fetch(_STATED, tenant_id, sorted(foreign | {home}), *span)
+        # Of many years there are enough to be in everybody's way.
+        return await asyncio.to_thread(lambda: rates_to(home, foreign, starmap(ExchangeRate, stated), first, last))
 
     async def converted(self, tenant_id: int, home: str, period: Period) -> "Converted":
-        """The money of the events of a period in ``home``."""
-        return Converted(home, await self.rates(tenant_id, home, period))
+        """The money of the events of a period in ``home``, whatever currencies they are in."""
+        found = await (await driver(self.session)).fetch(_CURRENCIES, tenant_id, period.start - _DAY, period.end)
+        held = [(first, last) for currency, first, last in found if currency not in (home, "")]
+        if not held:
+            return Converted(home, NO_RATES)
+        # However long the period, rates matter of those days alone on which there is other money.
+        first, last = min(first for first, _ in held), max(last for _, last in held)
+        within = Period(max(first, period.start), min(last + _DAY, period.end))
+        return Converted(home, await self.rates(tenant_id, home, within, [row[0] for row in found]))
 
 
 def _rate(row: ExchangeRateRow) -> ExchangeRate:
