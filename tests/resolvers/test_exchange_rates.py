@@ -14,10 +14,10 @@ from resolvers.analysis.attribution import Model
 from resolvers.analysis.cohorts import CohortBasis
 from resolvers.analysis.estimates import Money
 from resolvers.analysis.exchange_rates import ExchangeRate
-from resolvers.analysis.filters import DimensionIs, Op
+from resolvers.analysis.filters import EVERYTHING, DimensionIs, Op
 from resolvers.analysis.metrics import MONEY_FIELDS
 from resolvers.analysis.mrr import Movement
-from resolvers.analysis.periods import Granularity, PeriodRequest
+from resolvers.analysis.periods import Granularity, Period, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.attribution import attribution
 from resolvers.catalogue import METRICS
@@ -29,6 +29,8 @@ from resolvers.recurring_revenue import recurring_revenue
 from resolvers.revenue import revenue
 from resolvers.store.database import Database
 from resolvers.store.folding import fold
+from resolvers.store.lifetime_value import PurchaseRepository
+from resolvers.store.propensity import SpendRepository
 from tests.factories import NOON, event, new_principal, purchase, store
 from tests.resolvers.analysis.exchange_oracle import EXACT, exchanged
 from tests.resolvers.test_attribution import DEFAULT, touch
@@ -315,3 +317,21 @@ async def test_a_tenant_of_one_currency_looks_no_rate_up(context: Context, monke
     monkeypatch.setattr("resolvers.store.exchange_rates.rates_to", never)
     period = PeriodRequest(start=START, end=END)
     assert (await revenue(context, Question(period))).total.amount == 1
+
+
+async def test_what_models_learn_from_is_converted(context: Context, principal: Principal) -> None:
+    tuesday = NOON.replace(hour=0)
+    await store(
+        context,
+        purchase("8", subject="ann", currency="EUR", occurredAt=tuesday),
+        purchase("1", subject="ann", occurredAt=tuesday + timedelta(hours=1)),
+        purchase("9", subject="bob", currency="CHF", occurredAt=tuesday),
+        purchase("4", subject="cleo", currency="EUR", occurredAt=tuesday - timedelta(days=2)),
+        purchase("3", subject="cleo", occurredAt=tuesday - timedelta(days=2)),
+    )
+    await put(context, *EUROS)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        of_whom = (principal.tenant_id, "USD", EVERYTHING)
+        days = await PurchaseRepository(session, context.services.memory).days(*of_whom, Period(START, END), "UTC")
+        (spend,) = await SpendRepository(session, context.services.memory).before(*of_whom, [END], 31)
+    assert sorted(days.amount.tolist()) == sorted(spend.amount.tolist()) == [3, 11]
