@@ -105,9 +105,18 @@ class RecurringRevenue(MrrFigures):
 
 
 @dataclass(frozen=True, slots=True)
+class AcquiredGroup(MrrGroup):
+    """A group, and what its new customers cost by the spend that carries its values."""
+
+    acquisition_cost: Estimate
+    payback: Estimate
+
+
+@dataclass(frozen=True, slots=True)
 class RecurringRevenueAnswer(RecurringRevenue):
     """The same, and what its new customers cost."""
 
+    groups: tuple[AcquiredGroup, ...]
     acquisition_cost: Estimate
     payback: Estimate
 
