@@ -12,7 +12,7 @@ from resolvers.analysis.exchange_rates import ExchangeRate
 from resolvers.analysis.intake_values import Invalid, currency
 from resolvers.analysis.periods import PeriodRequest, resolve
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput
+from resolvers.errors import BadInput, NotFound
 from resolvers.store.database import Database
 from resolvers.store.exchange_rates import ExchangeRateRepository, Key
 
@@ -72,6 +72,18 @@ async def put_rates(database: Database, tenant_id: int, rates: Sequence[Exchange
     """Set rates of a tenant, no two of one key; return how many are new or not as they were."""
     async with database.tenant(tenant_id) as session:
         return await ExchangeRateRepository(session).put(tenant_id, rates)
+
+
+async def delete_exchange_rate(context: Context, key: str) -> ExchangeRate:
+    """Delete a rate and return it as it was; raises NotFound."""
+    principal = context.require(Role.ADMIN)
+    wanted, removed = _key(key), None
+    if wanted is not None:
+        async with context.services.database.tenant(principal.tenant_id) as session:
+            removed = await ExchangeRateRepository(session).remove(principal.tenant_id, wanted)
+    if removed is None:
+        raise NotFound("There is no such rate.", field="id")
+    return removed
 
 
 def checked(raw: Sequence[Mapping[str, Any]], today: date) -> list[ExchangeRate]:

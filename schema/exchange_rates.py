@@ -12,8 +12,8 @@ from resolvers.analysis import exchange_rates as values
 from resolvers.context import Context, Role
 from schema.access import Info, field
 from schema.arguments import OptionalPeriodArgument, read_period
-from schema.errors import Forbidden, InvalidInput, Overloaded, Unauthenticated
-from schema.nodes import Node, encode
+from schema.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated
+from schema.nodes import Node, encode, key_of
 from schema.pages import After, Connection, First, open_cursor, page
 from schema.shapes import shapes
 
@@ -104,6 +104,21 @@ class SetExchangeRatesPayload:
     changed: int = strawberry.field(description="How many of them are new, or another value than before.")
 
 
+@strawberry.input(description="A rate to delete.")
+class DeleteExchangeRateInput:
+    id: strawberry.ID = strawberry.field(description="The rate's global id.")
+
+
+@strawberry.type(description="The rate is deleted.")
+class DeleteExchangeRatePayload:
+    deleted_id: strawberry.ID = strawberry.field(description="The global id that the rate had.")
+    rate: ExchangeRate = strawberry.field(description="The rate as it was; `node` finds it no more.")
+
+
+DeleteExchangeRateResult = Annotated[
+    DeleteExchangeRatePayload | NotFound | InvalidInput | Unauthenticated | Forbidden | Overloaded,
+    strawberry.union("DeleteExchangeRateResult", description="The rate that is deleted, or why none is."),
+]
 SetExchangeRatesResult = Annotated[
     SetExchangeRatesPayload | InvalidInput | Unauthenticated | Forbidden | Overloaded,
     strawberry.union("SetExchangeRatesResult", description="What was set, or why nothing was."),
@@ -122,3 +137,16 @@ class ExchangeRateMutation:
         self, info: Info, input: Annotated[SetExchangeRatesInput, strawberry.argument(description="The rates.")]
     ) -> exchange_rates.RatesSet:
         return await exchange_rates.set_exchange_rates(info.context, [vars(rate) for rate in input.rates])
+
+    @field(
+        Role.ADMIN,
+        DeleteExchangeRateResult,
+        "Delete a rate: the one before it holds instead, if it is not too old. Answers change at once.",
+    )
+    async def delete_exchange_rate(
+        self,
+        info: Info,
+        input: Annotated[DeleteExchangeRateInput, strawberry.argument(description="Which rate to delete.")],
+    ) -> DeleteExchangeRatePayload:
+        rate = await exchange_rates.delete_exchange_rate(info.context, key_of(ExchangeRate, input.id, "id"))
+        return DeleteExchangeRatePayload(deleted_id=input.id, rate=ExchangeRate.of(rate))

@@ -62,6 +62,7 @@ MADE_BY_THE_SCHEMA = {
     "ModelPriceConnection",
     "ModelPriceEdge",
     "SetModelPricePayload",
+    "DeleteExchangeRatePayload",
     "ExchangeRateConnection",
     "ExchangeRateEdge",
     *foretelling.MADE,

@@ -97,6 +97,16 @@ class ExchangeRateRepository:
             await advance(connection, tenant_id, EXCHANGE_RATES)
         return changed
 
+    async def remove(self, tenant_id: int, key: Key) -> ExchangeRate | None:
+        """Remove a rate and return it as it was; None where there is none."""
+        row = await self.session.get(ExchangeRateRow, (tenant_id, *key))
+        if row is None:
+            return None
+        await self.session.delete(row)
+        await self.session.flush()
+        await advance(await driver(self.session), tenant_id, EXCHANGE_RATES)
+        return _rate(row)
+
     async def page(
         self,
         tenant_id: int,

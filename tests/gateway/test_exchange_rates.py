@@ -23,6 +23,11 @@ query ($currency: String, $base: String, $period: PeriodInput, $first: Int! = 50
   }
 }
 """
+DELETE = """
+mutation ($id: ID!) {
+  deleteExchangeRate(input: {id: $id}) { __typename ... on DeleteExchangeRatePayload { deletedId rate { rate } } }
+}
+"""
 NODE = "query ($id: ID!) { node(id: $id) { ... on ExchangeRate { base currency date rate } } }"
 MARCH = 'period: {from: "2026-03-01T00:00:00Z", to: "2026-04-01T00:00:00Z"}'
 REVENUE = f"revenue({MARCH}) {{ total {{ amount currency }} unconverted {{ amount currency }} }}"
@@ -77,6 +82,18 @@ async def test_money_counts_by_the_rates_and_what_has_none_is_told(client: Clien
     found = (await client.ask(f"{{ {REVENUE} }}"))["revenue"]
     assert found["total"] == {"amount": "18", "currency": "USD"}
     assert found["unconverted"] == [{"amount": "8", "currency": "CHF"}]
+
+
+async def test_a_rate_that_is_deleted_holds_no_more(client: Client, stranger: Client) -> None:
+    await client.ingest(purchase("8", currency="EUR", occurredAt="2026-03-10T12:00:00Z"))
+    await put(client, rate(), rate(date="2026-03-06", rate="2"))
+    assert (await client.ask(f"{{ {REVENUE} }}"))["revenue"]["total"]["amount"] == "10"
+    last = (await client.ask(LISTED))["exchangeRates"]["edges"][1]["node"]
+    assert (await stranger.ask(DELETE, id=last["id"]))["deleteExchangeRate"] == {"__typename": "NotFound"}
+    deleted = {"__typename": "DeleteExchangeRatePayload", "deletedId": last["id"], "rate": {"rate": "1.25"}}
+    assert (await client.ask(DELETE, id=last["id"]))["deleteExchangeRate"] == deleted
+    assert (await client.ask(DELETE, id=last["id"]))["deleteExchangeRate"] == {"__typename": "NotFound"}
+    assert (await client.ask(f"{{ {REVENUE} }}"))["revenue"]["total"]["amount"] == "16"
 
 
 async def test_who_watches_is_told_of_a_new_rate(client: Client) -> None:
