@@ -31,10 +31,7 @@ from resolvers.analysis.periods import Period
 from resolvers.analysis.rollups import DAY
 from resolvers.store.database import driver
 from resolvers.store.events import EVENT, EventRow
-from resolvers.store.versions import advance
-
-EXCHANGE_RATES = 102
-"""Stands for exchange rates where kinds of events have their data versions."""
+from resolvers.store.versions import EXCHANGE_RATES, advance
 
 _DAY, _INSTANT = timedelta(days=1), timedelta(microseconds=1)
 _FIELDS: tuple[tuple[str, Any], ...] = (("currency", Text), ("day", Date), ("factor", Numeric))
