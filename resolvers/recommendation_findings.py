@@ -33,7 +33,7 @@ from resolvers.analysis.recommendation_signals import (
 )
 from resolvers.analysis.recommendation_statistics import Sums
 from resolvers.analysis.recommendations import Finding, Findings
-from resolvers.answers import ANYTHING, Resolved, kept, kinds_of, resolved
+from resolvers.answers import Resolved, depends_on, kept, kinds_of, resolved
 from resolvers.attribution import attribution
 from resolvers.catalogue import CONVERSIONS
 from resolvers.context import Context, Role
@@ -44,6 +44,8 @@ from resolvers.store.metrics import MetricRepository
 from resolvers.store.scans import Selection
 from resolvers.store.scans import Statistics as Scan
 
+KINDS = depends_on(EVERYTHING, money=True)
+"""What findings depend on beside the funnels: all events, and what their money is worth."""
 MOST_FUNNELS = 10
 """How many saved funnels are looked at: those that were saved last."""
 CHURN_DIMENSIONS = ("persona", "channel", "location")
@@ -87,7 +89,7 @@ async def findings(context: Context, max_age: timedelta | None = None) -> tuple[
     saved = await latest_funnels(context, MOST_FUNNELS)
     asked = tuple((one.id, one.name, one.definition) for one in saved)
     compute = partial(_found, context, replace(question, max_age=None), definite, saved)
-    return await kept(context, ("recommendations", definite, asked), ANYTHING, compute), definite
+    return await kept(context, ("recommendations", definite, asked), KINDS, compute), definite
 
 
 async def _found(context: Context, question: Question, asked: Resolved, saved: Sequence[SavedFunnel]) -> Findings:

@@ -6,13 +6,12 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from resolvers.analysis.events import Kind
 from resolvers.analysis.recommendation_json import from_json, to_json
 from resolvers.analysis.recommendations import Finding, Recommendation, State
 from resolvers.answers import Kinds
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound
-from resolvers.recommendation_findings import findings, place
+from resolvers.recommendation_findings import KINDS, findings, place
 from resolvers.store.recommendations import RecommendationRepository, RecommendationRow
 from resolvers.store.versions import RECOMMENDATIONS
 
@@ -41,8 +40,8 @@ class RecommendationPage:
 
 
 def kinds() -> Kinds:
-    """The kinds that recommendations depend on: all events, saved funnels and decisions."""
-    return frozenset(map(int, Kind)) | {RECOMMENDATIONS}
+    """What recommendations depend on: all events and their money, saved funnels and decisions."""
+    return KINDS | {RECOMMENDATIONS}
 
 
 async def recommendations(

@@ -216,7 +216,12 @@ class AttributionAnswer:
             "Journeys with a last touch in the period and no conversion after it; only MARKOV takes them into account."
         )
     )
-    revenue: Decimal = strawberry.field(description="The amounts of the conversions: what is credited.")
+    revenue: Decimal = strawberry.field(
+        description=(
+            "The amounts of the conversions: what is credited. One in another currency is converted by the rate of the "
+            "conversion's day, to 12 decimal places."
+        )
+    )
     cost: Decimal | None = strawberry.field(
         description="Costs of all touchpoints and spend in the period; null where none is known."
     )
@@ -227,10 +232,10 @@ class AttributionAnswer:
     )
     paths: AttributionPaths = strawberry.field(description="What the paths to conversions look like.")
     unconverted: list[Money] = strawberry.field(
-        description="Amounts of conversions in other currencies, one sum each, which revenue leaves out."
+        description="Amounts of conversions that no exchange rate is known for, one sum each, which revenue leaves out."
     )
     unconverted_cost: list[Money] = strawberry.field(
-        description="Costs in other currencies, one sum each, which costs leave out."
+        description="Costs that no exchange rate is known for, one sum each, which costs leave out."
     )
     explain: Explanation = strawberry.field(description="How the paths were come by.")
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")

@@ -6,6 +6,7 @@ from schema.attribution import AttributionQuery, AttributionSubscription
 from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
+from schema.exchange_rates import ExchangeRateMutation, ExchangeRateQuery
 from schema.exports import ExportMutation
 from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
@@ -40,6 +41,7 @@ class Query(
     RecommendationQuery,
     EventQuery,
     PriceQuery,
+    ExchangeRateQuery,
     NodeQuery,
     TenantQuery,
 ):
@@ -52,7 +54,9 @@ class Query(
         "why nothing was done."
     )
 )
-class Mutation(EventMutation, SavedFunnelMutation, RecommendationMutation, PriceMutation, ExportMutation):
+class Mutation(
+    EventMutation, SavedFunnelMutation, RecommendationMutation, PriceMutation, ExchangeRateMutation, ExportMutation
+):
     pass
 
 

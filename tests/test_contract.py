@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import NoneType, UnionType
@@ -67,6 +67,9 @@ MADE_BY_THE_SCHEMA = {
     "ModelPriceConnection",
     "ModelPriceEdge",
     "SetModelPricePayload",
+    "DeleteExchangeRatePayload",
+    "ExchangeRateConnection",
+    "ExchangeRateEdge",
     *foretelling.MADE,
 }
 """Types whose values the schema itself makes; every other one shapes a value of the resolvers."""
@@ -77,6 +80,7 @@ FIELDS_MADE_BY_THE_SCHEMA = {
     "Subject.id",
     "ModelPrice.id",
     "Recommendation.id",
+    "ExchangeRate.id",
     *foretelling.IDS,
 }
 NOT_SHOWN = {
@@ -101,6 +105,7 @@ SCALARS: dict[str, type] = {
     "Float": float,
     "Boolean": bool,
     "Decimal": Decimal,
+    "Date": date,
     "DateTime": datetime,
     "Duration": timedelta,
 }

@@ -4,6 +4,7 @@ from sqlmodel import SQLModel
 
 from resolvers.store import (
     events,
+    exchange_rates,
     funnels,
     keys,
     presence,
@@ -20,6 +21,7 @@ metadata = SQLModel.metadata
 TABLES = (
     events.EventRow,
     events.EventKeyRow,
+    exchange_rates.ExchangeRateRow,
     funnels.FunnelRow,
     keys.ApiKeyRow,
     presence.PresenceRow,

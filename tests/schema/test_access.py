@@ -14,7 +14,7 @@ from tests.schema.conftest import answer, failure
 SENDING = {"ingestEvents", "trackAiInteraction", "trackConversion", "trackEvent"}
 SENDING |= {"trackExposure", "trackSpend", "trackSubscription", "trackTouchpoint"}
 KEEPING = {"saveFunnel", "deleteFunnel", "acceptRecommendation", "dismissRecommendation"}
-PRICING = {"setModelPrice", "deleteModelPrice"}
+PRICING = {"setModelPrice", "deleteModelPrice", "setExchangeRates", "deleteExchangeRate"}
 READING = {"exportLink"}
 NAMING = {"funnelSubjects"}
 """Questions whose answers are people by name, and of such a selection."""
