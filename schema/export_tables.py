@@ -197,6 +197,8 @@ class _Survey:
             columns += self._lists(type_, len(lists), path, ())
         else:
             self._side_by_side(type_, below, path, (LISTS,))
+        # What tells rows apart comes first, wherever the type has it.
+        columns.sort(key=lambda column: column.source is not Source.KEYS)
         self.tables[place] = Table(name, lists, tuple(columns), type_.name in _ASIDE)
 
     def _object(

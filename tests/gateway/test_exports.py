@@ -78,6 +78,7 @@ async def test_a_breakdown_is_a_column_of_its_own(client: Client) -> None:
     arguments = {"slug": "unique_subjects", "by": ["CHANNEL"], "period": MARCH}
     rows = await table(client, "/export/metric.csv", arguments=arguments)
     assert [(row["channel"], row["estimate.value"]) for row in rows] == [("email", "1"), ("ads", "1"), ("", "1")]
+    assert next(iter(rows[0])) == "channel"
     days = await table(client, "/export/metric.csv", arguments=arguments, table="groups.series")
     assert len(days) == 3 * 31
     assert [row["at"] for row in days if row["channel"] == "email" and row["value"] == "1.0"] == [
