@@ -20,11 +20,11 @@ from resolvers.metrics import metrics
 from resolvers.personas import of_persona, personas
 from resolvers.propensity import churn_risk
 from resolvers.recurring_revenue import recurring_revenue
-from resolvers.store.versions import PERSONAS, SEGMENTS
+from resolvers.store.versions import EXCHANGE_RATES, PERSONAS, SEGMENTS
 
 MOST_PROFILES = 10
 MOST_PREFERENCES = 10
-KINDS: Kinds = ANYTHING | {SEGMENTS, PERSONAS}
+KINDS: Kinds = ANYTHING | {SEGMENTS, PERSONAS, EXCHANGE_RATES}
 
 _SLUGS = ("unique_subjects", "conversion_rate", "revenue", "ai_requests", "ai_cost", "ai_success_rate")
 _PER_SUBJECT = "Revenue divided by the subjects with an event."

@@ -6,7 +6,7 @@ from functools import partial
 from resolvers.analysis.estimates import share
 from resolvers.analysis.periods import PeriodRequest
 from resolvers.analysis.questions import Question
-from resolvers.analysis.segments import Condition, Rule, SegmentPreviewAnswer, cost, references, renamed
+from resolvers.analysis.segments import Condition, Did, Rule, SegmentPreviewAnswer, cost, leaves, references, renamed
 from resolvers.analysis.subjects import Subject
 from resolvers.answers import ANYTHING, Kinds, kept, resolved
 from resolvers.context import Context, Role
@@ -15,7 +15,7 @@ from resolvers.store.segment_definitions import SegmentDefinitions
 from resolvers.store.segment_finding import SegmentFinder
 from resolvers.store.terms import SUBJECTS
 from resolvers.store.turns import turn
-from resolvers.store.versions import SEGMENTS
+from resolvers.store.versions import EXCHANGE_RATES, SEGMENTS
 
 SAMPLE = 20
 _SHARE = "Subjects that meet the rules, divided by all subjects that any event is about."
@@ -23,7 +23,8 @@ _SHARE = "Subjects that meet the rules, divided by all subjects that any event i
 
 def kinds(rules: Rule) -> Kinds:
     """The kinds of events that the answer depends on."""
-    return ANYTHING | ({SEGMENTS} if references(rules) else frozenset())
+    summed = any(isinstance(leaf, Did) and leaf.total is not None for _, leaf in leaves(rules))
+    return ANYTHING | ({SEGMENTS} if references(rules) else set()) | ({EXCHANGE_RATES} if summed else set())
 
 
 async def preview_segment(context: Context, rules: Rule, max_age: timedelta | None = None) -> SegmentPreviewAnswer:

@@ -16,6 +16,7 @@ from resolvers.analysis.metrics import Metric, MetricAnswer
 from resolvers.analysis.mrr_answers import RecurringRevenue
 from resolvers.analysis.plain_values import PlainValues
 from resolvers.analysis.propensity_answers import Propensities
+from resolvers.analysis.recommendations import Findings
 from resolvers.analysis.revenue import RevenueAnswer
 from resolvers.analysis.segment_comparisons import SegmentOverlapAnswer, SegmentTraitsAnswer
 from resolvers.analysis.segments import SegmentPreviewAnswer
@@ -39,6 +40,7 @@ Answers = (
     | Propensities
     | LifetimeValues
     | SurvivalAnswer
+    | Findings
     | SegmentPreviewAnswer
     | SegmentOverlapAnswer
     | SegmentTraitsAnswer

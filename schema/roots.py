@@ -6,6 +6,8 @@ from schema.attribution import AttributionQuery, AttributionSubscription
 from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
+from schema.exchange_rates import ExchangeRateMutation, ExchangeRateQuery
+from schema.exports import ExportMutation
 from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.lifetime_value import LifetimeValueQuery, LifetimeValueSubscription
@@ -15,6 +17,7 @@ from schema.persona_profiles import PersonaProfileQuery, PersonaProfileSubscript
 from schema.personas import PersonaMutation, PersonaQuery
 from schema.prices import PriceMutation, PriceQuery
 from schema.propensity import PropensityQuery, PropensitySubscription
+from schema.recommendations import RecommendationMutation, RecommendationQuery, RecommendationSubscription
 from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
@@ -45,8 +48,10 @@ class Query(
     PropensityQuery,
     CandidateQuery,
     LifetimeValueQuery,
+    RecommendationQuery,
     EventQuery,
     PriceQuery,
+    ExchangeRateQuery,
     NodeQuery,
     TenantQuery,
 ):
@@ -59,7 +64,16 @@ class Query(
         "why nothing was done."
     )
 )
-class Mutation(EventMutation, SavedFunnelMutation, SegmentMutation, PersonaMutation, PriceMutation):
+class Mutation(
+    EventMutation,
+    SavedFunnelMutation,
+    SegmentMutation,
+    PersonaMutation,
+    RecommendationMutation,
+    PriceMutation,
+    ExchangeRateMutation,
+    ExportMutation,
+):
     pass
 
 
@@ -81,6 +95,7 @@ class Subscription(
     SegmentBreakdownSubscription,
     SegmentComparisonSubscription,
     PersonaProfileSubscription,
+    RecommendationSubscription,
     EventSubscription,
 ):
     pass

@@ -42,7 +42,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """What the sum of a measure is at least and at most; money counts in the tenant's currency only."""
+    """What the sum of a measure is at least and at most; money is that of the tenant's currency, or converted."""
 
     measure: str
     at_least: Decimal | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, ColumnElement, Integer, Numeric, and_, func, literal, select, true
+from sqlalchemy import BigInteger, ColumnElement, Integer, Numeric, Select, and_, func, literal, select, true
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.columns import columns_of
@@ -21,6 +21,7 @@ from resolvers.errors import BadInput
 from resolvers.store.conditions import Codes, condition
 from resolvers.store.copying import copied
 from resolvers.store.events import EVENT
+from resolvers.store.exchange_rates import Converted, ExchangeRateRepository
 from resolvers.store.journeys import JourneyRepository
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.segments import Run, SegmentRepository, month_bounds
@@ -98,9 +99,12 @@ class TallyRepository:
         """What the log tells, added up there."""
         codes = await Codes.of(TermRepository(self.session, self.memory), tenant_id, tally.where)
         value: ColumnElement[int] = func.count()
+        money: Converted | None = None
         if tally.total is not None:
-            value = _within(tally.total, currency).cast(Integer).cast(BigInteger)
-        query = (
+            if tally.total.measure in MONEY_FIELDS:
+                money = await ExchangeRateRepository(self.session).converted(tenant_id, currency, tally.period)
+            value = _within(tally.total, money).cast(Integer).cast(BigInteger)
+        query: Select[Any] = (
             select(EVENT.subject, value)
             .where(
                 EVENT.tenant_id == tenant_id,
@@ -111,6 +115,7 @@ class TallyRepository:
             )
             .group_by(EVENT.subject)
         )
+        query = query if money is None else money.joined(query)
         rows = await copied(self.session, query, [("subject", ">i4"), ("value", ">i8")])
         # Whoever has no event has a sum of nothing.
         nothing = tally.total is not None and tally.total.holds_for_nothing
@@ -134,11 +139,10 @@ def _spans(runs: Sequence[Run], period: Period) -> list[Period]:
     return [Period(start, end) for start, end in pairwise([*cuts, period.end])]
 
 
-def _within(total: Total, currency: str) -> ColumnElement[bool]:
-    """Whether a subject's sum is within bounds; it is reckoned exactly."""
-    summed: ColumnElement[Any] = func.sum(EVENT[total.measure].cast(Numeric))
-    if total.measure in MONEY_FIELDS:
-        summed = func.sum(EVENT[total.measure]).filter(EVENT.currency == currency)
+def _within(total: Total, money: Converted | None) -> ColumnElement[bool]:
+    """Whether a subject's sum is within bounds; it is reckoned exactly, ``money`` in the tenant's currency."""
+    measure: ColumnElement[Any] = EVENT[total.measure].cast(Numeric)
+    summed: ColumnElement[Any] = func.sum(measure if money is None else money.of(measure))
     summed = func.coalesce(summed, literal(0, Numeric))
     bounds = [] if total.at_least is None else [summed >= literal(total.at_least, Numeric)]
     bounds += [] if total.at_most is None else [summed <= literal(total.at_most, Numeric)]

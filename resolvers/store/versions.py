@@ -16,11 +16,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from resolvers.errors import Unavailable
 from resolvers.live.bus import CHANNEL
 from resolvers.live.looks import Looks
-from resolvers.store.database import translated
+from resolvers.store.database import Moment, driver, translated
 
 WHOLE_LOG = 0
 SEGMENTS, PERSONAS = 100, 101
-"""What tenants define has versions too, under numbers that no kind of event has."""
+"""Stand for a tenant's segments and their members, and for its personas."""
+EXCHANGE_RATES = 102
+"""Stands for a tenant's exchange rates; 0 where it never had any."""
+RECOMMENDATIONS = 104
+"""Stands for what a tenant decided about recommendations, and for the funnels it keeps."""
 REBUILT = 1_000
 """Stands for the rollups: its version advances when they are made anew."""
 _FOLDED, _PRESENCE = -1, -2
@@ -64,6 +68,8 @@ class LogState(NamedTuple):
     """The position up to which the sets of each day hold the log."""
     presence: int
     """Their edition."""
+    rates: int
+    """The version of the exchange rates; 0 where there never were any."""
 
     @property
     def rollups(self) -> tuple[int, int]:
@@ -100,7 +106,7 @@ class VersionReader:
     async def state(self, tenant_id: int) -> LogState:
         """What else there is to know, in the same way."""
         found = await self._seen(tenant_id)
-        return LogState(*(found.get(kind, 0) for kind in (WHOLE_LOG, REBUILT, _FOLDED, _PRESENCE)))
+        return LogState(*(found.get(kind, 0) for kind in (WHOLE_LOG, REBUILT, _FOLDED, _PRESENCE, EXCHANGE_RATES)))
 
     async def _seen(self, tenant_id: int) -> dict[int, int]:
         self._wanted.add(tenant_id)
@@ -153,6 +159,18 @@ class VersionReader:
         return found
 
 
+class MomentVersions(VersionReader):
+    """The versions as they were at one moment."""
+
+    def __init__(self, moment: Moment) -> None:
+        self._moment = moment
+
+    async def _seen(self, tenant_id: int) -> dict[int, int]:
+        async with self._moment.tenant(tenant_id) as session:
+            rows = await (await driver(session)).fetch(_VERSIONS, [tenant_id])
+        return {kind: version for _, kind, version in rows}
+
+
 class VersionRepository:
     """Reads the versions of a tenant."""
 
@@ -169,20 +187,6 @@ class VersionRepository:
         return tuple(found.get(kind, 0) for kind in wanted)
 
 
-async def advance(connection: Any, tenant_id: int, kind: int) -> None:
-    """Say that what a tenant defines of a kind has changed: to be part of the transaction that changes it.
-
-    Whoever else changes it waits until the transaction ends.
-    """
-    version = await connection.fetchval(
-        "INSERT INTO data_version (tenant_id, kind, version) VALUES ($1, $2, 1)"
-        " ON CONFLICT (tenant_id, kind) DO UPDATE SET version = data_version.version + 1 RETURNING version",
-        tenant_id,
-        kind,
-    )
-    await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"v {tenant_id} {version} {kind}")
-
-
 async def hold_log(connection: Any, tenant_id: int) -> int:
     """Lock the tenant's log until the transaction ends; return the last position in it."""
     held = "SELECT version FROM data_version WHERE tenant_id = $1 AND kind = 0 FOR UPDATE"
@@ -194,3 +198,17 @@ async def hold_log(connection: Any, tenant_id: int) -> int:
         )
         version = await connection.fetchval(held, tenant_id)
     return int(version)
+
+
+async def advance(connection: Any, tenant_id: int, kind: int) -> None:
+    """Give a kind that is no kind of events its next version, and say so to all who watch; part of the transaction.
+
+    What a tenant defines stands for such a kind, of 100 or above: answers that depend on it are computed anew.
+    """
+    version = await connection.fetchval(
+        "INSERT INTO data_version (tenant_id, kind, version) VALUES ($1, $2, 1)"
+        " ON CONFLICT (tenant_id, kind) DO UPDATE SET version = data_version.version + 1 RETURNING version",
+        tenant_id,
+        kind,
+    )
+    await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"v {tenant_id} {version} {kind}")
