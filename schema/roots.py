@@ -6,6 +6,7 @@ from schema.attribution import AttributionQuery, AttributionSubscription
 from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
+from schema.experiment_calculators import ExperimentCalculatorQuery
 from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.lifetime_value import LifetimeValueQuery, LifetimeValueSubscription
@@ -35,6 +36,7 @@ class Query(
     PropensityQuery,
     CandidateQuery,
     LifetimeValueQuery,
+    ExperimentCalculatorQuery,
     EventQuery,
     PriceQuery,
     NodeQuery,
