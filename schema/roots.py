@@ -6,6 +6,9 @@ from schema.attribution import AttributionQuery, AttributionSubscription
 from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
+from schema.exchange_rates import ExchangeRateMutation, ExchangeRateQuery
+from schema.experiment_calculators import ExperimentCalculatorQuery
+from schema.exports import ExportMutation
 from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.lifetime_value import LifetimeValueQuery, LifetimeValueSubscription
@@ -13,6 +16,7 @@ from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
 from schema.prices import PriceMutation, PriceQuery
 from schema.propensity import PropensityQuery, PropensitySubscription
+from schema.recommendations import RecommendationMutation, RecommendationQuery, RecommendationSubscription
 from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
@@ -35,8 +39,11 @@ class Query(
     PropensityQuery,
     CandidateQuery,
     LifetimeValueQuery,
+    RecommendationQuery,
+    ExperimentCalculatorQuery,
     EventQuery,
     PriceQuery,
+    ExchangeRateQuery,
     NodeQuery,
     TenantQuery,
 ):
@@ -49,7 +56,9 @@ class Query(
         "why nothing was done."
     )
 )
-class Mutation(EventMutation, SavedFunnelMutation, PriceMutation):
+class Mutation(
+    EventMutation, SavedFunnelMutation, RecommendationMutation, PriceMutation, ExchangeRateMutation, ExportMutation
+):
     pass
 
 
@@ -67,6 +76,7 @@ class Subscription(
     SurvivalSubscription,
     PropensitySubscription,
     LifetimeValueSubscription,
+    RecommendationSubscription,
     EventSubscription,
 ):
     pass

@@ -2,17 +2,32 @@
 
 from sqlmodel import SQLModel
 
-from resolvers.store import events, funnels, keys, presence, prices, rollups, segments, tenants, terms, versions
+from resolvers.store import (
+    events,
+    exchange_rates,
+    funnels,
+    keys,
+    presence,
+    prices,
+    recommendations,
+    rollups,
+    segments,
+    tenants,
+    terms,
+    versions,
+)
 
 metadata = SQLModel.metadata
 TABLES = (
     events.EventRow,
     events.EventKeyRow,
+    exchange_rates.ExchangeRateRow,
     funnels.FunnelRow,
     keys.ApiKeyRow,
     presence.PresenceRow,
     presence.PresenceStateRow,
     prices.ModelPriceRow,
+    recommendations.RecommendationRow,
     rollups.RollupDayRow,
     rollups.RollupRow,
     segments.JourneySegmentRow,

@@ -14,10 +14,15 @@ from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.errors import Unavailable
+from resolvers.live.bus import CHANNEL
 from resolvers.live.looks import Looks
-from resolvers.store.database import translated
+from resolvers.store.database import Moment, driver, translated
 
 WHOLE_LOG = 0
+EXCHANGE_RATES = 102
+"""Stands for a tenant's exchange rates; 0 where it never had any."""
+RECOMMENDATIONS = 104
+"""Stands for what a tenant decided about recommendations, and for the funnels it keeps."""
 REBUILT = 1_000
 """Stands for the rollups: its version advances when they are made anew."""
 _FOLDED, _PRESENCE = -1, -2
@@ -61,6 +66,8 @@ class LogState(NamedTuple):
     """The position up to which the sets of each day hold the log."""
     presence: int
     """Their edition."""
+    rates: int
+    """The version of the exchange rates; 0 where there never were any."""
 
     @property
     def rollups(self) -> tuple[int, int]:
@@ -97,7 +104,7 @@ class VersionReader:
     async def state(self, tenant_id: int) -> LogState:
         """What else there is to know, in the same way."""
         found = await self._seen(tenant_id)
-        return LogState(*(found.get(kind, 0) for kind in (WHOLE_LOG, REBUILT, _FOLDED, _PRESENCE)))
+        return LogState(*(found.get(kind, 0) for kind in (WHOLE_LOG, REBUILT, _FOLDED, _PRESENCE, EXCHANGE_RATES)))
 
     async def _seen(self, tenant_id: int) -> dict[int, int]:
         self._wanted.add(tenant_id)
@@ -150,6 +157,18 @@ class VersionReader:
         return found
 
 
+class MomentVersions(VersionReader):
+    """The versions as they were at one moment."""
+
+    def __init__(self, moment: Moment) -> None:
+        self._moment = moment
+
+    async def _seen(self, tenant_id: int) -> dict[int, int]:
+        async with self._moment.tenant(tenant_id) as session:
+            rows = await (await driver(session)).fetch(_VERSIONS, [tenant_id])
+        return {kind: version for _, kind, version in rows}
+
+
 class VersionRepository:
     """Reads the versions of a tenant."""
 
@@ -177,3 +196,17 @@ async def hold_log(connection: Any, tenant_id: int) -> int:
         )
         version = await connection.fetchval(held, tenant_id)
     return int(version)
+
+
+async def advance(connection: Any, tenant_id: int, kind: int) -> None:
+    """Give a kind that is no kind of events its next version, and say so to all who watch; part of the transaction.
+
+    What a tenant defines stands for such a kind, of 100 or above: answers that depend on it are computed anew.
+    """
+    version = await connection.fetchval(
+        "INSERT INTO data_version (tenant_id, kind, version) VALUES ($1, $2, 1)"
+        " ON CONFLICT (tenant_id, kind) DO UPDATE SET version = data_version.version + 1 RETURNING version",
+        tenant_id,
+        kind,
+    )
+    await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"v {tenant_id} {version} {kind}")
