@@ -11,11 +11,14 @@ from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
 from resolvers.live.turns import Turns
 from resolvers.store.database import Database
+from resolvers.store.flag_cache import FlagCache
+from resolvers.store.flag_tallies import FlagTallies
 from resolvers.store.folding import FoldingFigures
 from resolvers.store.metrics import Kept
 from resolvers.store.presence_cache import PresenceCache
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TermMemory
+from resolvers.store.versions import VersionReader
 from resolvers.store.writer import Writer
 
 
@@ -70,6 +73,10 @@ class Services:
     segments: SegmentCache = field(default_factory=SegmentCache)
     presence: PresenceCache = field(default_factory=PresenceCache)
     folding: FoldingFigures = field(default_factory=FoldingFigures)
+    look: VersionReader | None = None
+    """Reads data versions for all who ask at the same time; None where there are few."""
+    flags: FlagCache = field(default_factory=FlagCache)
+    tallies: FlagTallies = field(default_factory=FlagTallies)
     now: Callable[[], datetime] = utc_now
     counted: Callable[[str, str, int], None] = lambda kind, outcome, count: None
     """Told how many events of a kind had which outcome, for telemetry."""
@@ -163,10 +170,10 @@ class Context:
         """Begin another answer of a subscription, which counts by itself."""
         self._left = LARGEST_ANSWER
 
-    def require(self, role: Role) -> Principal:
-        """The caller, where its role reaches ``role``; raises Unauthenticated or Forbidden otherwise."""
+    def require(self, role: Role | None) -> Principal:
+        """The caller, where its role reaches ``role``, if one is needed; raises Unauthenticated or Forbidden."""
         if self.principal is None:
             raise Unauthenticated("An API key is needed: send it as `Authorization: Bearer <key>`.")
-        if not self.principal.role.reaches(role):
+        if role is not None and not self.principal.role.reaches(role):
             raise Forbidden(f"This needs the role {role.name}; the key has {self.principal.role.name}.")
         return self.principal

@@ -116,12 +116,13 @@ def read_period(period: PeriodInput) -> PeriodRequest:
         raise refusal("period.last", 'must be a duration such as "30d"')
     return PeriodRequest(
         last=period.last,
-        start=_instant(period.from_, "period.from"),
-        end=_instant(period.to, "period.to"),
+        start=read_instant(period.from_, "period.from"),
+        end=read_instant(period.to, "period.to"),
     )
 
 
-def _instant(value: object | None, field: str) -> datetime | None:
+def read_instant(value: object | None, field: str) -> datetime | None:
+    """An instant, None where there is none; BadInput on ``field`` for anything else."""
     try:
         return None if value is None else instant(value)
     except Invalid as bad:

@@ -6,6 +6,10 @@ from schema.attribution import AttributionQuery, AttributionSubscription
 from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
+from schema.flag_changes import FlagMutation
+from schema.flag_evaluations import FlagEvaluationMutation, FlagEvaluationQuery
+from schema.flag_trail import FlagTrailQuery, FlagTrailSubscription
+from schema.flags import FlagQuery
 from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.lifetime_value import LifetimeValueQuery, LifetimeValueSubscription
@@ -35,6 +39,9 @@ class Query(
     PropensityQuery,
     CandidateQuery,
     LifetimeValueQuery,
+    FlagQuery,
+    FlagEvaluationQuery,
+    FlagTrailQuery,
     EventQuery,
     PriceQuery,
     NodeQuery,
@@ -49,7 +56,7 @@ class Query(
         "why nothing was done."
     )
 )
-class Mutation(EventMutation, SavedFunnelMutation, PriceMutation):
+class Mutation(EventMutation, SavedFunnelMutation, FlagMutation, FlagEvaluationMutation, PriceMutation):
     pass
 
 
@@ -67,6 +74,7 @@ class Subscription(
     SurvivalSubscription,
     PropensitySubscription,
     LifetimeValueSubscription,
+    FlagTrailSubscription,
     EventSubscription,
 ):
     pass

@@ -32,6 +32,7 @@ from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.intake import camel
 from schema import schema
 from schema.shapes import SHAPES
+from tests import flag_contract as flags
 from tests import foretelling_contract as foretelling
 
 TYPES: dict[str, GraphQLNamedType] = {
@@ -62,6 +63,7 @@ MADE_BY_THE_SCHEMA = {
     "ModelPriceConnection",
     "ModelPriceEdge",
     "SetModelPricePayload",
+    *flags.MADE,
     *foretelling.MADE,
 }
 """Types whose values the schema itself makes; every other one shapes a value of the resolvers."""
@@ -71,6 +73,7 @@ FIELDS_MADE_BY_THE_SCHEMA = {
     "SavedFunnel.id",
     "Subject.id",
     "ModelPrice.id",
+    *flags.IDS,
     *foretelling.IDS,
 }
 NOT_SHOWN = {
@@ -83,6 +86,7 @@ NOT_SHOWN = {
     "Principal.tenant_id": "a number of the gateway's own",
     "Principal.key_id": "a number of the gateway's own",
     "Principal.tenant": "shown as slug",
+    **flags.NOT_SHOWN,
 }
 SCALARS: dict[str, type] = {
     "String": str,
@@ -123,6 +127,7 @@ BOUNDED = {
     "FunnelGroup.keys": "as long as by, at most 3",
     "TimeToConvert.edges": "fixed by the window",
     "TimeToConvert.histogram": "fixed by the window",
+    **flags.BOUNDED,
     **foretelling.BOUNDED,
     **{f"Series.{column}": "at most 5,000 buckets" for column in ("at", "value", "exact", "n")},
     **{
@@ -336,7 +341,7 @@ ANALYSES = {
 def test_every_analysis_has_a_live_twin() -> None:
     asked, watched = fields_of("Query"), fields_of("Subscription")
     analyses = {name for name, of in asked.items() if get_named_type(of.type).name.endswith("Answer")}
-    assert analyses == set(watched) - {"events"} == ANALYSES
+    assert analyses == set(watched) - {"events", "flagChanges"} == ANALYSES
     for name in analyses:
         once, again = asked[name], watched[name]
         assert str(once.type) == str(again.type)

@@ -2,12 +2,28 @@
 
 from sqlmodel import SQLModel
 
-from resolvers.store import events, funnels, keys, presence, prices, rollups, segments, tenants, terms, versions
+from resolvers.store import (
+    events,
+    flag_tallies,
+    flags,
+    funnels,
+    keys,
+    presence,
+    prices,
+    rollups,
+    segments,
+    tenants,
+    terms,
+    versions,
+)
 
 metadata = SQLModel.metadata
 TABLES = (
     events.EventRow,
     events.EventKeyRow,
+    flag_tallies.FlagTallyRow,
+    flags.FlagChangeRow,
+    flags.FlagRow,
     funnels.FunnelRow,
     keys.ApiKeyRow,
     presence.PresenceRow,

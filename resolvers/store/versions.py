@@ -14,10 +14,13 @@ from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.errors import Unavailable
+from resolvers.live.bus import CHANNEL
 from resolvers.live.looks import Looks
 from resolvers.store.database import translated
 
 WHOLE_LOG = 0
+FLAGS = 106
+"""What tenants define has versions too, under numbers that no kind of event has."""
 _AWAY = "The database cannot be reached for the moment; try again."
 
 
@@ -108,6 +111,22 @@ class VersionRepository:
         )
         found = dict((await self.session.exec(query)).all())
         return tuple(found.get(kind, 0) for kind in wanted)
+
+
+async def advance(connection: Any, tenant_id: int, kind: int) -> int:
+    """Say that what a tenant defines of a kind has changed, and return its new version: to be part of the transaction
+    that changes it.
+
+    Whoever else changes it waits until the transaction ends. ``connection`` is an asyncpg connection.
+    """
+    version = await connection.fetchval(
+        "INSERT INTO data_version (tenant_id, kind, version) VALUES ($1, $2, 1)"
+        " ON CONFLICT (tenant_id, kind) DO UPDATE SET version = data_version.version + 1 RETURNING version",
+        tenant_id,
+        kind,
+    )
+    await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"v {tenant_id} {version} {kind}")
+    return int(version)
 
 
 async def hold_log(connection: Any, tenant_id: int) -> int:
