@@ -16,6 +16,7 @@ from starlette.routing import Route
 from gateway.admission import Crowd
 from gateway.callers import Callers
 from gateway.endpoint import Endpoint
+from gateway.flags import Flags
 from gateway.folding_metrics import FoldingCollector
 from gateway.health import health_routes
 from gateway.ingest import ingest_route
@@ -28,6 +29,7 @@ from resolvers.analysis.events import Receipt
 from resolvers.context import Context, Principal, Services
 from resolvers.errors import GatewayError, Unavailable
 from resolvers.events import ingest
+from resolvers.flag_upkeep import keep_flags
 from resolvers.keys import Authenticator, pepper
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
@@ -101,7 +103,15 @@ class Gateway:
         self._callers = Callers(self._authenticator, self.limits)
         cache = Cache(sharing=None if self._shared is None else sharing(self._shared))
         self._services = Services(
-            database, memory, writer, bus, cache, asyncio.Semaphore(_HEAVY), self.turns, counted=self._counted
+            database,
+            memory,
+            writer,
+            bus,
+            cache,
+            asyncio.Semaphore(_HEAVY),
+            self.turns,
+            counted=self._counted,
+            look=self.version_reader,
         )
         self.metrics.registry.register(FoldingCollector(self._services.folding, self._services.segments))
         self._measure(database, reserved, cache)
@@ -115,6 +125,7 @@ class Gateway:
         self._upkeep = [asyncio.create_task(self._keep_up(), name="upkeep")]
         if self.settings.upkeep:
             self._upkeep.append(asyncio.create_task(self._keep_folded(), name="folding"))
+            self._upkeep.append(asyncio.create_task(keep_flags(self._services), name="flags"))
 
     def _measure(self, database: Database, reserved: Database, cache: Cache) -> None:
         metrics, shared = self.metrics, self._shared
@@ -159,6 +170,7 @@ class Gateway:
         await services.writer.stop()
         with contextlib.suppress(GatewayError):
             await self._authenticated().note_use()
+            await services.tallies.flush(services.database, services.now())
         self.version_reader.close()
         await services.database.close()
         await services.writer.database.close()
@@ -227,6 +239,7 @@ class Gateway:
             try:
                 await self.sessions.recheck(self._authenticated().authenticate)
                 await self._authenticated().note_use()
+                await self.services.tallies.flush(self.services.database, self.services.now())
             except GatewayError as error:
                 log.warning("upkeep.delayed", reason=error.message)
             except Exception:
@@ -279,6 +292,7 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         routes=[
             *graphql_routes(endpoint),
             ingest_route(gateway.authenticate, gateway.ingest),
+            *Flags(gateway.authenticate, gateway.context, gateway.charge, gateway.limits).routes(),
             *health_routes(gateway.ping, gateway.revision_gap, lambda: gateway.stopping, gateway.redis),
             Route("/metrics", gateway.metrics.endpoint),
             Route("/schema.graphql", _printed_schema),

@@ -116,8 +116,13 @@ async def parameters_of(
     """The GraphQL parameters of a GET or POST; ``BadRequest`` or ``Malformed`` if there are none to be read."""
     if scope["method"] == "GET":
         return read_parameters(_query_parameters(scope["query_string"], limits))
+    return read_parameters(await json_of(receive, headers, limits, reservation))
+
+
+async def json_of(receive: Receive, headers: Headers, limits: Limits, reservation: Reservation) -> object:
+    """The JSON value that a body is; ``BadRequest`` or ``Malformed`` if it is none."""
     _require_json(headers)
-    return read_parameters(_decode(await _body(receive, headers, limits.body_seconds, reservation), limits))
+    return _decode(await _body(receive, headers, limits.body_seconds, reservation), limits)
 
 
 async def disconnected(receive: Receive) -> None:
