@@ -52,6 +52,8 @@ class EnvironmentDraft:
     rules: tuple[Rule, ...] = ()
     prerequisites: tuple[Prerequisite, ...] = ()
     schedule: tuple[ScheduledStep, ...] = ()
+    at: str = ""
+    """What goes before the field at fault where it cannot be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +119,10 @@ async def create_flag(context: Context, draft: FlagDraft, reason: str | None = N
         if len(flags) >= MOST_FLAGS:
             raise refused("key", f"would be one of more than {MOST_FLAGS:,} flags")
         environments: dict[str, FlagEnvironment] = {}
-        for index, one in enumerate(draft.environments or (EnvironmentDraft(),)):
+        for one in draft.environments or (EnvironmentDraft(),):
             if one.name in environments:
-                raise refused(f"environments[{index}].name", f"must name {one.name} only once")
-            made = _environment(flag, one, None, now)
-            try:
-                check_environment(flag, made, flags)
-            except BadInput as bad:
-                if not draft.environments:
-                    raise
-                raise BadInput(bad.message, field=f"environments[{index}].{bad.field}") from None
-            environments[one.name] = made
+                raise refused(f"{one.at}name", f"must name {one.name} only once")
+            environments[one.name] = _environment(flag, one, flags, now)
         flag = replace(flag, environments=environments, version=version)
         check_flag(flag)
         flag = await repository.add(flag, due_at(flag, now))
@@ -162,8 +157,7 @@ async def set_flag_environment(
 
     def changed(flag: Flag, flags: Mapping[str, Flag], now: datetime) -> Flag:
         before = flag.environments.get(draft.name)
-        made = _environment(flag, draft, before, now)
-        check_environment(flag, made, flags)
+        made = _environment(flag, draft, flags, now)
         if before is not None and replace(made, changed_at=before.changed_at) == before:
             made = before
         flag = replace(flag, environments={**flag.environments, draft.name: made})
@@ -251,8 +245,20 @@ def _plain(variations: Sequence[Variation]) -> tuple[Variation, ...]:
     )
 
 
-def _environment(flag: Flag, draft: EnvironmentDraft, before: FlagEnvironment | None, now: datetime) -> FlagEnvironment:
-    check_key(draft.name, "environment")
+def _environment(flag: Flag, draft: EnvironmentDraft, flags: Mapping[str, Flag], now: datetime) -> FlagEnvironment:
+    """The environment that a draft leads to; raises BadInput on the part of the draft at fault."""
+    before = flag.environments.get(draft.name)
+    try:
+        made = _made(flag, draft, before, now)
+        check_environment(flag, made, flags)
+    except BadInput as bad:
+        told = bad.message.startswith(f"{bad.field} ")
+        raise BadInput(f"{draft.at if told else ''}{bad.message}", field=f"{draft.at}{bad.field}") from None
+    return made
+
+
+def _made(flag: Flag, draft: EnvironmentDraft, before: FlagEnvironment | None, now: datetime) -> FlagEnvironment:
+    check_key(draft.name, "name")
     off = draft.off
     if off is None:
         off = before.off if before is not None else flag.variations[-1].key

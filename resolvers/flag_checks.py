@@ -109,7 +109,7 @@ def _value(value: Any, of: FlagType, field: str) -> None:
 def check_environment(flag: Flag, environment: FlagEnvironment, flags: Flags) -> None:
     """Raises BadInput where what a flag is in an environment cannot be kept beside the tenant's other flags."""
     keys = frozenset(one.key for one in flag.variations)
-    check_key(environment.name, "environment")
+    check_key(environment.name, "name")
     _named(environment.off, keys, "offVariation")
     _serve(environment.default, keys, "default")
     _count(environment.rules, 0, MOST_RULES, "rules")

@@ -214,6 +214,7 @@ def read_environment(key: str, given: FlagEnvironmentInput, now: datetime, withi
         rules=tuple(_rule(key, rule, now, f"{within}rules[{index}]") for index, rule in enumerate(given.rules)),
         prerequisites=tuple(values.Prerequisite(one.flag, tuple(one.variations)) for one in given.prerequisites),
         schedule=tuple(schedule),
+        at=within,
     )
 
 

@@ -14,7 +14,9 @@ class KeyMissing(Exception):
     pass
 
 
-def evaluate(document: dict[str, Any], key: str, subject: str | None, context: dict[str, Any], at: datetime) -> Evaluated:
+def evaluate(
+    document: dict[str, Any], key: str, subject: str | None, context: dict[str, Any], at: datetime
+) -> Evaluated:
     flag = document["flags"].get(key)
     if flag is None:
         return None, None, "FLAG_NOT_FOUND", None

@@ -53,7 +53,7 @@ def attributes(root: Filter) -> Iterator[str]:
 
 
 def compiled(root: Filter) -> Holds:
-    """The filter as a function of a person, for which it ``targets``."""
+    """The filter as a function of a person; what is not known of people does not hold of any."""
     match root:
         case All(()):
             return lambda person: True
@@ -74,7 +74,7 @@ def compiled(root: Filter) -> Holds:
         case PropertyIs(path, op, scalars):
             return _compared(_at(path), op, scalars)
         case _:
-            raise ValueError(f"nobody is targeted by {type(root).__name__}")
+            return lambda person: False
 
 
 def _of_dimension(name: str) -> Callable[[Person], Json]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Integer, any_, bindparam, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.store.database import rows
@@ -45,7 +45,7 @@ class ActiveSubjects:
                 .where(*_within(selection), column.is_not(None))
                 .where(EVENT.subject == any_(bindparam(None, list(codes), type_=ARRAY(Integer))))
                 .order_by(EVENT.subject, EVENT.occurred_at.desc(), EVENT.position.desc())
-                .distinct(EVENT.subject)
+                .ext(distinct_on(EVENT.subject))
             )
             last = {row[0]: row[1] for row in await rows(self.session, query)}
             texts = await self.terms.values(tenant_id, TERMS, last.values())
