@@ -72,14 +72,8 @@ async def test_an_openfeature_client_gets_values_variants_and_reasons(openfeatur
     def asked() -> None:
         of = openfeature
         found = of.get_boolean_details("switch", False, admin)
-        assert (found.value, found.variant, found.reason, found.error_code) == (
-            True,
-            "on",
-            Reason.TARGETING_MATCH,
-            None,
-        )
-        assert found.flag_metadata == {"rule": 0}
-        # Of the salt "switch" the place of ann is 8,2.. %, beyond 30 % for others: the test of shares tells.
+        assert (found.value, found.variant, found.reason) == (True, "on", Reason.TARGETING_MATCH)
+        assert (found.error_code, found.flag_metadata) == (None, {"rule": 0})
         places = [of.get_boolean_details("switch", False, EvaluationContext(f"s{n}")) for n in range(40)]
         assert {(one.value, one.reason) for one in places} == {(True, Reason.SPLIT), (False, Reason.DEFAULT)}
         assert of.get_string_value("text", "", ann) == "Zoë"
