@@ -96,7 +96,7 @@ class Wanted:
 async def known(context: Context, role: Role | None = Role.VIEWER) -> FlagSet:
     """All flags of the caller's tenant as of now; raises Forbidden."""
     principal, services = context.require(role), context.services
-    return await services.flags.of(services.database, services.look, principal.tenant_id)
+    return await services.flags.of(services.database, services.versions, principal.tenant_id)
 
 
 async def flag(context: Context, key: str) -> Flag | None:

@@ -6,6 +6,8 @@ from schema.attribution import AttributionQuery, AttributionSubscription
 from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
+from schema.exchange_rates import ExchangeRateMutation, ExchangeRateQuery
+from schema.exports import ExportMutation
 from schema.flag_changes import FlagMutation
 from schema.flag_evaluations import FlagEvaluationMutation, FlagEvaluationQuery
 from schema.flag_trail import FlagTrailQuery, FlagTrailSubscription
@@ -17,6 +19,7 @@ from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
 from schema.prices import PriceMutation, PriceQuery
 from schema.propensity import PropensityQuery, PropensitySubscription
+from schema.recommendations import RecommendationMutation, RecommendationQuery, RecommendationSubscription
 from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
@@ -42,8 +45,10 @@ class Query(
     FlagQuery,
     FlagEvaluationQuery,
     FlagTrailQuery,
+    RecommendationQuery,
     EventQuery,
     PriceQuery,
+    ExchangeRateQuery,
     NodeQuery,
     TenantQuery,
 ):
@@ -56,7 +61,16 @@ class Query(
         "why nothing was done."
     )
 )
-class Mutation(EventMutation, SavedFunnelMutation, FlagMutation, FlagEvaluationMutation, PriceMutation):
+class Mutation(
+    EventMutation,
+    SavedFunnelMutation,
+    FlagMutation,
+    FlagEvaluationMutation,
+    RecommendationMutation,
+    PriceMutation,
+    ExchangeRateMutation,
+    ExportMutation,
+):
     pass
 
 
@@ -75,6 +89,7 @@ class Subscription(
     PropensitySubscription,
     LifetimeValueSubscription,
     FlagTrailSubscription,
+    RecommendationSubscription,
     EventSubscription,
 ):
     pass

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from resolvers.analysis.flags import PRODUCTION, Flag, Flags
 from resolvers.store.database import Database
 from resolvers.store.flags import FlagRepository, flag_of
-from resolvers.store.versions import FLAGS, VersionReader, VersionRepository
+from resolvers.store.versions import FLAGS, VersionReader
 
 _TENANTS = 1_000
 
@@ -32,13 +32,14 @@ class FlagCache:
     def __init__(self) -> None:
         self._held: OrderedDict[int, FlagSet] = OrderedDict()
 
-    async def of(self, database: Database, look: VersionReader | None, tenant_id: int) -> FlagSet:
+    async def of(self, database: Database, versions: VersionReader, tenant_id: int) -> FlagSet:
         """A tenant's flags as of now: every change that was acknowledged, by any process, is in them.
 
         Raises Unavailable, Overloaded or TimedOut where the database does not do its part.
         """
         held = self._held.get(tenant_id, FlagSet())
-        if await _version(database, look, tenant_id) > held.version:
+        (present,) = await versions.of(tenant_id, (FLAGS,))
+        if present > held.version:
             # Both are of one moment, or a change between them would be missed.
             async with database.snapshot(tenant_id) as session:
                 version, rows = await FlagRepository(session, tenant_id).since(held.version)
@@ -54,12 +55,3 @@ class FlagCache:
             if len(self._held) > _TENANTS:
                 self._held.popitem(last=False)
         return held
-
-
-async def _version(database: Database, look: VersionReader | None, tenant_id: int) -> int:
-    if look is not None:
-        (version,) = await look.of(tenant_id, (FLAGS,))
-        return version
-    async with database.tenant(tenant_id) as session:
-        (version,) = await VersionRepository(session).of(tenant_id, [FLAGS])
-    return version

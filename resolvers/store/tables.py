@@ -4,12 +4,14 @@ from sqlmodel import SQLModel
 
 from resolvers.store import (
     events,
+    exchange_rates,
     flag_tallies,
     flags,
     funnels,
     keys,
     presence,
     prices,
+    recommendations,
     rollups,
     segments,
     tenants,
@@ -21,6 +23,7 @@ metadata = SQLModel.metadata
 TABLES = (
     events.EventRow,
     events.EventKeyRow,
+    exchange_rates.ExchangeRateRow,
     flag_tallies.FlagTallyRow,
     flags.FlagChangeRow,
     flags.FlagRow,
@@ -29,6 +32,8 @@ TABLES = (
     presence.PresenceRow,
     presence.PresenceStateRow,
     prices.ModelPriceRow,
+    recommendations.RecommendationRow,
+    rollups.RollupDayRow,
     rollups.RollupRow,
     segments.JourneySegmentRow,
     segments.JourneyStateRow,
