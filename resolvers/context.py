@@ -161,6 +161,7 @@ class Context:
         self._left = LARGEST_ANSWER
         self.reliance: Reliance | None = None
         """Told of every analysis that is answered, where somebody wants to know."""
+        self._together: dict[Hashable, asyncio.Future[Any]] = {}
         self.found: dict[Hashable, Any] | None = None
         """What was found already, where all answers are of one moment; None where each is of its own."""
 
@@ -185,6 +186,12 @@ class Context:
         if key not in self.found:
             self.found[key] = await compute()
         return cast(T, self.found[key])
+
+    async def together(self, key: Hashable, compute: Callable[[], Awaitable[T]]) -> T:
+        """What ``compute`` comes to, which is computed once for all fields of the operation that ask for ``key``."""
+        if key not in self._together:
+            self._together[key] = asyncio.ensure_future(compute())
+        return cast(T, await self._together[key])
 
     def require(self, role: Role | None) -> Principal:
         """The caller, where its role reaches ``role``, if one is needed; raises Unauthenticated or Forbidden."""

@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, Column, Date, DateTime, Text, func
-from sqlmodel import Field, SQLModel, col, select
+from sqlalchemy import BigInteger, Column, Date, DateTime, Text, func, select
+from sqlmodel import Field, SQLModel, col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.store.database import Database, driver, rows
@@ -86,26 +86,30 @@ class FlagTallyRepository:
         self.session = session
         self.tenant_id = tenant_id
 
-    async def given(self, flag_id: int, since: date) -> list[Given]:
-        """How often each variation of a flag was given from a day (UTC) on."""
+    async def given(self, since: date) -> dict[int, list[Given]]:
+        """How often each variation of each flag, by its id, was given from a day (UTC) on."""
         query = (
             select(
-                FlagTallyRow.environment,
-                FlagTallyRow.variation,
+                col(FlagTallyRow.flag_id),
+                col(FlagTallyRow.environment),
+                col(FlagTallyRow.variation),
                 func.sum(FlagTallyRow.evaluations),
                 func.max(FlagTallyRow.last_at),
             )
-            .where(FlagTallyRow.tenant_id == self.tenant_id, FlagTallyRow.flag_id == flag_id, FlagTallyRow.day >= since)
-            .group_by(col(FlagTallyRow.environment), col(FlagTallyRow.variation))
+            .where(col(FlagTallyRow.tenant_id) == self.tenant_id, col(FlagTallyRow.day) >= since)
+            .group_by(col(FlagTallyRow.flag_id), col(FlagTallyRow.environment), col(FlagTallyRow.variation))
             .order_by(col(FlagTallyRow.environment), col(FlagTallyRow.variation))
         )
-        return [Given(row[0], row[1], int(row[2]), row[3]) for row in await rows(self.session, query)]
+        found: dict[int, list[Given]] = {}
+        for flag_id, environment, variation, evaluations, last_at in await rows(self.session, query):
+            found.setdefault(flag_id, []).append(Given(environment, variation, int(evaluations), last_at))
+        return found
 
-    async def last(self) -> dict[tuple[int, str], datetime]:
-        """When each flag was last evaluated in each environment."""
+    async def last(self, since: date) -> dict[tuple[int, str], datetime]:
+        """When each flag was last evaluated in each environment, from a day (UTC) on."""
         query = (
-            select(FlagTallyRow.flag_id, FlagTallyRow.environment, func.max(FlagTallyRow.last_at))
-            .where(FlagTallyRow.tenant_id == self.tenant_id)
+            select(col(FlagTallyRow.flag_id), col(FlagTallyRow.environment), func.max(FlagTallyRow.last_at))
+            .where(col(FlagTallyRow.tenant_id) == self.tenant_id, col(FlagTallyRow.day) >= since)
             .group_by(col(FlagTallyRow.flag_id), col(FlagTallyRow.environment))
         )
         return {(flag_id, environment): at for flag_id, environment, at in await rows(self.session, query)}

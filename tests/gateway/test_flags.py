@@ -9,6 +9,7 @@ from gateway.app import Gateway
 from resolvers.context import Role
 from resolvers.keys import create_key, pepper
 from resolvers.store.database import Database
+from resolvers.store.flag_tallies import FlagTallyRepository
 from tests.client import Client
 from tests.conftest import new_client
 
@@ -353,3 +354,22 @@ async def test_another_tenant_has_other_flags_of_the_same_keys(
         await done(one, CREATE, key="a")
         await setup(one, "a", on=on)
     assert [(await evaluated(one))[0]["value"] for one in (client, other)] == [True, False]
+
+
+async def test_what_each_of_a_list_was_given_is_asked_once(
+    client: Client, gateway: tuple[str, Gateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("a", "b", "c"):
+        await done(client, CREATE, key=key)
+    asked: list[str] = []
+    for name in ("given", "last"):
+        real = getattr(FlagTallyRepository, name)
+
+        async def counted(self: Any, *since: Any, name: str = name, real: Any = real) -> Any:
+            asked.append(name)
+            return await real(self, *since)
+
+        monkeypatch.setattr(FlagTallyRepository, name, counted)
+    found = await client.ask("{ flags { edges { node { stale { reason } evaluations { evaluations } } } } }")
+    assert len(found["flags"]["edges"]) == 3
+    assert sorted(asked) == ["given", "last"]
