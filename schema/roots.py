@@ -17,12 +17,17 @@ from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.lifetime_value import LifetimeValueQuery, LifetimeValueSubscription
 from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
+from schema.persona_profiles import PersonaProfileQuery, PersonaProfileSubscription
+from schema.personas import PersonaMutation, PersonaQuery
 from schema.prices import PriceMutation, PriceQuery
 from schema.propensity import PropensityQuery, PropensitySubscription
 from schema.recommendations import RecommendationMutation, RecommendationQuery, RecommendationSubscription
 from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
+from schema.segment_breakdowns import SegmentBreakdownQuery, SegmentBreakdownSubscription
+from schema.segment_comparisons import SegmentComparisonQuery, SegmentComparisonSubscription
+from schema.segments import SegmentMutation, SegmentQuery, SegmentSubscription
 from schema.survival import SurvivalQuery, SurvivalSubscription
 from schema.tenants import TenantQuery
 from schema.tracking import EventMutation
@@ -37,6 +42,11 @@ class Query(
     FunnelQuery,
     FunnelSubjectQuery,
     SavedFunnelQuery,
+    SegmentQuery,
+    SegmentBreakdownQuery,
+    SegmentComparisonQuery,
+    PersonaQuery,
+    PersonaProfileQuery,
     AttributionQuery,
     SurvivalQuery,
     PropensityQuery,
@@ -66,6 +76,8 @@ class Mutation(
     SavedFunnelMutation,
     FlagMutation,
     FlagEvaluationMutation,
+    SegmentMutation,
+    PersonaMutation,
     RecommendationMutation,
     PriceMutation,
     ExchangeRateMutation,
@@ -89,6 +101,10 @@ class Subscription(
     PropensitySubscription,
     LifetimeValueSubscription,
     FlagTrailSubscription,
+    SegmentSubscription,
+    SegmentBreakdownSubscription,
+    SegmentComparisonSubscription,
+    PersonaProfileSubscription,
     RecommendationSubscription,
     EventSubscription,
 ):
