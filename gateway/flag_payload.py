@@ -20,12 +20,17 @@ def payload(held: FlagSet, environment: str) -> dict[str, Any]:
         "version": held.version,
         "environment": environment,
         "whole": WHOLE,
-        "flags": {key: _flag(flag, environment) for key, flag in held.flags.items() if flag.archived_at is None},
+        "flags": {
+            key: _flag(flag, environment, (environment, key) in held.segments)
+            for key, flag in held.flags.items()
+            if flag.archived_at is None
+        },
     }
 
 
-def _flag(flag: Flag, environment: str) -> dict[str, Any]:
+def _flag(flag: Flag, environment: str, remote: bool) -> dict[str, Any]:
     return {
+        "remote": remote,
         "type": flag.type.name,
         "salt": flag.salt,
         "variations": dict(flag.values),

@@ -34,6 +34,7 @@ from resolvers.flag_checks import (
     plain,
     refused,
 )
+from resolvers.flag_segments import numbered_rules
 from resolvers.flag_writing import Change, Changed, Doing, apply, due_at, with_environment, with_ramp, written
 from resolvers.flags import FlagAction
 from resolvers.store.flags import FlagRepository, columns
@@ -110,6 +111,10 @@ async def create_flag(context: Context, draft: FlagDraft, reason: str | None = N
     )
     check_text(reason, 500, "reason")
     check_flag(flag)
+    drafts = [
+        replace(one, rules=await numbered_rules(context, one.rules))
+        for one in draft.environments or (EnvironmentDraft(),)
+    ]
     async with context.services.database.tenant(principal.tenant_id) as session:
         repository = FlagRepository(session, principal.tenant_id)
         version = await repository.hold()
@@ -119,7 +124,7 @@ async def create_flag(context: Context, draft: FlagDraft, reason: str | None = N
         if len(flags) >= MOST_FLAGS:
             raise refused("key", f"would be one of more than {MOST_FLAGS:,} flags")
         environments: dict[str, FlagEnvironment] = {}
-        for one in draft.environments or (EnvironmentDraft(),):
+        for one in drafts:
             if one.name in environments:
                 raise refused(f"{one.at}name", f"must name {one.name} only once")
             environments[one.name] = _environment(flag, one, flags, now)
@@ -154,6 +159,8 @@ async def set_flag_environment(
 
     A ramp that begins at the same time and in the same steps as one that was there is that one, and goes on.
     """
+    context.require(Role.ANALYST)
+    draft = replace(draft, rules=await numbered_rules(context, draft.rules))
 
     def changed(flag: Flag, flags: Mapping[str, Flag], now: datetime) -> Flag:
         before = flag.environments.get(draft.name)

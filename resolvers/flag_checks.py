@@ -148,7 +148,7 @@ def check_needed(flag: Flag, flags: Flags) -> None:
 def _rule(rule: Rule, keys: frozenset[str], field: str) -> None:
     check_text(rule.name, 200, f"{field}.name")
     if not targets(rule.where):
-        raise refused(f"{field}.where", "may only ask for subjects, dimensions and properties of whom a flag is for")
+        raise refused(f"{field}.where", "may only ask for subjects, segments, dimensions and properties")
     _serve(rule.serve, keys, f"{field}.serve")
     if rule.ramp is not None:
         _ramp(rule.ramp, f"{field}.ramp")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,6 +18,7 @@ from resolvers.analysis.flags import PRODUCTION, Flag, Flags
 from resolvers.analysis.intake import camel
 from resolvers.analysis.periods import Period
 from resolvers.context import Context, Role
+from resolvers.flag_segments import with_segments
 from resolvers.flags import known, known_environment
 from resolvers.store.active_subjects import ActiveSubjects
 from resolvers.store.scans import Selection
@@ -70,7 +71,9 @@ async def coverage(context: Context, of: Flag, environment: str = PRODUCTION) ->
         total = codes.size
         if total > SAMPLE:
             codes = np.sort(np.random.default_rng(_SEED).choice(codes, SAMPLE, replace=False))
-        people = await repository.people(selection, codes.tolist(), wanted)
+        found = await repository.people(selection, codes.tolist(), wanted)
+    people = [Person(subject, known) for subject, known in found]
+    people = list(await with_segments(context, people, held, environment, [of.key]))
     counted = await asyncio.to_thread(partial(_counted, of, environment, held.flags, people, now))
     order = [*(one.key for one in of.variations), None]
     return FlagCoverage(
@@ -98,13 +101,8 @@ def _asked(of: Flag, environment: str, flags: Flags) -> list[str]:
     return asked
 
 
-def _counted(
-    of: Flag, environment: str, flags: Flags, people: Sequence[tuple[str, Mapping[str, str]]], now: datetime
-) -> Counter[str | None]:
-    return Counter(
-        Evaluator(flags, environment, Person(subject, known), now).evaluate(of.key).variation
-        for subject, known in people
-    )
+def _counted(of: Flag, environment: str, flags: Flags, people: Sequence[Person], now: datetime) -> Counter[str | None]:
+    return Counter(Evaluator(flags, environment, who, now).evaluate(of.key).variation for who in people)
 
 
 def _share(count: int, sampled: int, total: int, now: datetime) -> Estimate:

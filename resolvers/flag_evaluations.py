@@ -14,6 +14,7 @@ from resolvers.context import Context
 from resolvers.errors import BadInput
 from resolvers.events import ingest
 from resolvers.flag_checks import plain
+from resolvers.flag_segments import with_segments
 from resolvers.flags import known, known_environment
 from resolvers.store.flag_cache import FlagSet
 
@@ -132,6 +133,7 @@ async def _evaluated(
     if len(asked) * len(people) > MOST_EVALUATIONS:
         field = "keys" if len(people) == 1 else "subjects"
         raise BadInput(f"Ask for at most {MOST_EVALUATIONS:,} evaluations at once.", field=field)
+    people = await with_segments(context, people, held, environment, asked)
     now = services.now()
     given: Counter[tuple[int, str]] = Counter()
     found = []

@@ -136,7 +136,8 @@ class FlagRuleInput:
         description=(
             "Whom it is for; everybody where absent. `subject` is the subject's name, a `dimension` the attribute of "
             "the context that is called like it, a `property` the attribute that its path leads to: `{property: {path: "
-            '["role"], in: ["admin"]}}`. What is about events alone is refused.'
+            '["role"], in: ["admin"]}}`. A `segment` is as it was last refreshed; one that is deleted has no members. '
+            "What is about events alone is refused."
         ),
     )
     percentage: object | None = strawberry.field(

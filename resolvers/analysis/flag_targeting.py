@@ -5,12 +5,12 @@ a property the attribute that its path leads to. A condition on what is not said
 attribute that is a list is in some values where one of its items is.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any as Json
 
-from resolvers.analysis.filters import All, Any, DimensionIs, Filter, Not, Op, PropertyIs, SubjectIs
+from resolvers.analysis.filters import All, Any, DimensionIs, Filter, InSegment, Not, Op, PropertyIs, SubjectIs
 from resolvers.analysis.intake import camel
 
 
@@ -20,6 +20,8 @@ class Person:
 
     subject: str | None
     attributes: Mapping[str, Json] = field(default_factory=dict)
+    segments: Collection[int] = frozenset()
+    """The segments that the subject is in, of those that are asked about."""
 
 
 Holds = Callable[[Person], bool]
@@ -33,7 +35,7 @@ def targets(root: Filter) -> bool:
         case Not(of):
             return targets(of)
         case _:
-            return isinstance(root, SubjectIs | DimensionIs | PropertyIs)
+            return isinstance(root, SubjectIs | DimensionIs | PropertyIs | InSegment)
 
 
 def attributes(root: Filter) -> Iterator[str]:
@@ -50,6 +52,21 @@ def attributes(root: Filter) -> Iterator[str]:
             yield ".".join(path)
         case _:
             pass
+
+
+def numbered(root: Filter, numbers: Mapping[int | str, int]) -> Filter:
+    """The filter with each segment by its number, whatever it was named by."""
+    match root:
+        case All(of):
+            return All(tuple(numbered(part, numbers) for part in of))
+        case Any(of):
+            return Any(tuple(numbered(part, numbers) for part in of))
+        case Not(of):
+            return Not(numbered(of, numbers))
+        case InSegment(segment):
+            return replace(root, segment=numbers[segment])
+        case _:
+            return root
 
 
 def compiled(root: Filter) -> Holds:
@@ -73,6 +90,8 @@ def compiled(root: Filter) -> Holds:
             return _compared(_of_dimension(dimension), op, values)
         case PropertyIs(path, op, scalars):
             return _compared(_at(path), op, scalars)
+        case InSegment(segment, op):
+            return lambda person: person.subject is not None and (segment in person.segments) is (op is Op.IN)
         case _:
             return lambda person: False
 
