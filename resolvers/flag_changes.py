@@ -79,7 +79,7 @@ class FlagEdit:
     """By attribute of Flag: name, description, tags, variations."""
 
 
-class RampStep(Enum):
+class RampMove(Enum):
     """What can be done to a ramp."""
 
     PAUSE = FlagAction.RAMP_PAUSE.value
@@ -204,7 +204,7 @@ async def archive_flag(context: Context, key: str, archived: bool = True, reason
 
 
 async def steer_ramp(
-    context: Context, key: str, environment: str, rule: int, step: RampStep, reason: str | None = None
+    context: Context, key: str, environment: str, rule: int, step: RampMove, reason: str | None = None
 ) -> Changed:
     """Pause, resume, roll back or restart the ramp of a rule; raises BadInput where it cannot be done as it is."""
 
@@ -220,20 +220,20 @@ async def steer_ramp(
     return await _by_caller(context, Role.ANALYST, key, FlagAction(step.value), environment, reason, changed)
 
 
-def _steered(ramp: Ramp, step: RampStep, now: datetime) -> Ramp:
+def _steered(ramp: Ramp, step: RampMove, now: datetime) -> Ramp:
     possible = {
-        RampState.RUNNING: (RampStep.PAUSE, RampStep.ROLL_BACK, RampStep.RESTART),
-        RampState.PAUSED: (RampStep.RESUME, RampStep.ROLL_BACK, RampStep.RESTART),
-        RampState.ROLLED_BACK: (RampStep.RESTART,),
+        RampState.RUNNING: (RampMove.PAUSE, RampMove.ROLL_BACK, RampMove.RESTART),
+        RampState.PAUSED: (RampMove.RESUME, RampMove.ROLL_BACK, RampMove.RESTART),
+        RampState.ROLLED_BACK: (RampMove.RESTART,),
     }[ramp.state]
     if step not in possible:
         names = ", ".join(one.name for one in possible)
         raise refused("step", f"cannot be {step.name} where the ramp is {ramp.state.name}; it can be {names}")
     return {
-        RampStep.PAUSE: flag_times.paused,
-        RampStep.RESUME: flag_times.resumed,
-        RampStep.ROLL_BACK: flag_times.rolled_back,
-        RampStep.RESTART: flag_times.restarted,
+        RampMove.PAUSE: flag_times.paused,
+        RampMove.RESUME: flag_times.resumed,
+        RampMove.ROLL_BACK: flag_times.rolled_back,
+        RampMove.RESTART: flag_times.restarted,
     }[step](ramp, now)
 
 

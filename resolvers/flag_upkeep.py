@@ -91,11 +91,19 @@ async def _attend(context: Context, key: str, now: datetime) -> None:
 
 
 async def _guard(context: Context, key: str, environment: str, ramp: Ramp, now: datetime) -> None:
+    """Stop a ramp whose guardrails fire; one that cannot be read keeps no other from being read."""
     for guardrail in ramp.guardrails:
-        verdict = await verdict_of(context, guardrail, ramp, now)
+        pauses = guardrail.action is GuardAction.PAUSE
+        if pauses and ramp.state is RampState.PAUSED:
+            continue
+        context.renew()
+        try:
+            verdict = await verdict_of(context, guardrail, ramp, now)
+        except GatewayError as error:
+            log.warning("flags.guardrail_unread", flag=key, metric=guardrail.metric, reason=error.message)
+            continue
         if verdict.state is not GuardState.FIRING:
             continue
-        pauses = guardrail.action is GuardAction.PAUSE
         action = FlagAction.RAMP_PAUSE if pauses else FlagAction.RAMP_ROLL_BACK
         doing = Doing(key, action, None, environment, f"Guardrail: {verdict.message}."[:500])
         stopped = partial(_stopped, name=environment, of=ramp, pauses=pauses)
@@ -106,7 +114,6 @@ async def _guard(context: Context, key: str, environment: str, ramp: Ramp, now: 
 
 async def verdict_of(context: Context, guardrail: Guardrail, ramp: Ramp, now: datetime) -> Verdict:
     """What a guardrail of a ramp says now."""
-    context.renew()
     start = max(ramp.starts_at, now - guardrail.window)
     if start >= now:
         return judge(guardrail, Reading(None, 0))

@@ -22,7 +22,7 @@ _TAGS = "Words by which flags are found together, at most 20 of at most 50 chara
 _VARIATIONS = "The values that it can have, 1 to 50"
 
 enumerate_in_schema(
-    flag_changes.RampStep,
+    flag_changes.RampMove,
     "What can be done to a ramp.",
     {
         "PAUSE": "It stays where it is.",
@@ -96,7 +96,7 @@ class ToggleFlagInput:
 class SteerFlagRampInput:
     key: str = strawberry.field(description=_KEY)
     rule: int = strawberry.field(description="The place, from 0, of the rule that has the ramp.")
-    step: flag_changes.RampStep = strawberry.field(description="What is to be done to it.")
+    step: flag_changes.RampMove = strawberry.field(description="What is to be done to it.")
     environment: str = strawberry.field(default=values.PRODUCTION, description="The environment's name.")
     reason: str | None = strawberry.field(default=None, description=_REASON)
 

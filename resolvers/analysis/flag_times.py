@@ -61,9 +61,9 @@ def next_step(ramp: Ramp, at: datetime) -> datetime | None:
 
 
 def is_watched(ramp: Ramp, at: datetime) -> bool:
-    """Whether guardrails may stop a ramp: from its start until its last step has lasted as long as it is to."""
+    """Whether guardrails may stop a ramp: until its last step has lasted as it is to, while it is paused too."""
     whole = sum((step.lasting for step in ramp.steps), _NOTHING)
-    return ramp.state is RampState.RUNNING and elapsed(ramp, at) < whole
+    return ramp.state is not RampState.ROLLED_BACK and elapsed(ramp, at) < whole
 
 
 def paused(ramp: Ramp, at: datetime) -> Ramp:

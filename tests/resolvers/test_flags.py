@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from resolvers import flag_upkeep
 from resolvers.analysis.filters import All, DimensionIs, Op
+from resolvers.analysis.flag_guards import Verdict
 from resolvers.analysis.flag_targeting import Person
 from resolvers.analysis.flags import (
     Bound,
@@ -23,7 +25,16 @@ from resolvers.analysis.flags import (
     always,
 )
 from resolvers.context import Context, Role, Services
-from resolvers.flag_changes import EnvironmentDraft, FlagDraft, create_flag, set_flag_environment, toggle_flag
+from resolvers.errors import BadInput
+from resolvers.flag_changes import (
+    EnvironmentDraft,
+    FlagDraft,
+    RampMove,
+    create_flag,
+    set_flag_environment,
+    steer_ramp,
+    toggle_flag,
+)
 from resolvers.flag_coverage import SAMPLE, coverage
 from resolvers.flag_evaluations import evaluate_flags
 from resolvers.flag_upkeep import attend_due
@@ -142,6 +153,29 @@ async def test_a_guardrail_stops_a_ramp(timed: Context, clock: Clock, action: Gu
     before = len(await actions(timed))
     await attend_due(timed.services)
     assert len(await actions(timed)) == before
+
+
+async def test_a_paused_ramp_is_guarded_too_and_what_cannot_be_read_hinders_nothing(
+    timed: Context, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, unreadable = flag_upkeep.verdict_of, timedelta(days=3)
+
+    async def verdict_of(context: Context, guardrail: Guardrail, *others: Any) -> Verdict:
+        if guardrail.window == unreadable:
+            raise BadInput("There is no such segment.")
+        return await real(context, guardrail, *others)
+
+    monkeypatch.setattr(flag_upkeep, "verdict_of", verdict_of)
+    guard = guardrail(GuardAction.ROLL_BACK, compared=False)
+    rule = ramp(clock, replace(guard, window=unreadable), guard)
+    await create_flag(timed, FlagDraft("f"))
+    await set_flag_environment(timed, "f", EnvironmentDraft(on=True, rules=(rule,)))
+    clock.now += HOUR
+    await steer_ramp(timed, "f", "production", 0, RampMove.PAUSE)
+    await store(timed, *calls("on", 0, 30, clock() - HOUR / 3))
+    clock.now += timedelta(minutes=1)
+    await attend_due(timed.services)
+    assert (await actions(timed))[-1] == (FlagAction.RAMP_ROLL_BACK, "production", False)
 
 
 async def test_a_ramp_whose_guardrails_are_quiet_goes_on(timed: Context, clock: Clock) -> None:
