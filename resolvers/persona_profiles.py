@@ -100,7 +100,8 @@ async def _acquisition_cost(context: Context, persona: Persona, everybody: Quest
     named = All((everybody.where, DimensionIs("persona", Op.IN, (persona.slug,))))
     (spent,) = await metrics(context, ["acquisition_spend"], replace(everybody, where=named, compare=None))
     new = await cohorts(context, CohortBasis.REVENUE, _by_week(own))
-    amount = spent.estimate.value
+    # Where no spend names the persona, what its people cost is not known.
+    amount = spent.estimate.value if spent.estimate.n else None
     return estimate(
         None if amount is None else quotient(amount, Decimal(new.subjects)),
         n=new.subjects,

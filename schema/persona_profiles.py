@@ -76,7 +76,8 @@ class PersonaProfileAnswer:
     acquisition_cost: Estimate = strawberry.field(
         description=(
             "Spend whose dimension `persona` is the slug / those who paid first in the period. Spend is of nobody, so "
-            "that only such spend counts, also where rules give the persona; its value is null where nobody is new."
+            "that only such spend counts, also where rules give the persona; its value is null where none does, or "
+            "nobody is new."
         )
     )
     retention: Estimate = strawberry.field(

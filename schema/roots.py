@@ -7,6 +7,7 @@ from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
 from schema.exchange_rates import ExchangeRateMutation, ExchangeRateQuery
+from schema.experiment_calculators import ExperimentCalculatorQuery
 from schema.exports import ExportMutation
 from schema.flag_changes import FlagMutation
 from schema.flag_evaluations import FlagEvaluationMutation, FlagEvaluationQuery
@@ -56,6 +57,7 @@ class Query(
     FlagEvaluationQuery,
     FlagTrailQuery,
     RecommendationQuery,
+    ExperimentCalculatorQuery,
     EventQuery,
     PriceQuery,
     ExchangeRateQuery,

@@ -43,7 +43,7 @@ class SegmentTimesInput:
 class SegmentTotalInput:
     measure: Measure = strawberry.field(
         default=Measure.AMOUNT,
-        description="What is summed up; money in the tenant's currency, as far as there are rates. Of nothing the sum is 0.",
+        description="What is summed up; money in the tenant's currency, as far as there are rates. Of nothing it is 0.",
     )
     at_least: object | None = strawberry.field(
         graphql_type=Decimal | None, default=None, description="At least so much."

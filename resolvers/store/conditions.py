@@ -47,7 +47,7 @@ from resolvers.store.events import EVENT
 from resolvers.store.members import MemberRepository
 from resolvers.store.terms import SUBJECTS, TERMS, TermRepository
 
-_FEW = 1_000
+_FEW = 10_000
 """Members up to which they are looked for by the index of subjects; more are looked up in a bitmap, row by row."""
 _ORDER = {Op.GT: "__gt__", Op.GTE: "__ge__", Op.LT: "__lt__", Op.LTE: "__le__"}
 

@@ -97,8 +97,7 @@ class MetricRepository:
             scans = await self._kept(selection, scope, statistics, buckets, by, groups, top)
             logged = [place for place in logged if not any(place in places for places, _ in scans)]
         walked = [place for place in logged if in_journeys(statistics[place], selection.where, selection.period)]
-        # Of which values there are, sums tell; of which values members have, they do not.
-        if walked and (not by or (scope is not None and walked == logged and not members)):
+        if walked and (not by or (scope is not None and walked == logged and (len(walked) == 1 or not members))):
             own = [statistics[place] for place in walked]
             found = await self._walked(selection, scope, own, buckets, by, groups, top)
             if found is not None:
@@ -183,8 +182,9 @@ class MetricRepository:
         top: int,
     ) -> Statistics | None:
         """What journeys tell of statistics."""
-        existing: list[int] = []
-        if by and scope is not None:
+        # Which values there are sums tell, but not which members have.
+        existing: list[int] | None = None if by and scope is not None and scope.plan.members is not None else []
+        if by and scope is not None and existing is not None:
             rollups = await self._reader(selection.tenant_id)
             existing = await rollups.existing(selection, scope, statistics)
         journeys = JourneyMetrics(self.session, self.memory, self.kept.segments, self.kept.heavy)

@@ -44,7 +44,7 @@ async def test_a_persona_from_draft_to_profile(client: Client, stranger: Client)
         "subjects": {"estimate": {"value": "1", "previous": "0"}},
         "revenue": {"estimate": {"value": "10"}},
         "revenuePerSubject": {"value": "10", "unit": "MONEY"},
-        "acquisitionCost": {"value": "0"},
+        "acquisitionCost": {"value": None},
         "retention": {"value": "0"},
         "churnRisk": None,
         "aiCost": {"estimate": {"value": "0"}},

@@ -159,7 +159,7 @@ async def fold_it(context: Context) -> None:
     await fold(context.services.database, context.principal.tenant_id)
 
 
-@pytest.mark.parametrize(("few", "folded"), [(0, False), (1_000, True)])
+@pytest.mark.parametrize(("few", "folded"), [(0, False), (10_000, True)])
 async def test_every_analysis_answers_of_a_segment_as_of_its_members(log: Context, few: int, folded: bool) -> None:
     number, people = await half(log)
     if folded:

@@ -160,6 +160,10 @@ async def test_distinct_people_of_a_segment_come_from_sets(context: Context) -> 
     for where, expected in ((InSegment("Some"), 17), (FilterNot(InSegment("Some")), 33)):
         (answer,) = await metrics(context, ["unique_subjects"], Question(day, where=where))
         assert (answer.estimate.value, answer.explain.source) == (expected, Source.PRESENCE)
+    (by_channel,) = await metrics(context, ["unique_subjects"], Question(day, by=("channel",), where=InSegment("Some")))
+    (group,) = by_channel.groups
+    assert (group.keys[0].value, group.estimate.value, by_channel.group_count) == (None, 17, 1)
+    assert by_channel.explain.source is Source.JOURNEYS
 
 
 async def make_due(context: Context, *segment_ids: int) -> None:

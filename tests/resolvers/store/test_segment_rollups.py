@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 from datetime import timedelta
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -9,20 +10,21 @@ import pytest
 
 from resolvers.analysis.events import Kind
 from resolvers.analysis.explanations import Source
-from resolvers.analysis.filters import All, Filter, InSegment, KindIs, Not, SubjectIs
+from resolvers.analysis.filters import All, Filter, InSegment, KindIs, NameIs, Not, SubjectIs
 from resolvers.analysis.metrics import MetricAnswer
 from resolvers.analysis.periods import Granularity, PeriodRequest
 from resolvers.analysis.questions import Question
-from resolvers.analysis.segments import Listed
+from resolvers.analysis.segments import Did, Listed, Total
 from resolvers.context import Context, Role
+from resolvers.exchange_rates import set_exchange_rates
 from resolvers.live.cache import Cache
 from resolvers.metrics import metrics
 from resolvers.revenue import revenue
-from resolvers.segments import Draft, save_segment
+from resolvers.segments import Draft, refresh_segment, save_segment
 from resolvers.store.database import driver
 from resolvers.store.segment_rollups import SegmentRollups
 from resolvers.store.segment_upkeep import refresh_due
-from tests.factories import event, store
+from tests.factories import event, purchase, store
 from tests.resolvers.test_metrics import MARCH, START, random_events
 
 SLUGS = ["events", "revenue", "refunds", "ai_cost", "ai_success_rate", "conversions"]
@@ -112,3 +114,38 @@ async def test_revenue_of_a_segment_is_told_by_them_with_what_is_in_other_curren
             assert getattr(found, field.name) == getattr(expected, field.name), field.name
     outside = await revenue(context, Question(MARCH, where=Not(InSegment("S"))))
     assert outside.orders + found.orders == (await revenue(context, Question(MARCH))).orders
+
+
+async def test_money_of_a_segment_is_converted_as_everybodys_is(context: Context) -> None:
+    sales = [one for one in random_events(10, 400) if one["kind"] == "CONVERSION"]
+    await store(context, *(one | {"currency": ("USD", "EUR", "JPY")[number % 3]} for number, one in enumerate(sales)))
+    days = [(START + timedelta(days=day)).date().isoformat() for day in (3, 4, 12)]
+    rates = [{"base": "EUR", "currency": "USD", "rate": f"1.{place}3", "date": day} for place, day in enumerate(days)]
+    await set_exchange_rates(context, rates)
+    await save_segment(context, Draft("S", Listed(tuple(PEOPLE[:12]))))
+    await roll(context)
+    for period, zone in ((MARCH, "UTC"), (RAGGED, "Asia/Tokyo")):
+        found = await asked(context, InSegment("S"), period, zone)
+        expected = await asked(context, SubjectIs(tuple(PEOPLE[:12])), period, zone)
+        pairs = zip(found, expected, strict=True)
+        assert [replace(one, explain=other.explain) for one, other in pairs] == expected
+        assert {one.explain.source for one in found} == {Source.ROLLUPS}
+        assert {money.currency for money in found[1].unconverted} >= {"JPY"}
+
+
+async def test_sums_of_rules_are_converted(context: Context) -> None:
+    day = START + timedelta(days=3)
+    await store(
+        context,
+        purchase("10", subject="ann", currency="EUR", occurredAt=day),
+        purchase("10", subject="bob", occurredAt=day),
+        purchase("10", subject="cleo", currency="JPY", occurredAt=day),
+    )
+    spent = Did(NameIs(("purchase",)), total=Total("amount", at_least=Decimal(15)))
+    saved = await save_segment(context, Draft("S", spent))
+    assert saved.size == 0
+    await set_exchange_rates(
+        context, [{"base": "EUR", "currency": "USD", "rate": "1.5", "date": day.date().isoformat()}]
+    )
+    saved, refreshed = await refresh_segment(context, saved.id)
+    assert (saved.size, refreshed) == (1, True)
