@@ -1,7 +1,7 @@
 """Changing feature flags, each change checked whole before it is written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -71,14 +71,6 @@ class FlagDraft:
     environments: tuple[EnvironmentDraft, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FlagEdit:
-    """What is to be another way in all environments; what is not in ``given`` stays."""
-
-    given: Mapping[str, Any] = field(default_factory=dict)
-    """By attribute of Flag: name, description, tags, variations."""
-
-
 class RampMove(Enum):
     """What can be done to a ramp."""
 
@@ -136,9 +128,12 @@ async def create_flag(context: Context, draft: FlagDraft, reason: str | None = N
     return Changed(flag, FlagAction.CREATE)
 
 
-async def update_flag(context: Context, key: str, edit: FlagEdit, reason: str | None = None) -> Changed:
-    """Change what a flag is in all environments; raises BadInput, NotFound, Forbidden."""
-    given = dict(edit.given)
+async def update_flag(context: Context, key: str, edit: Mapping[str, Any], reason: str | None = None) -> Changed:
+    """Change what a flag is in all environments: name, description, tags or variations, by attribute of Flag.
+
+    Raises BadInput, NotFound, Forbidden.
+    """
+    given = dict(edit)
     if "variations" in given:
         given["variations"] = _plain(given["variations"])
 

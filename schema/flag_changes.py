@@ -178,7 +178,7 @@ class FlagMutation:
             "tags": None if input.tags is None else tuple(input.tags),
             "variations": None if input.variations is None else read_variations(input.variations),
         }
-        edit = flag_changes.FlagEdit({name: value for name, value in given.items() if value is not None})
+        edit = {name: value for name, value in given.items() if value is not None}
         return FlagPayload.of(await flag_changes.update_flag(info.context, input.key, edit, input.reason))
 
     @field(
