@@ -9,6 +9,10 @@ from schema.events import EventQuery, EventSubscription
 from schema.exchange_rates import ExchangeRateMutation, ExchangeRateQuery
 from schema.experiment_calculators import ExperimentCalculatorQuery
 from schema.exports import ExportMutation
+from schema.flag_changes import FlagMutation
+from schema.flag_evaluations import FlagEvaluationMutation, FlagEvaluationQuery
+from schema.flag_trail import FlagTrailQuery, FlagTrailSubscription
+from schema.flags import FlagQuery
 from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.lifetime_value import LifetimeValueQuery, LifetimeValueSubscription
@@ -49,6 +53,9 @@ class Query(
     PropensityQuery,
     CandidateQuery,
     LifetimeValueQuery,
+    FlagQuery,
+    FlagEvaluationQuery,
+    FlagTrailQuery,
     RecommendationQuery,
     ExperimentCalculatorQuery,
     EventQuery,
@@ -69,6 +76,8 @@ class Query(
 class Mutation(
     EventMutation,
     SavedFunnelMutation,
+    FlagMutation,
+    FlagEvaluationMutation,
     SegmentMutation,
     PersonaMutation,
     RecommendationMutation,
@@ -93,6 +102,7 @@ class Subscription(
     SurvivalSubscription,
     PropensitySubscription,
     LifetimeValueSubscription,
+    FlagTrailSubscription,
     SegmentSubscription,
     SegmentBreakdownSubscription,
     SegmentComparisonSubscription,

@@ -32,6 +32,7 @@ from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.intake import camel
 from schema import schema
 from schema.shapes import SHAPES
+from tests import flag_contract as flags
 from tests import foretelling_contract as foretelling
 from tests import segments_contract as segments
 
@@ -68,6 +69,7 @@ MADE_BY_THE_SCHEMA = {
     "ModelPriceConnection",
     "ModelPriceEdge",
     "SetModelPricePayload",
+    *flags.MADE,
     "DeleteExchangeRatePayload",
     "ExchangeRateConnection",
     "ExchangeRateEdge",
@@ -81,6 +83,7 @@ FIELDS_MADE_BY_THE_SCHEMA = {
     "SavedFunnel.id",
     "Subject.id",
     "ModelPrice.id",
+    *flags.IDS,
     "Recommendation.id",
     "ExchangeRate.id",
     *foretelling.IDS,
@@ -99,6 +102,7 @@ NOT_SHOWN = {
     "Principal.tenant_id": "a number of the gateway's own",
     "Principal.key_id": "a number of the gateway's own",
     "Principal.tenant": "shown as slug",
+    **flags.NOT_SHOWN,
     **segments.NOT_SHOWN,
 }
 SCALARS: dict[str, type] = {
@@ -141,6 +145,7 @@ BOUNDED = {
     "FunnelGroup.keys": "as long as by, at most 3",
     "TimeToConvert.edges": "fixed by the window",
     "TimeToConvert.histogram": "fixed by the window",
+    **flags.BOUNDED,
     "ExportLinkPayload.tables": "fixed by the type of the answer",
     "Recommendation.about": "at most 2",
     "Recommendation.evidence": "at most 4",
@@ -369,7 +374,7 @@ LEAST_EVERY = {**foretelling.LEAST_EVERY, **segments.LEAST_EVERY, "recommendatio
 def test_every_analysis_has_a_live_twin() -> None:
     asked, watched = fields_of("Query"), fields_of("Subscription")
     analyses = {name for name, of in asked.items() if get_named_type(of.type).name.endswith(("Answer", "BySegment"))}
-    assert analyses == set(watched) - {"events"} - WATCHED_LISTS == ANALYSES
+    assert analyses == set(watched) - {"events", "flagChanges"} - WATCHED_LISTS == ANALYSES
     for name in analyses | WATCHED_LISTS:
         once, again = asked[name], watched[name]
         assert str(once.type) == str(again.type)

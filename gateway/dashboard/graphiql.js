@@ -2,7 +2,7 @@
 
 const EXAMPLES = [
   "events", "metric", "revenue", "recurring-revenue", "cohorts", "funnel", "segments", "attribution", "recommendations",
-  "churn-risk", "exchange-rates", "sample-size", "live-metrics", "track-conversion",
+  "churn-risk", "exchange-rates", "flags", "sample-size", "live-metrics", "track-conversion",
 ];
 const STORED = "metrics-gateway.key";
 const { React, ReactDOM, GraphiQL, GraphiQLPluginExplorer } = window;

@@ -5,6 +5,8 @@ from sqlmodel import SQLModel
 from resolvers.store import (
     events,
     exchange_rates,
+    flag_tallies,
+    flags,
     funnels,
     keys,
     members,
@@ -26,6 +28,9 @@ TABLES = (
     events.EventRow,
     events.EventKeyRow,
     exchange_rates.ExchangeRateRow,
+    flag_tallies.FlagTallyRow,
+    flags.FlagChangeRow,
+    flags.FlagRow,
     funnels.FunnelRow,
     keys.ApiKeyRow,
     personas.PersonaRow,

@@ -210,6 +210,7 @@ def test_ids_tell_types_apart() -> None:
     assert encode("Event", "1") != encode("SavedFunnel", "1")
     foretold = {"SubjectAtRisk", "UpsellCandidate", "ValuableCustomer"}
     known = {"Event", "ExchangeRate", "ModelPrice", "Persona", "Recommendation", "SavedFunnel", "Segment", "Subject"}
+    known |= {"FeatureFlag", "FlagChange"}
     assert set(Node.types) == known | foretold
 
 
