@@ -1,0 +1,142 @@
+"""How many units it takes, how sure one may be with those there are, and what could be seen with them.
+
+All tests are two-sided, and a power is above their α. Sizes are of the control; the treatment has ``ratio`` times as
+many.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from math import asin, ceil, sqrt
+
+from scipy.optimize import brentq
+from scipy.special import nctdtr, ndtr, ndtri, stdtrit
+
+_LARGE = 5
+"""Standard errors from which an effect is not taken for its opposite once in a million times."""
+_SURE = 10
+"""Times the critical value beyond which an effect cannot be missed."""
+
+
+class Formula(Enum):
+    """Which approximation of the power of a two-proportion z test is taken."""
+
+    ARCSINE = "arcsine"
+    """J. Cohen, Statistical Power Analysis for the Behavioral Sciences (1988), chapter 6: 2 asin √p as the scale."""
+    UNPOOLED = "unpooled"
+    """The variances of both shares, each its own."""
+    POOLED = "pooled"
+    """J. L. Fleiss, Statistical Methods for Rates and Proportions (1981), without continuity correction: the variance
+    of the mean share where there is no effect, those of both shares where there is."""
+
+
+def shares_size(
+    a: float, b: float, *, alpha: float, power: float, ratio: float = 1.0, formula: Formula = Formula.POOLED
+) -> float:
+    """Units of the control by which shares a and b are told apart with that power; not rounded."""
+    upper, beta = _two_sided(alpha), float(ndtri(power))
+    if formula is Formula.ARCSINE:
+        rough = ((upper + beta) / _distance(a, b)) ** 2 * (1 + 1 / ratio)
+        # The scale has one variance, so that the chance to be significant on the wrong side can be counted too.
+        return _root(
+            lambda units: shares_power(a, b, alpha=alpha, units=units, ratio=ratio, formula=formula) - power,
+            rough * 0.5,
+            rough * 2,
+        )
+    apart = a * (1 - a) + b * (1 - b) / ratio
+    if formula is Formula.UNPOOLED:
+        return (upper + beta) ** 2 * apart / (b - a) ** 2
+    return (upper * sqrt(_together(a, b, ratio)) + beta * sqrt(apart)) ** 2 / (b - a) ** 2
+
+
+def shares_power(
+    a: float, b: float, *, alpha: float, units: float, ratio: float = 1.0, formula: Formula = Formula.POOLED
+) -> float:
+    """The chance to tell shares a and b apart with so many units of the control."""
+    upper = _two_sided(alpha)
+    if formula is Formula.ARCSINE:
+        centre, cut = _distance(a, b) * sqrt(units / (1 + 1 / ratio)), upper
+    else:
+        error = sqrt((a * (1 - a) + b * (1 - b) / ratio) / units)
+        assumed = error if formula is Formula.UNPOOLED else sqrt(_together(a, b, ratio) / units)
+        if not error:
+            return 1.0 if a != b else alpha
+        centre, cut = abs(b - a) / error, upper * assumed / error
+    return float(ndtr(centre - cut) + ndtr(-centre - cut))
+
+
+def means_power(effect: float, deviation: float, *, alpha: float, units: float, ratio: float = 1.0) -> float:
+    """The chance to tell means ``effect`` apart, of values with that standard deviation, by Student's t test.
+
+    By the noncentral t distribution with n₁ + n₂ - 2 degrees of freedom.
+    """
+    freedom = units * (1 + ratio) - 2
+    centre = abs(effect) / deviation * sqrt(units / (1 + 1 / ratio))
+    cut = -float(stdtrit(freedom, alpha / 2))
+    if centre > _SURE + _SURE * cut:
+        return 1.0
+    # The tail on the wrong side is the mirrored one of the mirrored effect. Of a large one there is next to nothing,
+    # and the library does not find it.
+    wrong = 1 - float(nctdtr(freedom, -centre, cut)) if centre < _LARGE else 0.0
+    return 1 - float(nctdtr(freedom, centre, cut)) + wrong
+
+
+def means_size(effect: float, deviation: float, *, alpha: float, power: float, ratio: float = 1.0) -> float:
+    """Units of the control by which means ``effect`` apart are told apart with that power; not rounded."""
+
+    def missing(units: float) -> float:
+        return means_power(effect, deviation, alpha=alpha, units=units, ratio=ratio) - power
+
+    # By the normal distribution, which asks for somewhat fewer.
+    rough = ((_two_sided(alpha) + float(ndtri(power))) * deviation / effect) ** 2 * (1 + 1 / ratio)
+    # Two units of each arm are the fewest that a variance can be told from.
+    return _root(missing, max(2.0, 2 / ratio), max(rough * 2, 4.0, 4 / ratio))
+
+
+def detectable_share(
+    a: float, *, alpha: float, power: float, units: float, ratio: float = 1.0, formula: Formula = Formula.POOLED
+) -> float | None:
+    """The least share above a that would be told apart from it with that power; None where not even 1 would."""
+
+    def missing(b: float) -> float:
+        return shares_power(a, b, alpha=alpha, units=units, ratio=ratio, formula=formula) - power
+
+    return None if missing(1.0) < 0 else float(brentq(missing, a + (1 - a) * 1e-12, 1.0, xtol=1e-14))
+
+
+def detectable_mean(deviation: float, *, alpha: float, power: float, units: float, ratio: float = 1.0) -> float:
+    """The least difference of means that would be seen with that power."""
+
+    def missing(effect: float) -> float:
+        return means_power(effect, deviation, alpha=alpha, units=units, ratio=ratio) - power
+
+    rough = (_two_sided(alpha) + float(ndtri(power))) * deviation * sqrt((1 + 1 / ratio) / units)
+    return _root(missing, rough * 1e-3, rough * 100)
+
+
+def whole(units: float) -> int:
+    """So many units at least, one or more; what is a whole number but for rounding stays one."""
+    return max(1, ceil(units - 1e-9 * units))
+
+
+def _root(missing: Callable[[float], float], low: float, high: float) -> float:
+    """Where an ascending function crosses 0; ``low`` itself where it has done so before."""
+    if missing(low) >= 0:
+        return low
+    while missing(high) < 0:
+        high *= 2
+    return float(brentq(missing, low, high, xtol=1e-10 * high))
+
+
+def _two_sided(alpha: float) -> float:
+    return -float(ndtri(alpha / 2))
+
+
+def _distance(a: float, b: float) -> float:
+    """Cohen's h."""
+    return abs(2 * asin(sqrt(b)) - 2 * asin(sqrt(a)))
+
+
+def _together(a: float, b: float, ratio: float) -> float:
+    """The variance of both arms' difference, times n of the control, were there one share."""
+    share = (a + ratio * b) / (1 + ratio)
+    return share * (1 - share) * (1 + 1 / ratio)
