@@ -1,6 +1,7 @@
 """AI ROI: what AI interactions cost, what conversions are owed to them, and whether the one pays for the other."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,6 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.attribution_bootstrap import MOST_RESAMPLES
 from resolvers.analysis.attribution_paths import Paths, joined_paths, paths_of
+from resolvers.analysis.estimates import Money
 from resolvers.analysis.events import Kind
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import EVERYTHING, All, Any, Filter, KindIs, weight
@@ -84,11 +86,7 @@ async def _answer(context: Context, definition: RoiDefinition, asked: Resolved) 
             reader = ValueReader(context, session, definition, asked)
             now, explain = await reader.found(asked.period)
             before = None if asked.previous is None else (await reader.found(asked.previous))[0]
-            selection = Selection(principal.tenant_id, principal.currency, asked.period, definition.conversion)
-            amounts = [Statistic(Aggregate.SUM, _SALE, "amount")]
-            unconverted = await reader.metrics.unconverted(selection, amounts)
-            selection = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
-            unconverted_cost = await reader.metrics.unconverted(selection, [Statistic(Aggregate.SUM, CALL, "cost")])
+            unconverted, unconverted_cost = await reader.unconverted()
             keys = await reader.keys()
         given = Circumstances(
             by=asked.by,
@@ -132,6 +130,15 @@ class ValueReader:
         calls = await self.calls.calls(self.tenant_id, period, self.currency, self.asked.where, by, self.numbering)
         paths = await asyncio.to_thread(joined_paths, reading.parts)
         return Found(period, calls, paths, sales), reading.explain
+
+    async def unconverted(self) -> tuple[tuple[Money, ...], tuple[Money, ...]]:
+        """The amounts and the costs of the period in other currencies."""
+        selection = Selection(self.tenant_id, self.currency, self.asked.period, self.asked.where)
+        converting = replace(selection, where=self.definition.conversion)
+        return (
+            await self.metrics.unconverted(converting, [Statistic(Aggregate.SUM, _SALE, "amount")]),
+            await self.metrics.unconverted(selection, [Statistic(Aggregate.SUM, CALL, "cost")]),
+        )
 
     async def keys(self) -> list[Keys]:
         """The texts of each combination that was met, by its number."""

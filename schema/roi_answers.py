@@ -143,8 +143,8 @@ class RoiGroup(RoiFigures):
     description=(
         "Cost and value of AI in a period. Each conversion closes a journey of its subject; it is owed to the AI "
         "interactions of that journey within the lookback, split by the model. Intervals are percentiles over "
-        "resamples of the subjects, with a fixed seed (Efron and Tibshirani 1993); null without resamples, of fewer than two "
-        "subjects, and for a ratio that some resample has nothing to divide by for."
+        "resamples of the subjects, with a fixed seed (Efron and Tibshirani 1993); null without resamples, of fewer "
+        "than two subjects, and for a ratio that some resample has nothing to divide by for."
     )
 )
 class RoiAnswer(RoiFigures):

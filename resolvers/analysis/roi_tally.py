@@ -1,4 +1,4 @@
-"""Costs and credits added up by row and bucket, exactly: rounded once, and so that every sum still holds."""
+"""Costs and credits added up by row and bucket, exactly: rounded so that every sum still holds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -138,9 +138,21 @@ class Tally:
         revenue[size] += WHOLE * self.amounts.part(untouched).total()
         fine = sum(revenue) % (WHOLE * 10 ** (PLACES - COARSE))
         return (
-            apportioned(conversions, WHOLE, COARSE)[:size],
-            apportioned(revenue, WHOLE * UNIT, PLACES if fine else COARSE)[:size],
+            self._rounded(conversions, WHOLE, COARSE),
+            self._rounded(revenue, WHOLE * UNIT, PLACES if fine else COARSE),
         )
+
+    def _rounded(self, parts: list[int], whole: int, places: int) -> list[Decimal]:
+        """Cells, without the one that is not shown: the total is rounded first, so that no breakdown changes it."""
+        *cells, rest = parts
+        sums = [sum(cells[start : start + self.buckets]) for start in range(0, len(cells), self.buckets)]
+        credited = apportioned([sum(sums), rest], whole, places)[0]
+        rows = apportioned(sums, whole, places, credited)
+        return [
+            amount
+            for row, of_row in enumerate(rows)
+            for amount in apportioned(cells[row * self.buckets : (row + 1) * self.buckets], whole, places, of_row)
+        ]
 
     def shares(self) -> Ints:
         """What each touch gets of its conversion, in parts of WHOLE."""
