@@ -58,7 +58,7 @@ async def _answer(context: Context, definition: RoiDefinition, asked: Resolved) 
                 statistics = await reader.metrics.statistics(earlier, STATISTICS, by=asked.by, groups=found.groups)
                 before = statistics, (await reader.found(asked.previous))[0]
             unconverted, unconverted_cost = await reader.unconverted()
-            keys = await reader.keys()
+            keys = await reader.journeys.combinations(principal.tenant_id, reader.numbering)
         told = _Told(definition, asked, keys, found.groups, Told(principal.currency, as_of))
         total, groups = await asyncio.to_thread(told.told, (found, value), before)
     shown, best = compared(groups)

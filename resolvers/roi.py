@@ -30,7 +30,7 @@ from resolvers.store.attribution import SaleRepository
 from resolvers.store.copying import too_many
 from resolvers.store.journeys import JourneyRepository
 from resolvers.store.metrics import MetricRepository
-from resolvers.store.scans import Keys, Selection
+from resolvers.store.scans import Selection
 from resolvers.store.turns import turn
 
 CALL: Filter = KindIs((Kind.AI_INTERACTION,))
@@ -87,7 +87,7 @@ async def _answer(context: Context, definition: RoiDefinition, asked: Resolved) 
             now, explain = await reader.found(asked.period)
             before = None if asked.previous is None else (await reader.found(asked.previous))[0]
             unconverted, unconverted_cost = await reader.unconverted()
-            keys = await reader.keys()
+            keys = await reader.journeys.combinations(principal.tenant_id, reader.numbering)
         given = Circumstances(
             by=asked.by,
             keys=keys,
@@ -139,11 +139,6 @@ class ValueReader:
             await self.metrics.unconverted(converting, [Statistic(Aggregate.SUM, _SALE, "amount")]),
             await self.metrics.unconverted(selection, [Statistic(Aggregate.SUM, CALL, "cost")]),
         )
-
-    async def keys(self) -> list[Keys]:
-        """The texts of each combination that was met, by its number."""
-        texts = await self.journeys.texts(self.tenant_id, [code for codes in self.numbering.known for code in codes])
-        return [tuple(texts.get(code) for code in codes) for codes in self.numbering.known]
 
 
 class _Cut:

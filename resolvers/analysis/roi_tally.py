@@ -163,8 +163,8 @@ class Tally:
         """When each row paid, and all of them together."""
         calls, paths = self.found.calls, self.found.paths
         cost: Any = (calls.whole.astype(object) * UNIT + calls.fraction) * WHOLE
-        amount = sum((weight * limb.astype(object) for weight, limb in self.amounts.limbs), np.zeros((), object))
-        value: Any = shares.astype(object) * np.broadcast_to(amount, paths.touches.shape)[self.conversion]
+        amount = self.amounts.units(paths.touches.size)
+        value: Any = shares.astype(object) * amount[self.conversion]
         at = paths.at[self.conversion]
         order = np.argsort(at, kind="stable")
 
