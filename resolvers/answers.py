@@ -24,7 +24,7 @@ from resolvers.analysis.questions import Question
 from resolvers.context import Context, Principal, Role
 from resolvers.errors import BadInput, Overloaded, TimedOut, Unavailable
 from resolvers.live.cache import LASTING
-from resolvers.store.versions import WHOLE_LOG, VersionRepository
+from resolvers.store.versions import WHOLE_LOG
 
 T = TypeVar("T")
 Kinds = frozenset[int]
@@ -48,7 +48,8 @@ class Resolved:
     previous: Period | None
     timezone: str
     granularity: Granularity
-    buckets: tuple[datetime, ...]
+    buckets: tuple[datetime, ...] = field(repr=False)
+    """As period, granularity and zone say."""
     by: tuple[str, ...]
     where: Filter
     top: int
@@ -132,8 +133,7 @@ async def kept(
         if context.reliance is not None:
             context.reliance.accept(recent.at + accepted)
         return cast(T, recent.value)
-    async with context.services.database.tenant(principal.tenant_id) as session:
-        versions = await VersionRepository(session).of(principal.tenant_id, sorted(kinds))
+    versions = await context.services.versions.of(principal.tenant_id, tuple(sorted(kinds)))
     state = f"{_hashed(definite)}|{','.join(map(str, versions))}"
     lasting = max(LASTING, accepted or LASTING)
     found = await cache.answer(key, state, now, compute, weight=points, lasting=lasting)

@@ -14,8 +14,10 @@ from resolvers.store.database import Database
 from resolvers.store.folding import FoldingFigures
 from resolvers.store.metrics import Kept
 from resolvers.store.presence_cache import PresenceCache
+from resolvers.store.rollup_days import RollupDays
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TermMemory
+from resolvers.store.versions import VersionReader
 from resolvers.store.writer import Writer
 
 
@@ -63,12 +65,14 @@ class Services:
     writer: Writer
     bus: Bus
     cache: Cache
+    versions: VersionReader
     heavy: asyncio.Semaphore
     """Held by whoever reads journeys: it bounds the memory that arrays take."""
     turns: Turns = field(default_factory=Turns)
     """Where answers are computed."""
     segments: SegmentCache = field(default_factory=SegmentCache)
     presence: PresenceCache = field(default_factory=PresenceCache)
+    days: RollupDays = field(default_factory=RollupDays)
     folding: FoldingFigures = field(default_factory=FoldingFigures)
     now: Callable[[], datetime] = utc_now
     counted: Callable[[str, str, int], None] = lambda kind, outcome, count: None
@@ -77,7 +81,7 @@ class Services:
     @property
     def kept(self) -> Kept:
         """What metrics are read with."""
-        return Kept(self.presence, self.segments, self.heavy)
+        return Kept(self.presence, self.days, self.segments, self.heavy)
 
 
 LARGEST_ANSWER = 12_000

@@ -114,7 +114,7 @@ def _counted(values: Values | None) -> tuple[Decimal, Decimal, int, int, Decimal
 
 
 def _series(asked: Resolved, found: Statistics, currency: str) -> RevenueSeries:
-    rows = [_counted(found.buckets.get(place)) for place in range(len(asked.buckets))]
+    rows = [_counted(values) for values in zip(*(column.decimals() for column in found.columns), strict=True)]
     return RevenueSeries(
         granularity=asked.granularity,
         timezone=asked.timezone,

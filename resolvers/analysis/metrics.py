@@ -10,6 +10,7 @@ from resolvers.analysis.estimates import Estimate, Money, Unit, estimate, quotie
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import Filter
 from resolvers.analysis.periods import Granularity, Period
+from resolvers.analysis.series import Column, Number, exact
 
 MONEY_FIELDS = ("amount", "cost")
 
@@ -82,14 +83,52 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A metric over time, as columns of one length: ``at[i]`` is the start of bucket i."""
+    """A metric over time, as columns of one length: ``at[i]`` is the start of bucket i.
+
+    It holds what the values are told from; each column is made when it is asked for.
+    """
 
     granularity: Granularity
     timezone: str
     at: tuple[datetime, ...]
-    value: tuple[float | None, ...]
-    exact: tuple[Decimal | None, ...]
-    n: tuple[int, ...]
+    form: Form
+    numerator: Column
+    denominator: Column | None = None
+
+    @property
+    def value(self) -> tuple[float | None, ...]:
+        """The floats nearest to the values; None where there is none."""
+        above, below = self.numerator, self.denominator
+        if self.form is Form.QUANTILE:
+            return tuple([None if value is None else float(value) for value in above.values])
+        if not above.whole or not (below is None or below.whole):
+            return tuple([None if value is None else float(value) for value in self.exact])
+        # Whole numbers divide to the nearest float, however large they are.
+        unit = 10**above.places
+        if below is None or self.form is Form.TOTAL:
+            return tuple([part / unit for part in above.values])
+        part_unit = 10**below.places
+        parts = zip(above.values, below.values, strict=True)
+        return tuple([part * part_unit / (whole * unit) if whole else None for part, whole in parts])
+
+    @property
+    def exact(self) -> tuple[Decimal | None, ...]:
+        """The values, quotients carried to 28 digits."""
+        return tuple([value for value, _ in self._points()])
+
+    @property
+    def n(self) -> tuple[int, ...]:
+        """How many observations stand behind each."""
+        counts = self.numerator if self.denominator is None and self.form is Form.TOTAL else self.denominator
+        if counts is not None and counts.whole and not counts.places:
+            return counts.values  # type: ignore[return-value]  # whole
+        return tuple([n for _, n in self._points()])
+
+    def _points(self) -> list[tuple[Decimal | None, int]]:
+        above = self.numerator.decimals()
+        below = (None,) * len(above) if self.denominator is None else self.denominator.decimals()
+        counted = self.denominator is not None
+        return [_value(self.form, *parts, counted=counted) for parts in zip(above, below, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,20 +167,25 @@ class MetricAnswer:
     explain: Explanation
 
 
-Number = Decimal | int | float
 Statistics = Mapping[str, Number | None]
 """What the store found, under ``numerator``, ``denominator`` and ``squares``; None and absent are nothing."""
 
 
 def value_of(metric: Metric, statistics: Statistics) -> tuple[Decimal | None, int]:
-    """A metric's value and how many observations stand behind it: what a point of a series needs."""
+    """A metric's value and how many observations stand behind it."""
     numerator = _decimal(statistics.get("numerator"))
     denominator = _decimal(statistics.get("denominator"))
+    return _value(metric.form, numerator, denominator, counted=metric.denominator is not None)
+
+
+def _value(
+    form: Form, numerator: Decimal | None, denominator: Decimal | None, *, counted: bool
+) -> tuple[Decimal | None, int]:
     n = int(denominator or 0)
-    match metric.form:
+    match form:
         case Form.TOTAL:
             value = Decimal(0) if numerator is None else numerator
-            return value, int(value) if metric.denominator is None else n
+            return value, n if counted else int(value)
         case Form.QUANTILE:
             return numerator, n
         case Form.RATIO | Form.MEAN:
@@ -179,8 +223,4 @@ def finish(
 
 
 def _decimal(number: Number | None) -> Decimal | None:
-    """The same number as a Decimal: a float by its shortest notation, None where it is not finite."""
-    if number is None:
-        return None
-    exact = Decimal(repr(number)) if isinstance(number, float) else Decimal(number)
-    return exact if exact.is_finite() else None
+    return None if number is None else exact(number)

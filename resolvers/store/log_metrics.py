@@ -29,7 +29,7 @@ from resolvers.analysis.sums import Values
 from resolvers.store.conditions import Codes, condition
 from resolvers.store.database import rows as fetched
 from resolvers.store.events import EVENT
-from resolvers.store.scans import Keys, Selection, Statistics
+from resolvers.store.scans import Keys, Selection, Statistics, by_bucket
 from resolvers.store.terms import TERMS, TermRepository
 
 
@@ -67,7 +67,7 @@ class LogMetrics:
             .group_by(text(f"GROUPING SETS ({', '.join(sets)})"))
         )
         found = await fetched(self.session, query)
-        return _sorted_out(found, [keys for _, keys in shown], count, len(statistics), started)
+        return _sorted_out(found, [keys for _, keys in shown], count, statistics, len(buckets), started)
 
     async def unconverted(self, selection: Selection, sums: Sequence[Statistic]) -> tuple[Money, ...]:
         """What sums of money leave out: the money in other currencies than the tenant's, per currency."""
@@ -178,7 +178,12 @@ def _group(by: Sequence[str], shown: Sequence[tuple[int, ...]]) -> ColumnElement
 
 
 def _sorted_out(
-    rows: Sequence[Any], groups: list[Keys], group_count: int, statistics: int, started: float
+    rows: Sequence[Any],
+    groups: list[Keys],
+    group_count: int,
+    statistics: Sequence[Statistic],
+    size: int,
+    started: float,
 ) -> Statistics:
     total: Values = ()
     read = 0
@@ -196,4 +201,5 @@ def _sorted_out(
         else:
             by_both[group, bucket] = tuple(values)
     explanation = Explanation(Source.LOG, read, (perf_counter() - started) * 1e3)
-    return Statistics(total, buckets, (explanation,) * statistics, groups, group_count, by_group, by_both)
+    columns, explanations = by_bucket(statistics, size, buckets), (explanation,) * len(statistics)
+    return Statistics(total, columns, explanations, groups, group_count, by_group, by_both)

@@ -86,7 +86,7 @@ class RollupReader:
         shown: Sequence[int] = (),
     ) -> dict[tuple[int, int], Sums]:
         """What statistics add up to, by dimension value and bucket; values not among those shown go under 0."""
-        columns = list(dict.fromkeys(["n", *map(_column, statistics)]))
+        columns = list(dict.fromkeys(["n", *map(column_of, statistics)]))
         arguments = _Arguments()
         part = self._part(arguments, marked, cuts, which, columns)
         value = bucket = "0"
@@ -104,7 +104,7 @@ class RollupReader:
         if "histogram" in held:
             # Made into arrays once, however many quantiles are told from them.
             held["histogram"] = [np.array(parts or (), np.int64) for parts in held["histogram"]]
-        values = zip(*(held[_column(statistic)] for statistic in statistics), strict=True)
+        values = zip(*(held[column_of(statistic)] for statistic in statistics), strict=True)
         keyed = zip(rows, values, strict=True)
         return collected(statistics, ((row[0], (row[1], row[2]), own, row[5]) for row, own in keyed))
 
@@ -115,7 +115,7 @@ class RollupReader:
 
         Also how many values there are in all, and what the statistic and the events of all of them add up to.
         """
-        column = _column(statistic)
+        column = column_of(statistic)
         arguments = _Arguments()
         part = self._part(arguments, marked, cuts, which, list(dict.fromkeys(["n", column])))
         if statistic.aggregate is Aggregate.QUANTILE:
@@ -208,7 +208,7 @@ def _of_rollups(columns: str, classes: str, rows: str, some: str | None) -> str:
     )
 
 
-def _column(statistic: Statistic) -> str:
+def column_of(statistic: Statistic) -> str:
     """The column of the rollups that a statistic adds up."""
     measure = MEASURES.get(statistic.field or "")
     match statistic.aggregate:

@@ -13,6 +13,7 @@ TABLES = (
     presence.PresenceRow,
     presence.PresenceStateRow,
     prices.ModelPriceRow,
+    rollups.RollupDayRow,
     rollups.RollupRow,
     segments.JourneySegmentRow,
     segments.JourneyStateRow,

@@ -46,7 +46,11 @@ ZONES = ("UTC", "Asia/Tokyo", "America/New_York", "Asia/Kolkata", "Australia/Lor
 @contextmanager
 def only_the_log() -> Iterator[None]:
     metrics_module = "resolvers.store.metrics"
-    with patch(f"{metrics_module}.plan_of", lambda *_: None), patch(f"{metrics_module}.in_journeys", lambda *_: False):
+    with (
+        patch("resolvers.metrics.remembered", lambda *_: None),
+        patch(f"{metrics_module}.plan_of", lambda *_: None),
+        patch(f"{metrics_module}.in_journeys", lambda *_: False),
+    ):
         yield
 
 
