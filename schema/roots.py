@@ -2,6 +2,10 @@
 
 import strawberry
 
+from schema.ai_assistance import AiAssistanceQuery, AiAssistanceSubscription
+from schema.ai_budgets import AiBudgetMutation, AiBudgetQuery, AiBudgetSubscription
+from schema.ai_costs import AiCostQuery, AiCostSubscription
+from schema.ai_providers import AiProviderQuery, AiProviderSubscription
 from schema.attribution import AttributionQuery, AttributionSubscription
 from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
@@ -15,6 +19,7 @@ from schema.prices import PriceMutation, PriceQuery
 from schema.propensity import PropensityQuery, PropensitySubscription
 from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
+from schema.roi import RoiQuery, RoiSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
 from schema.survival import SurvivalQuery, SurvivalSubscription
 from schema.tenants import TenantQuery
@@ -31,6 +36,11 @@ class Query(
     FunnelSubjectQuery,
     SavedFunnelQuery,
     AttributionQuery,
+    RoiQuery,
+    AiProviderQuery,
+    AiAssistanceQuery,
+    AiCostQuery,
+    AiBudgetQuery,
     SurvivalQuery,
     PropensityQuery,
     CandidateQuery,
@@ -49,7 +59,7 @@ class Query(
         "why nothing was done."
     )
 )
-class Mutation(EventMutation, SavedFunnelMutation, PriceMutation):
+class Mutation(EventMutation, SavedFunnelMutation, PriceMutation, AiBudgetMutation):
     pass
 
 
@@ -64,6 +74,11 @@ class Subscription(
     FunnelSubscription,
     FunnelSubjectSubscription,
     AttributionSubscription,
+    RoiSubscription,
+    AiProviderSubscription,
+    AiAssistanceSubscription,
+    AiCostSubscription,
+    AiBudgetSubscription,
     SurvivalSubscription,
     PropensitySubscription,
     LifetimeValueSubscription,

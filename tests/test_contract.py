@@ -32,6 +32,7 @@ from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.intake import camel
 from schema import schema
 from schema.shapes import SHAPES
+from tests import ai_contract as ai
 from tests import foretelling_contract as foretelling
 
 TYPES: dict[str, GraphQLNamedType] = {
@@ -63,6 +64,7 @@ MADE_BY_THE_SCHEMA = {
     "ModelPriceEdge",
     "SetModelPricePayload",
     *foretelling.MADE,
+    *ai.MADE,
 }
 """Types whose values the schema itself makes; every other one shapes a value of the resolvers."""
 FIELDS_MADE_BY_THE_SCHEMA = {
@@ -72,6 +74,7 @@ FIELDS_MADE_BY_THE_SCHEMA = {
     "Subject.id",
     "ModelPrice.id",
     *foretelling.IDS,
+    *ai.IDS,
 }
 NOT_SHOWN = {
     "Event.content": "only tells repeats from conflicts",
@@ -127,6 +130,7 @@ BOUNDED = {
     "TimeToConvert.edges": "fixed by the window",
     "TimeToConvert.histogram": "fixed by the window",
     **foretelling.BOUNDED,
+    **ai.BOUNDED,
     **{f"Series.{column}": "at most 5,000 buckets" for column in ("at", "value", "exact", "n")},
     **{
         f"RevenueSeries.{column}": "at most 5,000 buckets"
@@ -338,6 +342,7 @@ ANALYSES = {
     "funnel",
     "funnelCorrelations",
     "attribution",
+    *ai.ANALYSES,
     *foretelling.LEAST_EVERY,
 }
 

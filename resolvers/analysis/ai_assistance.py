@@ -14,7 +14,7 @@ from resolvers.analysis.periods import Period
 CAUTION = (
     "Nobody was kept from AI at random. Who uses AI is often keener from the start, and who is there for longer has "
     "more time both to use it and to convert; either makes the assisted look better than AI made them. Compare like "
-    "with like by dimensions, look at the adjusted difference, and let an experiment decide before you call it an effect."
+    "with like by dimensions, look at the adjusted difference, and let an experiment decide what AI causes."
 )
 
 

@@ -2,10 +2,23 @@
 
 from sqlmodel import SQLModel
 
-from resolvers.store import events, funnels, keys, presence, prices, rollups, segments, tenants, terms, versions
+from resolvers.store import (
+    ai_budgets,
+    events,
+    funnels,
+    keys,
+    presence,
+    prices,
+    rollups,
+    segments,
+    tenants,
+    terms,
+    versions,
+)
 
 metadata = SQLModel.metadata
 TABLES = (
+    ai_budgets.AiBudgetRow,
     events.EventRow,
     events.EventKeyRow,
     funnels.FunnelRow,

@@ -14,6 +14,7 @@ from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.errors import Unavailable
+from resolvers.live.bus import CHANNEL
 from resolvers.live.looks import Looks
 from resolvers.store.database import translated
 
@@ -177,3 +178,17 @@ async def hold_log(connection: Any, tenant_id: int) -> int:
         )
         version = await connection.fetchval(held, tenant_id)
     return int(version)
+
+
+async def advance(connection: Any, tenant_id: int, kind: int) -> None:
+    """Give a kind that is no kind of events its next version, and say so to all who watch; part of the transaction.
+
+    What a tenant defines stands for such a kind, of 100 or above: answers that depend on it are computed anew.
+    """
+    version = await connection.fetchval(
+        "INSERT INTO data_version (tenant_id, kind, version) VALUES ($1, $2, 1)"
+        " ON CONFLICT (tenant_id, kind) DO UPDATE SET version = data_version.version + 1 RETURNING version",
+        tenant_id,
+        kind,
+    )
+    await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"v {tenant_id} {version} {kind}")
