@@ -13,7 +13,7 @@ from resolvers.ai_costs import ai_cost
 from resolvers.analysis.ai_budgets import BudgetPeriod
 from resolvers.analysis.estimates import Money
 from resolvers.analysis.filters import EVERYTHING, DimensionIs, Op
-from resolvers.analysis.periods import Compare, Period, PeriodRequest
+from resolvers.analysis.periods import Compare, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, Forbidden, NotFound
