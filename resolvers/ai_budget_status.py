@@ -69,7 +69,9 @@ async def _answer(context: Context, definition: BudgetDefinition, asked: Resolve
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
     local = zone(asked.timezone)
-    today = as_of.astimezone(local).date()
+    # The hour that is running counts as still to come: within it, the answer changes by what is spent alone.
+    hour = asked.period.end - _HOUR
+    today = hour.astimezone(local).date()
     first, after = definition.recurrence.around(today)
     period = Period(midnight(first, local), midnight(after, local))
     whole = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
@@ -81,12 +83,12 @@ async def _answer(context: Context, definition: BudgetDefinition, asked: Resolve
         unconverted = await repository.unconverted(own, [_COST])
     starts = [start.astimezone(local).date() for start in asked.buckets]
     costs = dict(zip(starts, [cost or Decimal(0) for cost in daily.columns[0].decimals()], strict=True))
-    outlook = _Outlook(definition, costs, [first + day * _DAY for day in range((after - first).days)], as_of, today)
+    outlook = _Outlook(definition, costs, [first + day * _DAY for day in range((after - first).days)], hour, today)
     told = foretold(outlook.past(), outlook.coming(midnight(today, local), midnight(today + _DAY, local)))
     spent = outlook.spent()
     calls, unpriced = (int(value or 0) for value in counted.total)
     exceeds = outlook.exceeds(told)
-    forecast = outlook.forecast(told, principal.currency)
+    forecast = outlook.forecast(told, principal.currency, as_of)
     return AiBudgetAnswer(
         definition=definition,
         period=period,
@@ -97,7 +99,7 @@ async def _answer(context: Context, definition: BudgetDefinition, asked: Resolve
         spent=spent,
         remaining=definition.amount - spent,
         used=quotient(spent, definition.amount),
-        elapsed=_share(as_of - period.start, period.end - period.start),
+        elapsed=_share(hour - period.start, period.end - period.start),
         forecast=forecast,
         will_exceed=True if exceeds else None if told is None else False,
         probability=outlook.probability(told, forecast),
@@ -115,12 +117,12 @@ def _share(part: timedelta, whole: timedelta) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class _Outlook:
-    """A budget's period seen from a moment of ``today``; ``costs`` are those of each day, none where it had none."""
+    """A budget's period seen from the beginning of an hour of ``today``; ``costs`` are those of days that had any."""
 
     definition: BudgetDefinition
     costs: Mapping[date, Decimal]
     days: Sequence[date]
-    now: datetime
+    hour: datetime
     today: date
 
     def spent(self) -> Decimal:
@@ -136,16 +138,16 @@ class _Outlook:
     def coming(self, begin: datetime, end: datetime) -> list[tuple[int, Decimal]]:
         """Weekday and share to come of the rest of today, which lasts from ``begin`` to ``end``, and of later days."""
         later = [(day.weekday(), Decimal(1)) for day in self.days if day > self.today]
-        return [(self.today.weekday(), _share(end - self.now, end - begin)), *later]
+        return [(self.today.weekday(), _share(end - self.hour, end - begin)), *later]
 
-    def forecast(self, told: Foretold | None, currency: str) -> Estimate:
+    def forecast(self, told: Foretold | None, currency: str, as_of: datetime) -> Estimate:
         """What will have been spent when the period ends."""
         spent = self.spent()
         total = None if told is None else spent + sum(told.days)
         return estimate(
             total,
             n=len(self.past()),
-            as_of=self.now,
+            as_of=as_of,
             definition=_DEFINITION,
             unit=Unit.MONEY,
             currency=currency,

@@ -57,8 +57,9 @@ class BudgetSeries:
     description=(
         "How a budget stands in the period that is running. The forecast adds to what is spent, for each day to come, "
         "the mean of its weekday over the 28 complete days before today (since the first with a cost; of fewer than 14 "
-        "the mean of them all), for today the part that is left. Its squared error is s² times the sum of m + m²/k "
-        "over weekdays, with m days to come and k past ones, s² being the variance of past days around their means."
+        "the mean of them all), for today the part that was left when this hour began. Its squared error is s² times "
+        "the sum of m + m²/k over weekdays, with m days to come and k past ones, s² being the variance of past days "
+        "around their means."
     )
 )
 class AiBudgetAnswer:
@@ -73,7 +74,7 @@ class AiBudgetAnswer:
     spent: Decimal = strawberry.field(description="Sum of the known costs so far.")
     remaining: Decimal = strawberry.field(description="The budget less what is spent; below 0 where it is used up.")
     used: Decimal | None = strawberry.field(description="`spent` / budget, a share; null only without a budget.")
-    elapsed: Decimal = strawberry.field(description="The share of the period that is over.")
+    elapsed: Decimal = strawberry.field(description="The share of the period that was over when this hour began.")
     forecast: Estimate = strawberry.field(
         description=(
             "What will have been spent when the period ends, with a 95 % interval of Student's t whose low end is not "
