@@ -45,8 +45,9 @@ def outcomes(tally: Tally, found: Found) -> list[Outcome]:
     served, converted = (
         _distinct(row[chosen], who[chosen], tally.rows) for chosen in (np.ones(who.size, np.bool_), converting)
     )
-    rows = [Outcome(*of) for of in zip(served, converted, values, strict=True)]
-    return [*rows, Outcome(np.unique(who).size, np.unique(who[converting]).size, total(values))]
+    served.append(np.unique(who).size)
+    converted.append(np.unique(who[converting]).size)
+    return [Outcome(*of) for of in zip(served, converted, values, strict=True)]
 
 
 def _distinct(row: NDArray[np.integer], who: NDArray[np.integer], rows: int) -> list[int]:
@@ -138,7 +139,7 @@ def _values(now: Plain, outcome: Outcome) -> Mapping[str, Decimal | None]:
 
 
 def _exact(number: float | None) -> Decimal | None:
-    return None if number is None else Decimal(repr(number))
+    return None if number is None else Decimal(f"{number:.12g}")
 
 
 Group = tuple[tuple[DimensionValue, ...], bool, Plain, Outcome, dict[str, Any]]

@@ -81,14 +81,12 @@ def answer(
             keys=_keys(given, shown[row]) if row < len(shown) else (),
             other=row == len(shown),
         )
-        for row, one in enumerate(sums if given.by else ())
+        for row, one in enumerate(sums[:rows] if given.by else ())
         if row < len(ranked)
     )
     conversions, value = tally.whole()
-    whole = _together(sums, tally.subjects())
-    earlier_whole = None if earlier is None else _together(earlier, 0)
     return RoiAnswer(
-        **told.figures(rows, whole, paybacks[rows], earlier_whole, incremental),
+        **told.figures(rows, sums[rows], paybacks[rows], None if earlier is None else earlier[rows], incremental),
         definition=definition,
         period=now.period,
         previous_period=None if before is None else before.period,
@@ -121,23 +119,6 @@ def _ranked(now: Found, given: Circumstances) -> list[int]:
 
 def _keys(given: Circumstances, number: int) -> tuple[DimensionValue, ...]:
     return tuple(DimensionValue(name, value) for name, value in zip(given.by, given.keys[number], strict=True))
-
-
-def _together(sums: Sequence[Sums], subjects: int) -> Sums:
-    """All rows as one."""
-    calls, cost, conversions, value = (
-        list(zip(*(getattr(one, name) for one in sums), strict=True))
-        for name in ("calls", "cost", "conversions", "value")
-    )
-    return Sums(
-        calls=list(map(sum, calls)),
-        cost=list(map(total, cost)),
-        conversions=list(map(total, conversions)),
-        value=list(map(total, value)),
-        costs=sum(one.costs for one in sums),
-        unpriced=sum(one.unpriced for one in sums),
-        subjects=subjects,
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,15 @@ def total(amounts: Sequence[Decimal]) -> Decimal:
     return reduce(EXACT.add, amounts, Decimal(0))
 
 
+def _rows(cells: list[int], width: int) -> list[list[int]]:
+    return [cells[start : start + width] for start in range(0, len(cells), width)]
+
+
+def _with_whole(cells: list[int], width: int) -> list[int]:
+    """The cells of rows of ``width``, and after them those of all rows together."""
+    return [*cells, *map(sum, zip(*_rows(cells, width), strict=True))]
+
+
 class Tally:
     """Adds up a period by ``rows`` rows; ``row_of`` is the row of each combination, ``edges_us`` begin the buckets."""
 
@@ -80,14 +89,14 @@ class Tally:
         return np.searchsorted(self._edges, at, side="right") - 1
 
     def sums(self) -> list[Sums]:
-        """Each row."""
-        calls, width = self.found.calls, self.buckets
+        """Each row, and all of them together in a last one."""
+        calls, width, size = self.found.calls, self.buckets, self.rows * self.buckets
         cell = self.of_call * width + self._bucket(calls.at)
-        size = self.rows * width
-        count = np.bincount(cell, minlength=size).tolist()
-        cost = [apportioned([units], UNIT, PLACES)[0] for units in calls.summed(cell, size)]
+        count = _with_whole(np.bincount(cell, minlength=size).tolist(), width)
+        cost = [apportioned([units], UNIT, PLACES)[0] for units in _with_whole(calls.summed(cell, size), width)]
         conversions, value = self._credits()
         known, unpriced, subjects = (self._counted(rows) for rows in (calls.known, ~calls.priced, self._first_seen()))
+        subjects[-1] = int(np.count_nonzero(np.unique(calls.subject)))
 
         def of(row: int) -> Sums:
             cells = slice(row * width, (row + 1) * width)
@@ -101,7 +110,7 @@ class Tally:
                 subjects=subjects[row],
             )
 
-        return [of(row) for row in range(self.rows)]
+        return [of(row) for row in range(self.rows + 1)]
 
     def whole(self) -> tuple[int, Decimal]:
         """All conversions, and what they brought in."""
@@ -109,7 +118,7 @@ class Tally:
 
     def _counted(self, calls: NDArray[np.bool_]) -> list[int]:
         counts: list[int] = np.bincount(self.of_call[calls], minlength=self.rows).tolist()
-        return counts
+        return [*counts, sum(counts)]
 
     def _first_seen(self) -> NDArray[np.bool_]:
         """The first call of each subject in each row."""
@@ -117,10 +126,6 @@ class Tally:
         key = self.of_call.astype(np.int64) << 32 | self.found.calls.subject
         first[np.unique(key, return_index=True)[1]] = True
         return first & (self.found.calls.subject > 0)
-
-    def subjects(self) -> int:
-        """How many subjects there are in all rows together."""
-        return int(np.count_nonzero(np.unique(self.found.calls.subject)))
 
     def _credits(self) -> tuple[list[Decimal], list[Decimal]]:
         """Conversions and money credited to each cell."""
@@ -143,15 +148,16 @@ class Tally:
         )
 
     def _rounded(self, parts: list[int], whole: int, places: int) -> list[Decimal]:
-        """Cells, without the one that is not shown: the total is rounded first, so that no breakdown changes it."""
+        """Cells, without the one that is not shown: what they add up to is rounded first, so that no breakdown changes
+        it, then each row, then its buckets; and the buckets of all rows together."""
         *cells, rest = parts
-        sums = [sum(cells[start : start + self.buckets]) for start in range(0, len(cells), self.buckets)]
-        credited = apportioned([sum(sums), rest], whole, places)[0]
-        rows = apportioned(sums, whole, places, credited)
+        *rows, together = _rows(_with_whole(cells, self.buckets), self.buckets)
+        credited = apportioned([sum(together), rest], whole, places)[0]
+        rounded = apportioned([sum(row) for row in rows], whole, places, credited)
         return [
             amount
-            for row, of_row in enumerate(rows)
-            for amount in apportioned(cells[row * self.buckets : (row + 1) * self.buckets], whole, places, of_row)
+            for row, of_row in zip([*rows, together], [*rounded, credited], strict=True)
+            for amount in apportioned(row, whole, places, of_row)
         ]
 
     def shares(self) -> Ints:
