@@ -8,7 +8,7 @@ from typing import Annotated
 
 import strawberry
 
-from resolvers import ai_providers
+from resolvers import ai_providers, roi
 from resolvers.analysis import ai_providers as values
 from resolvers.analysis import differences
 from resolvers.analysis.attribution import Model
@@ -182,7 +182,7 @@ def _ai_providers(
     definition = read_definition(conversion, rivals, model, lookback, half_life, 0)
     question = read_question(period, timezone=timezone, by=by, where=where, compare=compare, top=top)
     seek = partial(ai_providers.ai_providers, context, definition)
-    return Asked(question, seek, ai_providers.kinds(definition))
+    return Asked(question, seek, roi.kinds(definition))
 
 
 AI_PROVIDERS = Analysis(

@@ -1,4 +1,4 @@
-"""Budgets for AI of each tenant."""
+"""Budgets for AI of each tenant, and its prices of long contexts."""
 
 from alembic import op
 
@@ -8,6 +8,10 @@ down_revision = "0015"
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '3s'")
+    # Nullable and without a default: no row is written anew.
+    op.execute("ALTER TABLE model_price ADD COLUMN IF NOT EXISTS long_context_after bigint")
+    for tokens in ("input", "output", "cache_read", "cache_write"):
+        op.execute(f"ALTER TABLE model_price ADD COLUMN IF NOT EXISTS long_context_{tokens}_per_million numeric")
     op.execute(
         """CREATE TABLE ai_budget (
             tenant_id integer NOT NULL,
