@@ -38,7 +38,7 @@ _SALE = KindIs((Kind.CONVERSION,))
 
 def kinds(definition: AssistanceDefinition, question: Question) -> Kinds:
     """The kinds of events that the answer depends on."""
-    return depends_on(definition.conversion, definition.interaction, question.where)
+    return depends_on(definition.conversion, definition.interaction, question.where, money=True)
 
 
 async def ai_assistance(context: Context, definition: AssistanceDefinition, question: Question) -> AiAssistanceAnswer:

@@ -44,7 +44,7 @@ _DEFINITION = (
 
 def kinds() -> Kinds:
     """The kinds of events, and of definitions, that the answer depends on."""
-    return depends_on(_CALL) | {AI_BUDGETS}
+    return depends_on(_CALL, money=True) | {AI_BUDGETS}
 
 
 async def ai_budget(context: Context, name: str, question: Question) -> AiBudgetAnswer:

@@ -24,7 +24,7 @@ from resolvers.analysis.questions import Question
 from resolvers.context import Context, Principal, Role
 from resolvers.errors import BadInput, Overloaded, TimedOut, Unavailable
 from resolvers.live.cache import LASTING
-from resolvers.store.versions import WHOLE_LOG
+from resolvers.store.versions import EXCHANGE_RATES, WHOLE_LOG
 
 T = TypeVar("T")
 Kinds = frozenset[int]
@@ -108,9 +108,10 @@ def kinds_of(root: Filter) -> Kinds | None:
             return None
 
 
-def depends_on(*roots: Filter) -> Kinds:
-    """The kinds whose commits can change an answer about events passing any of the filters."""
-    return kinds_of(filters.Any(roots)) or ANYTHING
+def depends_on(*roots: Filter, money: bool = False) -> Kinds:
+    """The kinds whose commits can change an answer about events passing any of the filters, or about their money."""
+    kinds = kinds_of(filters.Any(roots)) or ANYTHING
+    return kinds | {EXCHANGE_RATES} if money else kinds
 
 
 async def kept(
@@ -166,7 +167,7 @@ async def live(context: Context, kinds: Kinds, ask: Callable[[], Awaitable[T]], 
     Commits that happen while an answer is computed, sent or held back are covered by the next one.
     """
     principal = context.require(Role.VIEWER)
-    watched = frozenset(map(int, Kind)) if kinds == ANYTHING else kinds
+    watched = kinds | set(map(int, Kind)) if WHOLE_LOG in kinds else kinds
     loop = asyncio.get_running_loop()
     with context.services.bus.listen(principal.tenant_id) as mailbox:
         context.renew()

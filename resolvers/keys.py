@@ -133,6 +133,14 @@ class Authenticator:
         self._note(principal)
         return principal
 
+    async def holder(self, tenant_id: int, key_id: int) -> Principal:
+        """The holder of a key that is known by its number, as the database says; raises Unauthenticated."""
+        async with self._database.tenant(tenant_id) as session:
+            holder = await KeyRepository(session).live(tenant_id, key_id)
+        if holder is None:
+            raise Unauthenticated("The key is no longer valid.")
+        return _principal(holder)
+
     def trusted(self, token: str) -> Principal | None:
         """The holder of a key that was found live within the last seconds, without asking the database."""
         known = self._known.get(digest(token, self._pepper))

@@ -53,11 +53,17 @@ def kinds(slugs: Sequence[str]) -> Kinds:
 
 @lru_cache(maxsize=256)
 def _kinds(slugs: frozenset[str]) -> Kinds:
-    return depends_on(*(statistic.where for slug in slugs for statistic in _parts(metric(slug)).values()))
+    statistics = [statistic for slug in slugs for statistic in _parts(metric(slug)).values()]
+    return depends_on(*(one.where for one in statistics), money=any(one.in_currency for one in statistics))
 
 
-async def metrics(context: Context, slugs: Sequence[str], question: Question) -> tuple[MetricAnswer, ...]:
-    """The answers in the order of ``slugs``; raises BadInput for an unknown one, or more than 20."""
+async def metrics(
+    context: Context, slugs: Sequence[str], question: Question, *, groups: Sequence[Keys] | None = None
+) -> tuple[MetricAnswer, ...]:
+    """The answers in the order of ``slugs``; raises BadInput for an unknown one, or more than 20.
+
+    Where ``groups`` are given, those are the groups, in their order, and all others are summed up as one.
+    """
     principal = context.require(Role.VIEWER)
     if not 1 <= len(slugs) <= MOST_METRICS:
         raise BadInput(f"Ask for 1 to {MOST_METRICS} metrics at once.", field="slugs")
@@ -77,9 +83,9 @@ async def metrics(context: Context, slugs: Sequence[str], question: Question) ->
         names = [one.slug for one in batch]
         answers += await kept(
             context,
-            ("metrics", names, definite),
+            ("metrics", names, definite, *([] if groups is None else [list(groups)])),
             kinds(names),
-            partial(_answers, context, batch, definite),
+            partial(_answers, context, batch, definite, groups),
             points=points * len(batch),
         )
     return tuple(answers)
@@ -89,7 +95,9 @@ def _parts(one: Metric) -> Mapping[str, Statistic]:
     return _PARTS_OF[one.slug]
 
 
-async def _answers(context: Context, batch: Sequence[Metric], asked: Resolved) -> list[MetricAnswer]:
+async def _answers(
+    context: Context, batch: Sequence[Metric], asked: Resolved, groups: Sequence[Keys] | None
+) -> list[MetricAnswer]:
     principal = context.require(Role.VIEWER)
     wanted = list(dict.fromkeys(statistic for one in batch for statistic in _parts(one).values()))
     selection = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
@@ -106,7 +114,9 @@ async def _answers(context: Context, batch: Sequence[Metric], asked: Resolved) -
     async with services.database.tenant(principal.tenant_id) as session:
         repository = MetricRepository(session, services.memory, services.kept, state)
         as_of = services.now()
-        found = await repository.statistics(selection, wanted, buckets=asked.buckets, by=asked.by, top=asked.top)
+        found = await repository.statistics(
+            selection, wanted, buckets=asked.buckets, by=asked.by, groups=groups, top=asked.top
+        )
         if asked.previous is not None:
             before = replace(selection, period=asked.previous)
             earlier = await repository.statistics(before, wanted, by=asked.by, groups=found.groups)
@@ -117,7 +127,7 @@ async def _answers(context: Context, batch: Sequence[Metric], asked: Resolved) -
 
 
 def _money(one: Metric) -> list[Statistic]:
-    """The statistics that leave out money of other currencies."""
+    """The statistics that leave out money which cannot be converted."""
     return [
         statistic
         for statistic in _parts(one).values()

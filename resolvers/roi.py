@@ -47,7 +47,7 @@ _LARGEST = 128 << 20
 def kinds(definition: RoiDefinition) -> Kinds:
     """The kinds of events that the answer depends on."""
     rivals = () if definition.rivals is None else (definition.rivals,)
-    return depends_on(CALL, definition.conversion, *rivals)
+    return depends_on(CALL, definition.conversion, *rivals, money=True)
 
 
 def checked(definition: RoiDefinition) -> RoiDefinition:

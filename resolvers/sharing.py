@@ -20,6 +20,7 @@ from resolvers.analysis.metrics import Metric, MetricAnswer
 from resolvers.analysis.mrr_answers import RecurringRevenue
 from resolvers.analysis.plain_values import PlainValues
 from resolvers.analysis.propensity_answers import Propensities
+from resolvers.analysis.recommendations import Findings
 from resolvers.analysis.revenue import RevenueAnswer
 from resolvers.analysis.roi import RoiAnswer
 from resolvers.analysis.survival_answers import SurvivalAnswer
@@ -47,6 +48,7 @@ Answers = (
     | Propensities
     | LifetimeValues
     | SurvivalAnswer
+    | Findings
 )
 # A metric is known by its slug wherever the catalogue is the same.
 ANSWERS = PlainValues(Answers, {Metric: (lambda one: one.slug, metric)})

@@ -128,7 +128,7 @@ class AiAssistanceAnswer(AssistanceFigures):
     group_count: int = strawberry.field(description="How many groups there are in all, shown or not.")
     caution: str = strawberry.field(description="What keeps the difference from being an effect, to show beside it.")
     unconverted: list[Money] = strawberry.field(
-        description="Amounts of conversions in other currencies, one sum each, which values leave out."
+        description="Amounts of conversions that no exchange rate is known for, one sum each, which values leave out."
     )
     explain: Explanation = strawberry.field(description="How the events were come by.")
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")

@@ -92,7 +92,7 @@ class AiBudgetAnswer:
     )
     series: BudgetSeries = strawberry.field(description="The period day by day.")
     unconverted: list[Money] = strawberry.field(
-        description="Costs in other currencies than the tenant's, one sum each, which are left out above."
+        description="Costs that no exchange rate is known for, one sum each, which are left out above."
     )
     explain: Explanation = strawberry.field(description="How the costs were come by.")
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")

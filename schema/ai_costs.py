@@ -64,7 +64,7 @@ class AiCostAnswer:
     )
     unpriced_model_count: int = strawberry.field(description="How many models have calls without a cost.")
     unconverted: list[Money] = strawberry.field(
-        description="Costs in other currencies than the tenant's, one sum each, which `cost` leaves out."
+        description="Costs that no exchange rate is known for, one sum each, which `cost` leaves out."
     )
     explain: Explanation = strawberry.field(description="How the cost was come by.")
     as_of: datetime = strawberry.field(description="The instant at which the cost was read from the log.")

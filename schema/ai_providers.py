@@ -149,10 +149,10 @@ class AiProvidersAnswer(AiServiceFigures):
     most_successful: int | None = strawberry.field(description=f"The group of greatest `success`: {_BEST}")
     most_converting: int | None = strawberry.field(description=f"The group of greatest `conversionRate`: {_BEST}")
     unconverted: list[Money] = strawberry.field(
-        description="Amounts of conversions in other currencies, one sum each, which values leave out."
+        description="Amounts of conversions that no exchange rate is known for, one sum each, which values leave out."
     )
     unconverted_cost: list[Money] = strawberry.field(
-        description="Costs in other currencies, one sum each, which costs leave out."
+        description="Costs that no exchange rate is known for, one sum each, which costs leave out."
     )
     caution: str = strawberry.field(description="What keeps these numbers from being effects, to show beside them.")
     explain: Explanation = strawberry.field(description="How the dearest part of the answer was come by.")

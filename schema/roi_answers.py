@@ -173,10 +173,10 @@ class RoiAnswer(RoiFigures):
     all_conversions: BigInt = strawberry.field(description="Conversions in the period, whether owed to AI or not.")
     all_value: Decimal = strawberry.field(description="What all of them brought in, in `currency`.")
     unconverted: list[Money] = strawberry.field(
-        description="Amounts of conversions in other currencies, one sum each, which `value` leaves out."
+        description="Amounts of conversions that no exchange rate is known for, one sum each, which `value` leaves out."
     )
     unconverted_cost: list[Money] = strawberry.field(
-        description="Costs in other currencies, one sum each, which `cost` leaves out."
+        description="Costs that no exchange rate is known for, one sum each, which `cost` leaves out."
     )
     explain: Explanation = strawberry.field(description="How the paths to conversions were come by.")
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")

@@ -10,6 +10,8 @@ from schema.attribution import AttributionQuery, AttributionSubscription
 from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
+from schema.exchange_rates import ExchangeRateMutation, ExchangeRateQuery
+from schema.exports import ExportMutation
 from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.lifetime_value import LifetimeValueQuery, LifetimeValueSubscription
@@ -17,6 +19,7 @@ from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
 from schema.prices import PriceMutation, PriceQuery
 from schema.propensity import PropensityQuery, PropensitySubscription
+from schema.recommendations import RecommendationMutation, RecommendationQuery, RecommendationSubscription
 from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
 from schema.roi import RoiQuery, RoiSubscription
@@ -45,8 +48,10 @@ class Query(
     PropensityQuery,
     CandidateQuery,
     LifetimeValueQuery,
+    RecommendationQuery,
     EventQuery,
     PriceQuery,
+    ExchangeRateQuery,
     NodeQuery,
     TenantQuery,
 ):
@@ -59,7 +64,15 @@ class Query(
         "why nothing was done."
     )
 )
-class Mutation(EventMutation, SavedFunnelMutation, PriceMutation, AiBudgetMutation):
+class Mutation(
+    EventMutation,
+    SavedFunnelMutation,
+    RecommendationMutation,
+    PriceMutation,
+    AiBudgetMutation,
+    ExchangeRateMutation,
+    ExportMutation,
+):
     pass
 
 
@@ -82,6 +95,7 @@ class Subscription(
     SurvivalSubscription,
     PropensitySubscription,
     LifetimeValueSubscription,
+    RecommendationSubscription,
     EventSubscription,
 ):
     pass

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import NoneType, UnionType
@@ -54,6 +54,11 @@ MADE_BY_THE_SCHEMA = {
     "EventDimensions",
     "SaveFunnelPayload",
     "DeleteFunnelPayload",
+    "ExportLinkPayload",
+    "RecommendationConnection",
+    "RecommendationEdge",
+    "AcceptRecommendationPayload",
+    "DismissRecommendationPayload",
     "InvalidInput",
     "NotFound",
     "Unauthenticated",
@@ -63,6 +68,9 @@ MADE_BY_THE_SCHEMA = {
     "ModelPriceConnection",
     "ModelPriceEdge",
     "SetModelPricePayload",
+    "DeleteExchangeRatePayload",
+    "ExchangeRateConnection",
+    "ExchangeRateEdge",
     *foretelling.MADE,
     *ai.MADE,
 }
@@ -73,6 +81,8 @@ FIELDS_MADE_BY_THE_SCHEMA = {
     "SavedFunnel.id",
     "Subject.id",
     "ModelPrice.id",
+    "Recommendation.id",
+    "ExchangeRate.id",
     *foretelling.IDS,
     *ai.IDS,
 }
@@ -98,6 +108,7 @@ SCALARS: dict[str, type] = {
     "Float": float,
     "Boolean": bool,
     "Decimal": Decimal,
+    "Date": date,
     "DateTime": datetime,
     "Duration": timedelta,
 }
@@ -129,6 +140,10 @@ BOUNDED = {
     "FunnelGroup.keys": "as long as by, at most 3",
     "TimeToConvert.edges": "fixed by the window",
     "TimeToConvert.histogram": "fixed by the window",
+    "ExportLinkPayload.tables": "fixed by the type of the answer",
+    "Recommendation.about": "at most 2",
+    "Recommendation.evidence": "at most 4",
+    "RealisedEffect.effects": "at most 2",
     **foretelling.BOUNDED,
     **ai.BOUNDED,
     **{f"Series.{column}": "at most 5,000 buckets" for column in ("at", "value", "exact", "n")},
@@ -345,20 +360,23 @@ ANALYSES = {
     *ai.ANALYSES,
     *foretelling.LEAST_EVERY,
 }
+WATCHED_LISTS = {"recommendations"}
+"""Lists that can be watched as analyses can."""
+LEAST_EVERY = {**foretelling.LEAST_EVERY, "recommendations": "10s"}
 
 
 def test_every_analysis_has_a_live_twin() -> None:
     asked, watched = fields_of("Query"), fields_of("Subscription")
     analyses = {name for name, of in asked.items() if get_named_type(of.type).name.endswith("Answer")}
-    assert analyses == set(watched) - {"events"} == ANALYSES
-    for name in analyses:
+    assert analyses == set(watched) - {"events"} - WATCHED_LISTS == ANALYSES
+    for name in analyses | WATCHED_LISTS:
         once, again = asked[name], watched[name]
         assert str(once.type) == str(again.type)
         ask, watch = [
             {argument: (str(of.type), of.default_value, of.description) for argument, of in field.args.items()}
             for field in (once, again)
         ]
-        assert watch.pop("every")[:2] == ("Duration!", foretelling.LEAST_EVERY.get(name, "1s"))
+        assert watch.pop("every")[:2] == ("Duration!", LEAST_EVERY.get(name, "1s"))
         assert ask.pop("maxAge")[:2] == ("Duration", None)
         assert ask == watch
 

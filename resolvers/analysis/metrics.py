@@ -13,6 +13,7 @@ from resolvers.analysis.periods import Granularity, Period
 from resolvers.analysis.series import Column, Number, exact
 
 MONEY_FIELDS = ("amount", "cost")
+_IN_CURRENCY = (*MONEY_FIELDS, "order", "customer")
 
 
 class Aggregate(Enum):
@@ -30,16 +31,22 @@ class Statistic:
     """One aggregate over the events that pass ``where`` and, if there is a ``field``, carry it.
 
     ``field`` is a column of Event (``amount``, ``cost``, ``duration_ms``, ``success``, ``subject`` …), ``order`` or
-    ``customer``; None for COUNT of the events themselves. ``amount`` and ``cost`` are there only in the tenant's
-    currency, whatever the aggregate. ``subject`` is there unless empty. ``order`` is the order of an event that
-    carries ``amount``: its ``order_id``, or the event itself where it has none; ``customer`` is the subject of such
-    an event. ``q`` is the quantile, 0..1, linear interpolation between closest ranks (Hyndman and Fan's type 7).
+    ``customer``; None for COUNT of the events themselves. ``amount`` and ``cost`` are there only where they
+    are in the tenant's currency, or there is a rate to convert them by, whatever the aggregate. ``subject`` is there
+    unless empty. ``order`` is the order of an event that carries ``amount``: its ``order_id``, or the event itself
+    where it has none; ``customer`` is the subject of such an event. ``q`` is the quantile, 0..1,
+    linear interpolation between closest ranks (Hyndman and Fan's type 7).
     """
 
     aggregate: Aggregate
     where: Filter
     field: str | None = None
     q: float | None = None
+
+    @property
+    def in_currency(self) -> bool:
+        """Whether it is taken over money, or over who and what it is of."""
+        return self.field in _IN_CURRENCY
 
 
 class Form(Enum):
@@ -163,7 +170,7 @@ class MetricAnswer:
     group_count: int
     """How many groups there are in all, shown or summed up under ``other``."""
     unconverted: tuple[Money, ...]
-    """Money in other currencies than the tenant's, which the value leaves out; only for metrics of money."""
+    """Money that no exchange rate is known for, which the value leaves out; only for metrics of money."""
     explain: Explanation
 
 

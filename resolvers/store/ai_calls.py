@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Integer, Numeric, case, func, literal, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.ai_calls import AiCalls
-from resolvers.analysis.attribution_sales import UNIT
+from resolvers.analysis.attribution_sales import PLACES, UNIT
 from resolvers.analysis.events import Kind
 from resolvers.analysis.filters import Filter
 from resolvers.analysis.numbering import Numbering
@@ -16,6 +16,7 @@ from resolvers.analysis.periods import Period
 from resolvers.store.conditions import Codes, condition
 from resolvers.store.copying import EPOCH_US, copied
 from resolvers.store.events import EVENT
+from resolvers.store.exchange_rates import ExchangeRateRepository
 from resolvers.store.terms import TermMemory, TermRepository
 
 _KNOWN, _PRICED = 2, 1
@@ -33,13 +34,14 @@ class AiCallRepository:
     ) -> AiCalls:
         """Those of a period that pass ``where``; their values of ``by`` get their numbers from ``numbering``.
 
+        Costs are in ``currency``, what is converted being rounded to the decimal places that a cost may have.
         Raises BadInput where they are more than fit in memory.
         """
         codes = await Codes.of(self.terms, tenant_id, where)
-        none = literal(0, Numeric)
-        own = EVENT.currency == currency
-        cost = func.coalesce(case((own, EVENT.cost), else_=none), none)
-        state: Any = case((EVENT.cost.is_(None), 0), (own, _KNOWN), else_=_PRICED)
+        money = await ExchangeRateRepository(self.session).converted(tenant_id, currency, period)
+        exact = func.coalesce(money.of(EVENT.cost), literal(0, Numeric))
+        cost = exact if money.rate is None else func.round(exact, literal(PLACES, Integer))
+        state: Any = case((EVENT.cost.is_(None), 0), (money.known, _KNOWN), else_=_PRICED)
         query = select(
             func.coalesce(EVENT.subject, literal(0, Integer)),
             EVENT.occurred_at,
@@ -56,7 +58,7 @@ class AiCallRepository:
         )
         dimensions = [(f"d{place}", ">i4") for place in range(len(by))]
         fields = [("subject", ">i4"), ("at", ">i8"), ("whole", ">i8"), ("fraction", ">i8"), ("state", ">i4")]
-        rows = await copied(self.session, query, [*fields, *dimensions])
+        rows = await copied(self.session, money.joined(query), [*fields, *dimensions])
         rows = rows[np.argsort(rows["at"], kind="stable")]
         return AiCalls(
             subject=rows["subject"].astype(np.int32),

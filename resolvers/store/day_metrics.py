@@ -71,7 +71,7 @@ class DayQuestion:
         return Statistics(tuple(total), columns if buckets else (), (explanation,) * len(statistics))
 
     def unconverted(self, table: RollupTable, sums: Sequence[Statistic]) -> tuple[Money, ...]:
-        """What sums of money leave out: the money in other currencies than the tenant's, per currency."""
+        """What sums of money leave out without any rates: the money in other currencies, per currency."""
         pieces = pieces_of(self.days, ())
         found = []
         for currency in sorted({one.currency for one in table.classes} - {"", self.currency}):
@@ -89,7 +89,7 @@ class DayQuestion:
             if len(table.masks) > _MASKS:
                 table.masks.clear()
             passing = [
-                one.passes(self.where, names) and one.counts(statistic, names, currency) for one in table.classes
+                one.passes(self.where, names) and one.counts(statistic, names, (currency,)) for one in table.classes
             ]
             found = table.masks[key] = np.array(passing, np.bool_)
         return found

@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from resolvers.analysis.code_sets import EMPTY, CodeSet
 from resolvers.analysis.columns import leaves
 from resolvers.analysis.estimates import Money
+from resolvers.analysis.exchange_rates import Rates
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import EVERYTHING, DimensionIs, Filter, NameIs
 from resolvers.analysis.metrics import Aggregate, Statistic
@@ -18,6 +19,7 @@ from resolvers.analysis.periods import Period
 from resolvers.analysis.planning import in_journeys, in_presence, in_rollups, plan_of
 from resolvers.store.database import driver, rows
 from resolvers.store.events import EVENT
+from resolvers.store.exchange_rates import ExchangeRateRepository
 from resolvers.store.journey_metrics import JourneyMetrics
 from resolvers.store.log_metrics import LogMetrics
 from resolvers.store.presence_cache import PresenceCache
@@ -48,10 +50,12 @@ class MetricRepository:
         """``state`` is what was known of the log before the session began, if anything was."""
         self.session = session
         self.seen = None if state is None else state.rollups
+        self.unrated = state is not None and not state.rates
         self.memory = memory
         self.kept = kept
         self.terms = TermRepository(session, memory)
         self._known: dict[str, int | None] = {}
+        self._rates: dict[Period, Rates] = {}
         self._rollups: RollupMetrics | None = None
 
     async def statistics(
@@ -70,6 +74,7 @@ class MetricRepository:
         everything else is summed up as one more group. What is kept of the log answers what it can, the log the rest.
         """
         scope = await self._scope(selection, statistics, buckets, by)
+        selection = await self._converting(selection, scope, statistics)
         scans: list[tuple[list[int], Statistics]] = []
         logged = list(range(len(statistics)))
         # The groups of one statistic are those of all.
@@ -154,8 +159,9 @@ class MetricRepository:
         return None if found is None else ([EMPTY] * (len(buckets) + 1 - len(starts)) + found[0], found[1])
 
     async def unconverted(self, selection: Selection, sums: Sequence[Statistic]) -> tuple[Money, ...]:
-        """What sums of money leave out: the money in other currencies than the tenant's, per currency."""
+        """What sums of money leave out: the money that there is no rate for, per currency."""
         scope = await self._scope(selection, sums, (), ())
+        selection = await self._converting(selection, scope, sums)
         if scope is None:
             return await LogMetrics(self.session, self.terms).unconverted(selection, sums)
         rollups = await self._reader(selection.tenant_id)
@@ -171,6 +177,19 @@ class MetricRepository:
         names = await self._names(selection.tenant_id, selection.where, *(one.where for one in statistics))
         values = None if plan.values is None else [names[one] for one in plan.values if one in names]
         return Scope(plan, names, Which(plan.dimension, values))
+
+    async def _converting(
+        self, selection: Selection, scope: Scope | None, statistics: Sequence[Statistic]
+    ) -> Selection:
+        """The selection with the rates that it takes to answer in its currency, looked up once."""
+        if self.unrated or not any(statistic.in_currency for statistic in statistics):
+            return selection
+        if selection.period not in self._rates:
+            currencies = await (await self._reader(selection.tenant_id)).currencies(selection, scope)
+            self._rates[selection.period] = await ExchangeRateRepository(self.session).rates(
+                selection.tenant_id, selection.currency, selection.period, currencies
+            )
+        return replace(selection, rates=self._rates[selection.period])
 
     async def _reader(self, tenant_id: int) -> RollupMetrics:
         if self._rollups is None:

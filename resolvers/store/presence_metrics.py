@@ -106,7 +106,7 @@ class PresenceMetrics:
         edition: int,
     ) -> Mapping[bytes, Drawn]:
         """What is wanted of a period; raises Damaged."""
-        keys = {digest: (digest, edition, period, buckets) for digest in wanted}
+        keys = {digest: one.key_of(edition, period, buckets) for digest, one in wanted.items()}
         found = _recalled(self.cache, keys)
         missing = [one for digest, one in wanted.items() if digest not in found]
         if missing:
@@ -184,7 +184,7 @@ def recalled(
     if not state.folded_to or state.version != state.folded_to or scope.plan.cuts.ragged:
         return None
     wanted = [list(wanted_of(selection, scope, statistic)) for statistic in statistics]
-    keys = {one.digest: (one.digest, state.presence, selection.period, buckets) for each in wanted for one in each}
+    keys = {one.digest: one.key_of(state.presence, selection.period, buckets) for each in wanted for one in each}
     drawn = _recalled(cache, keys)
     if len(drawn) < len(keys):
         return None
@@ -199,4 +199,4 @@ def _recalled(cache: PresenceCache, keys: Mapping[bytes, Hashable]) -> dict[byte
 def _selected(row: Sealed, wanted: Sequence[tuple[Wanted, Part]]) -> list[CodeSet]:
     """What is wanted of a row; raises Damaged."""
     sets = row.opened()
-    return [sets.select(one.passing, part.hours) for one, part in wanted]
+    return [sets.select(one.passing(row.leaf.day), part.hours) for one, part in wanted]

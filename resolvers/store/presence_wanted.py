@@ -1,20 +1,21 @@
 """What distinct statistics want of the sets of each day and of the log, and how many that are together."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
-from resolvers.analysis.classes import EventClass
 from resolvers.analysis.code_sets import CodeSet, Ints, union
 from resolvers.analysis.columns import leaves
+from resolvers.analysis.exchange_rates import DAY_US, NO_RATES, Rates
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import NameIs
 from resolvers.analysis.metrics import Statistic
-from resolvers.analysis.periods import epoch_us
+from resolvers.analysis.periods import Period, epoch_us
 from resolvers.analysis.presence import MEMBERS_OF, Member, Passing, Sightings
 from resolvers.analysis.series import Column
 from resolvers.store.presence import Leaf
@@ -29,11 +30,24 @@ class Wanted:
     """The codes of one member among events of classes that pass, and what tells this from whatever else is kept."""
 
     member: Member
-    passing: Passing
+    passing_in: Callable[[Container[str]], Passing]
+    """Which classes pass, of money in some currencies."""
+    currency: str
+    rates: Rates
     digest: bytes
 
+    def passing(self, day: int) -> Passing:
+        """Which classes pass on a day: money counts in the currencies that can be converted then."""
+        return self.passing_in({self.currency, *self.rates.on(day)})
+
     def key(self, leaf: Leaf, hours: int) -> Key:
-        return self.digest, leaf, hours
+        """What tells the codes of some hours of a day."""
+        return self.digest, leaf, self.rates.on(leaf.day), hours
+
+    def key_of(self, edition: int, period: Period, buckets: tuple[datetime, ...]) -> Key:
+        """What tells the codes of a period."""
+        covered = tuple([(currency, *by_day) for currency, by_day in self.rates.factors.items()])
+        return self.digest, edition, period, buckets, covered
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,13 +92,23 @@ class Tail:
         if self.seen is None:
             return {}
         rows, codes = self.seen.of(wanted.member)
-        passing = np.array([wanted.passing(one) for one in self.seen.classes], np.bool_)[self.seen.of_class[rows]]
+        passing = _passing(wanted, self.seen, rows)
         codes, places = codes[passing], self.buckets[rows[passing]]
         codes = np.where(codes < 0, self.first_order - codes, codes)
         found: dict[int | None, CodeSet] = {
             place: CodeSet.of(np.unique(codes[places == place])) for place in np.unique(places).tolist()
         }
         return found | {None: CodeSet.of(np.unique(codes))} if found else {}
+
+
+def _passing(wanted: Wanted, seen: Sightings, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which of the rows pass."""
+    # Without rates all days are alike.
+    day = seen.at[rows] // DAY_US if wanted.rates else np.zeros(rows.size, np.int64)
+    days, place = np.unique(day, return_inverse=True)
+    by_day = np.array([[*map(wanted.passing(one), seen.classes)] for one in days.tolist()], np.bool_)
+    found: NDArray[np.bool_] = by_day.reshape(days.size, len(seen.classes))[place, seen.of_class[rows]]
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,9 +158,11 @@ def wanted_of(selection: Selection, scope: Scope, statistic: Statistic) -> Itera
         for name in leaf.names
     }
 
-    def passing(one: EventClass) -> bool:
-        return one.passes(where, scope.names) and one.counts(statistic, scope.names, selection.currency)
+    def passing_in(currencies: Container[str]) -> Passing:
+        return lambda one: one.passes(where, scope.names) and one.counts(statistic, scope.names, currencies)
 
+    rates = selection.rates if statistic.in_currency else NO_RATES
     for member in MEMBERS_OF[statistic.field or ""]:
         told = repr((selection.tenant_id, int(member), where, statistic, selection.currency, sorted(named.items())))
-        yield Wanted(member, passing, blake2b(told.encode(), digest_size=16).digest())
+        digest = blake2b(told.encode(), digest_size=16).digest()
+        yield Wanted(member, passing_in, selection.currency, rates, digest)

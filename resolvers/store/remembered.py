@@ -62,6 +62,8 @@ def remembered(
         scans.append((summed, asked.statistics(table, [statistics[place] for place in summed], buckets)))
     elif summed:
         return None
+    if state.rates and any(one.in_currency for one in statistics) and not _at_home(table, selection.currency):
+        return None
     if distinct:
         scope, own = Scope(plan, names, Which()), [statistics[place] for place in distinct]
         counted = recalled(presence, state, selection, scope, own, buckets)
@@ -69,3 +71,8 @@ def remembered(
             return None
         scans.append((distinct, counted))
     return Remembered(joined(scans, statistics), asked, table)
+
+
+def _at_home(table: RollupTable | None, currency: str) -> bool:
+    """Whether all money is known to be in one currency, so that no rate can matter."""
+    return table is not None and {one.currency for one in table.classes} <= {currency, ""}

@@ -1,6 +1,6 @@
 """Statistics from rollups: totals, buckets of time and groups by one dimension."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -36,10 +36,14 @@ class Scope:
     names: Mapping[str, int]
     which: Which
 
-    def marked(self, classes: Sequence[EventClass], statistics: Sequence[Statistic], currency: str | None) -> Marked:
+    def marked(
+        self, classes: Sequence[EventClass], statistics: Sequence[Statistic], currencies: Container[str] | None
+    ) -> Marked:
         """The classes that at least one statistic is about, and which of them count their events, as bits."""
         return {
-            one: sum(one.counts(statistic, self.names, currency) << place for place, statistic in enumerate(statistics))
+            one: sum(
+                one.counts(statistic, self.names, currencies) << place for place, statistic in enumerate(statistics)
+            )
             for one in classes
             if one.passes(self.plan.where, self.names)
             and any(one.passes(statistic.where, self.names) for statistic in statistics)
@@ -72,12 +76,12 @@ class RollupMetrics:
     ) -> Statistics:
         """All statistics in total, for each bucket and each group."""
         plan = scope.plan
-        asked = DayQuestion.of(plan, scope.names, selection.currency)
-        if asked is not None and self.days.fits(self.tenant_id, asked.span):
+        asked = self._of_days(selection, scope, statistics)
+        if asked is not None:
             return asked.statistics(await self._table(asked), statistics, tuple(buckets))
         started = perf_counter()
-        reader = RollupReader(self.connection, self.tenant_id)
-        marked = await self._marked(selection, scope, statistics, selection.currency)
+        reader = RollupReader(self.connection, self.tenant_id, selection.rates)
+        marked = await self._marked(selection, scope, statistics, selection.currencies)
         # Without values to choose from, what is of any value is of every event.
         all_of = scope.which if scope.which.values is not None else Which()
         summed = await reader.sums(statistics, marked, plan.cuts, all_of, buckets)
@@ -106,7 +110,7 @@ class RollupMetrics:
     async def existing(self, selection: Selection, scope: Scope, statistics: Sequence[Statistic]) -> list[int]:
         """The values of the dimension that any event carries which statistics are about, as codes."""
         counts = [Statistic(Aggregate.COUNT, EVERYTHING)]
-        marked = dict.fromkeys(await self._marked(selection, scope, statistics, selection.currency), 1)
+        marked = dict.fromkeys(await self._marked(selection, scope, statistics, selection.currencies), 1)
         reader = RollupReader(self.connection, self.tenant_id)
         found, _, _, events = await reader.largest(counts[0], marked, scope.plan.cuts, scope.which, _EVERY)
         codes = [code for code, _ in found]
@@ -116,19 +120,33 @@ class RollupMetrics:
         return codes
 
     async def unconverted(self, selection: Selection, scope: Scope, sums: Sequence[Statistic]) -> tuple[Money, ...]:
-        """What sums of money leave out: the money in other currencies than the tenant's, per currency."""
-        asked = DayQuestion.of(scope.plan, scope.names, selection.currency)
-        if asked is not None and self.days.fits(self.tenant_id, asked.span):
+        """What sums of money leave out: the money that there is no rate for, per currency."""
+        asked = self._of_days(selection, scope, sums)
+        if asked is not None:
             return asked.unconverted(await self._table(asked), sums)
         marked = await self._marked(selection, scope, sums, None)
         found = []
         for currency in sorted({one.currency for one in marked} - {"", selection.currency}):
-            reader = RollupReader(self.connection, self.tenant_id)
+            reader = RollupReader(self.connection, self.tenant_id, selection.rates, unconverted=True)
             own = {one: mask for one, mask in marked.items() if one.currency == currency}
             parts = await reader.sums(sums, own, scope.plan.cuts, scope.which, ())
             *amounts, _ = total(sums, parts.values())
             found.append(Money(sum(amounts, Decimal()), currency))
         return tuple(money for money in found if money.amount)
+
+    async def currencies(self, selection: Selection, scope: Scope | None) -> set[str]:
+        """The currencies that the events of a period may be in, empty for those in none."""
+        asked = None if scope is None else self._of_days(selection, scope, ())
+        if asked is not None:
+            return {one.currency for one in (await self._table(asked)).classes}
+        return {one.currency for one in await self._classes_of(selection.period)}
+
+    def _of_days(self, selection: Selection, scope: Scope, statistics: Sequence[Statistic]) -> DayQuestion | None:
+        """The question, where it is one about days that fit in memory, and takes no rates to answer."""
+        asked = DayQuestion.of(scope.plan, scope.names, selection.currency)
+        if asked is None or not self.days.fits(self.tenant_id, asked.span):
+            return None
+        return None if selection.rates and any(one.in_currency for one in statistics) else asked
 
     async def _table(self, asked: DayQuestion) -> RollupTable:
         """The rollups of days, for as long as this reader is there of one state."""
@@ -137,12 +155,18 @@ class RollupMetrics:
         return self._tables[asked.span]
 
     async def _marked(
-        self, selection: Selection, scope: Scope, statistics: Sequence[Statistic], currency: str | None
+        self,
+        selection: Selection,
+        scope: Scope,
+        statistics: Sequence[Statistic],
+        currencies: Container[str] | None,
     ) -> Marked:
-        if selection.period not in self._classes:
-            reader = RollupReader(self.connection, self.tenant_id)
-            self._classes[selection.period] = await reader.classes(selection.period)
-        return scope.marked(self._classes[selection.period], statistics, currency)
+        return scope.marked(await self._classes_of(selection.period), statistics, currencies)
+
+    async def _classes_of(self, period: Period) -> list[EventClass]:
+        if period not in self._classes:
+            self._classes[period] = await RollupReader(self.connection, self.tenant_id).classes(period)
+        return self._classes[period]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from resolvers.analysis.exchange_rates import NO_RATES, Rates
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import Filter
 from resolvers.analysis.metrics import Aggregate, Statistic
@@ -22,6 +23,13 @@ class Selection:
     currency: str
     period: Period
     where: Filter
+    rates: Rates = NO_RATES
+    """By which money of other currencies becomes that of ``currency``; what there is none for is left out."""
+
+    @property
+    def currencies(self) -> frozenset[str]:
+        """Those that money counts in, on some day at least."""
+        return frozenset((self.currency, *self.rates.factors))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from resolvers.errors import Unavailable
 from resolvers.live.bus import CHANNEL
 from resolvers.live.looks import Looks
-from resolvers.store.database import translated
+from resolvers.store.database import Moment, driver, translated
 
 WHOLE_LOG = 0
+EXCHANGE_RATES = 102
+"""Stands for a tenant's exchange rates; 0 where it never had any."""
+RECOMMENDATIONS = 104
+"""Stands for what a tenant decided about recommendations, and for the funnels it keeps."""
 REBUILT = 1_000
 """Stands for the rollups: its version advances when they are made anew."""
 _FOLDED, _PRESENCE = -1, -2
@@ -62,6 +66,8 @@ class LogState(NamedTuple):
     """The position up to which the sets of each day hold the log."""
     presence: int
     """Their edition."""
+    rates: int
+    """The version of the exchange rates; 0 where there never were any."""
 
     @property
     def rollups(self) -> tuple[int, int]:
@@ -98,7 +104,7 @@ class VersionReader:
     async def state(self, tenant_id: int) -> LogState:
         """What else there is to know, in the same way."""
         found = await self._seen(tenant_id)
-        return LogState(*(found.get(kind, 0) for kind in (WHOLE_LOG, REBUILT, _FOLDED, _PRESENCE)))
+        return LogState(*(found.get(kind, 0) for kind in (WHOLE_LOG, REBUILT, _FOLDED, _PRESENCE, EXCHANGE_RATES)))
 
     async def _seen(self, tenant_id: int) -> dict[int, int]:
         self._wanted.add(tenant_id)
@@ -149,6 +155,18 @@ class VersionReader:
             self._statement = await self._connection.prepare(_VERSIONS)
         found: list[tuple[int, int, int]] = await self._statement.fetch(wanted)
         return found
+
+
+class MomentVersions(VersionReader):
+    """The versions as they were at one moment."""
+
+    def __init__(self, moment: Moment) -> None:
+        self._moment = moment
+
+    async def _seen(self, tenant_id: int) -> dict[int, int]:
+        async with self._moment.tenant(tenant_id) as session:
+            rows = await (await driver(session)).fetch(_VERSIONS, [tenant_id])
+        return {kind: version for _, kind, version in rows}
 
 
 class VersionRepository:

@@ -30,6 +30,7 @@ from resolvers.analysis.series import Column
 from resolvers.answers import Kinds
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
+from resolvers.store.versions import EXCHANGE_RATES
 from schema import schema
 from tests.schema.conftest import Recorder, answer, context, failure
 
@@ -374,14 +375,15 @@ def live(monkeypatch: pytest.MonkeyPatch, record: Callable[[str, Any], Recorder]
 
 
 CONVERSIONS = frozenset({int(Kind.CONVERSION)})
+EARNINGS = CONVERSIONS | {EXCHANGE_RATES}
 
 
 @pytest.mark.parametrize(
     ("field", "shown", "kinds"),
     [
-        ('metric(slug: "revenue") {groupCount}', {"metric": {"groupCount": 9}}, CONVERSIONS),
-        ('metrics(slugs: ["revenue"]) {groupCount}', {"metrics": [{"groupCount": 9}]}, CONVERSIONS),
-        ("revenue {orders}", {"revenue": {"orders": 2**40}}, CONVERSIONS),
+        ('metric(slug: "revenue") {groupCount}', {"metric": {"groupCount": 9}}, EARNINGS),
+        ('metrics(slugs: ["revenue"]) {groupCount}', {"metrics": [{"groupCount": 9}]}, EARNINGS),
+        ("revenue {orders}", {"revenue": {"orders": 2**40}}, EARNINGS),
         (
             "funnel(steps: [{kind: SPEND}, {kind: CONVERSION}]) {groupCount}",
             {"funnel": {"groupCount": 1}},

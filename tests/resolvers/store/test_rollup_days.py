@@ -13,6 +13,7 @@ from resolvers.analysis.periods import PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.context import Context, Principal, Role
 from resolvers.events import ingest
+from resolvers.exchange_rates import set_exchange_rates
 from resolvers.store.database import Database
 from resolvers.store.folding import fold
 from resolvers.store.rollup_days import RollupDays
@@ -56,6 +57,31 @@ async def test_what_is_remembered_is_what_the_log_says(context: Context, entered
         assert remembered == read or read.explain != remembered.explain
         planned, logged = await both_ways(context, slug, question)
         assert same(planned, logged)
+
+
+@pytest.mark.parametrize("slug", ["revenue", "average_order_value"])
+async def test_what_takes_no_rates_is_remembered_and_what_takes_them_is_converted(
+    context: Context, entered: list[int], slug: str
+) -> None:
+    tenant_id = context.require(Role.ADMIN).tenant_id
+    rate = {"date": "2026-03-01", "base": "EUR", "currency": "USD", "rate": "2"}
+    await store(context, purchase("6", occurredAt=FIRST + timedelta(days=2)))
+    await set_exchange_rates(context, [rate])
+    await fold(context.services.database, tenant_id)
+    for _ in range(2):
+        entered.clear()
+        assert await count(context, slug=slug) == 6
+    assert entered == []
+    await store(context, purchase("5", currency="EUR", occurredAt=FIRST + timedelta(days=3)))
+    await fold(context.services.database, tenant_id)
+    for _ in range(3):
+        assert await count(context, slug=slug) == {"revenue": 16, "average_order_value": 8}[slug]
+        assert await count(context) == 2
+    await set_exchange_rates(context, [rate | {"rate": "4"}])
+    for _ in range(2):
+        assert await count(context, slug=slug) == {"revenue": 26, "average_order_value": 13}[slug]
+    await set_exchange_rates(context, [rate | {"date": "2026-03-04", "rate": "1"}])
+    assert await count(context, slug=slug) == {"revenue": 11, "average_order_value": 5.5}[slug]
 
 
 async def test_what_another_process_stores_is_there_at_once(
