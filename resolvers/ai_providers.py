@@ -12,7 +12,7 @@ from resolvers.analysis.ai_provider_answers import CAUTION, Group, Told, compare
 from resolvers.analysis.ai_provider_statistics import STATISTICS, Plain, plain
 from resolvers.analysis.ai_providers import AiProvidersAnswer, Outcome
 from resolvers.analysis.explanations import dearest
-from resolvers.analysis.filters import weight
+from resolvers.analysis.filters import All, weight
 from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.periods import epoch_us
 from resolvers.analysis.questions import Question
@@ -21,7 +21,7 @@ from resolvers.analysis.roi_tally import Found, Tally
 from resolvers.answers import Resolved, kept, resolved
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
-from resolvers.roi import ValueReader, checked, kinds
+from resolvers.roi import CALL, ValueReader, checked, kinds
 from resolvers.store.scans import Keys, Selection, Statistics
 from resolvers.store.turns import turn
 
@@ -46,7 +46,9 @@ async def ai_providers(context: Context, definition: RoiDefinition, question: Qu
 async def _answer(context: Context, definition: RoiDefinition, asked: Resolved) -> AiProvidersAnswer:
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
-    selection = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
+    # Said once for all, so that no other event is held against each statistic.
+    where = All((CALL, asked.where))
+    selection = Selection(principal.tenant_id, principal.currency, asked.period, where)
     before = None
     async with turn(context.services.heavy):
         async with context.services.database.snapshot(principal.tenant_id) as session:

@@ -6,8 +6,13 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from resolvers.errors import BadInput
+
 Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
+
+MOST_COMBINATIONS = 100_000
+"""So many are told apart, for the memory that they and their texts take."""
 
 
 def combinations(columns: Sequence[NDArray[np.integer]], size: int) -> tuple[Codes, NDArray[np.intp]]:
@@ -28,9 +33,15 @@ class Numbering:
         self._lock = Lock()
 
     def numbers(self, columns: Sequence[NDArray[np.integer]], size: int) -> Codes:
-        """The number of each row; several threads may ask at once."""
+        """The number of each row; several threads may ask at once. Raises BadInput for too many combinations."""
         number, first = combinations(columns, size)
         met = zip(*(column[first].tolist() for column in columns), strict=True) if columns else [()] * first.size
         with self._lock:
             of_combination = [self.known.setdefault(codes, len(self.known)) for codes in met]
+        if len(self.known) > MOST_COMBINATIONS:
+            raise BadInput(
+                f"There are more than {MOST_COMBINATIONS:,} combinations of values; break down by fewer dimensions, or "
+                "narrow it down with where.",
+                field="by",
+            )
         return np.array(of_combination, np.int32)[number]

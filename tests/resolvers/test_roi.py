@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from resolvers.ai_providers import ai_providers
+from resolvers.analysis import numbering
 from resolvers.analysis.attribution import Model
 from resolvers.analysis.estimates import Money, Quality
 from resolvers.analysis.events import Kind
@@ -20,6 +22,7 @@ from resolvers.analysis.roi import MODELS, Evidence, RoiAnswer, RoiDefinition, R
 from resolvers.catalogue import CONVERSIONS
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, Forbidden
+from resolvers.exchange_rates import set_exchange_rates
 from resolvers.roi import roi
 from resolvers.store.folding import fold
 from tests.factories import event, new_principal, purchase, store
@@ -152,12 +155,43 @@ async def test_thousands_of_models_are_summed_up(context: Context) -> None:
     assert answer.value.value == 1_500
 
 
+async def test_more_combinations_than_memory_holds_are_refused(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numbering, "MOST_COMBINATIONS", 2)
+    await store(context, *(call("ann", 1, "1", **model(f"m{n}")) for n in range(3)))
+    assert (await roi(context, DEFAULT, MARCH)).calls == 3
+    with pytest.raises(BadInput, match="combinations") as refused:
+        await roi(context, DEFAULT, replace(MARCH, by=("model",)))
+    assert refused.value.field == "by"
+
+
 async def test_money_of_others(context: Context) -> None:
     await store(context, call("ann", 1, "1", currency="EUR"), buy("ann", "2", 2, currency="GBP"), buy("ann", "9", 3))
     answer = await roi(context, DEFAULT, MARCH)
     assert (answer.unpriced, answer.cost.value, answer.conversions.value, answer.value.value) == (0, None, 1, 0)
     assert answer.unconverted_cost == (Money(Decimal(1), "EUR"),)
     assert answer.unconverted == (Money(Decimal(2), "GBP"),)
+
+
+async def test_money_is_converted_at_the_rate_of_its_day(context: Context) -> None:
+    await store(
+        context, call("ann", 1, "1.5", currency="EUR"), call("ann", 2, "1"), call("ann", 2.5, "7", currency="CHF")
+    )
+    await store(context, buy("ann", "300", 3, currency="JPY"), buy("ann", "2", 4, currency="CHF"))
+    rates = [("2026-03-02", "USD", "1.2"), ("2026-03-04", "USD", "1.25"), ("2026-03-04", "JPY", "150")]
+    stated = [{"date": day, "base": "EUR", "currency": other, "rate": rate} for day, other, rate in rates]
+    await set_exchange_rates(context, stated)
+    answer = await roi(context, DEFAULT, MARCH)
+    assert (answer.cost.value, answer.cost.n, answer.unpriced) == (Decimal("2.8"), 2, 0)
+    assert answer.value.value == Decimal("2.5")
+    assert answer.unconverted == (Money(Decimal(2), "CHF"),)
+    assert answer.unconverted_cost == (Money(Decimal(7), "CHF"),)
+    # Nothing was committed to the log, and yet the answer is another one.
+    await set_exchange_rates(context, [stated[0] | {"rate": "1.4"}])
+    assert (await roi(context, DEFAULT, MARCH)).cost.value == Decimal("3.1")
+    providers = await ai_providers(context, DEFAULT, replace(MARCH, by=("model",)))
+    assert (providers.cost.value, providers.value.value) == (Decimal("3.1"), Decimal("2.5"))
 
 
 async def test_it_is_compared_with_the_time_before(context: Context) -> None:
