@@ -205,8 +205,7 @@ class _Told:
     def _intervals(self, row: int) -> dict[str, Interval | None]:
         if self.resamples is None:
             return {}
-        names = ("value", "conversions", "net", "roi", "margin", "cost_per_conversion")
-        return {name: getattr(self.resamples, name)(row) for name in names}
+        return {name: getattr(self.resamples, name)(row) for name in _DEFINITIONS if name != "cost"}
 
     def _estimate(
         self,

@@ -63,6 +63,9 @@ class Resamples:
     def cost_per_conversion(self, row: int) -> Interval | None:
         return self._ratio(self._sums[_COST, row], self._sums[_CONVERSIONS, row])
 
+    def break_even_conversions(self, row: int) -> Interval | None:
+        return self._ratio(self._sums[_COST, row] * self._sums[_CONVERSIONS, row], self._sums[_VALUE, row])
+
     @staticmethod
     def _ratio(numerator: Floats, denominator: Floats) -> Interval | None:
         """None where some resample has nothing to divide by: the end of the interval is open then."""

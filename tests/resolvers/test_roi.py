@@ -290,7 +290,8 @@ async def test_intervals_come_from_the_subjects(context: Context) -> None:
     asked = replace(DEFAULT, resamples=400)
     answer = await roi(context, asked, replace(MARCH, by=("model",)))
     for figures in answer, *answer.groups:
-        for one in figures.value, figures.net, figures.roi, figures.conversions, figures.cost_per_conversion:
+        spread = (figures.value, figures.net, figures.roi, figures.margin, figures.conversions)
+        for one in *spread, figures.cost_per_conversion, figures.break_even_conversions:
             assert one.interval is not None
             assert one.value is not None
             assert one.interval.low < one.value < one.interval.high
