@@ -11,6 +11,7 @@ from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
 from schema.exchange_rates import ExchangeRateMutation, ExchangeRateQuery
+from schema.experiment_calculators import ExperimentCalculatorQuery
 from schema.exports import ExportMutation
 from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
@@ -49,6 +50,7 @@ class Query(
     CandidateQuery,
     LifetimeValueQuery,
     RecommendationQuery,
+    ExperimentCalculatorQuery,
     EventQuery,
     PriceQuery,
     ExchangeRateQuery,

@@ -2,7 +2,7 @@
 
 const EXAMPLES = [
   "events", "metric", "revenue", "recurring-revenue", "cohorts", "funnel", "attribution", "ai-roi", "ai-budget",
-  "recommendations", "churn-risk", "exchange-rates", "live-metrics", "track-conversion",
+  "recommendations", "churn-risk", "exchange-rates", "sample-size", "live-metrics", "track-conversion",
 ];
 const STORED = "metrics-gateway.key";
 const { React, ReactDOM, GraphiQL, GraphiQLPluginExplorer } = window;

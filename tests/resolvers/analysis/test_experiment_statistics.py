@@ -14,15 +14,6 @@ from scipy import stats
 
 from resolvers.analysis.experiment_bayes import of_effect, of_shares
 from resolvers.analysis.experiment_cuped import Adjusted, Theta, cuped
-from resolvers.analysis.experiment_power import (
-    Formula,
-    detectable_mean,
-    detectable_share,
-    means_power,
-    means_size,
-    shares_power,
-    shares_size,
-)
 from resolvers.analysis.experiment_probabilities import CERTAIN, critical, log_tail, two_sided
 from resolvers.analysis.experiment_sequential import always
 from resolvers.analysis.experiment_srm import mismatch
@@ -209,36 +200,41 @@ def test_mismatches() -> None:
     assert far.p.log10 == pytest.approx(-far.statistic / 2 / np.log(10), rel=1e-5)
 
 
-@given(
-    st.floats(0.01, 0.5),
-    st.floats(0.02, 0.4),
-    st.sampled_from(Formula),
-    st.sampled_from([0.5, 1.0, 3.0]),
-    st.sampled_from([0.7, 0.8, 0.95]),
-)
-def test_a_size_has_the_power_that_it_is_for(
-    a: float, more: float, formula: Formula, ratio: float, power: float
-) -> None:
-    size = shares_size(a, a + more, alpha=0.05, power=power, ratio=ratio, formula=formula)
-    reached = shares_power(a, a + more, alpha=0.05, units=size, ratio=ratio, formula=formula)
-    assert reached == pytest.approx(power, abs=3e-4)
-    found = detectable_share(a, alpha=0.05, power=reached, units=size, ratio=ratio, formula=formula)
-    assert found == pytest.approx(a + more, abs=1e-6)
+def test_an_arm_that_expects_a_few_units_is_no_mismatch_by_one_of_them() -> None:
+    found = mismatch([27, 3], [99, 1])
+    assert found is not None
+    # Pearson's p would be 7e-7, of three where a third of one was expected.
+    assert found.p.value == pytest.approx(2 * stats.binom.sf(2, 30, 0.01))
+    assert not found.suspicious
+    ended = mismatch([0, 9], [1, 1])
+    assert ended is not None
+    assert ended.p.value == pytest.approx(stats.binomtest(0, 9).pvalue)
+    three = mismatch([4, 4, 4], [98, 1, 1])
+    assert three is not None
+    assert three.p.value == pytest.approx(3 * 2 * stats.binom.cdf(4, 12, 0.98))
+    far = mismatch([0, 20_000], [9_999, 1])
+    assert far is not None
+    assert (far.suspicious, far.p.value) == (True, 0)
+    assert far.p.log10 == pytest.approx(-4 * 20_000 + log10(2))
 
 
-@given(st.floats(0.05, 2), st.sampled_from([0.5, 1.0, 3.0]))
-def test_a_size_for_means_has_the_power_that_it_is_for(effect: float, ratio: float) -> None:
-    size = means_size(effect, 1, alpha=0.05, power=0.8, ratio=ratio)
-    if size > max(2.0, 2 / ratio):
-        assert means_power(effect, 1, alpha=0.05, units=size, ratio=ratio) == pytest.approx(0.8, abs=1e-6)
-        assert detectable_mean(1, alpha=0.05, power=0.8, units=size, ratio=ratio) == pytest.approx(effect, rel=1e-6)
+@given(st.integers(0, 12), st.integers(0, 12), st.sampled_from([0.5, 0.2, 0.01]))
+def test_a_mismatch_of_few_is_as_rare_as_it_says(a: int, b: int, share: float) -> None:
+    found = mismatch([a, b], [1 - share, share])
+    if found is None or (a + b) * share >= 5:
+        return
+    total = a + b
+    chance = [stats.binom.pmf(count, total, share) for count in range(total + 1)]
+    others = [mismatch([total - count, count], [1 - share, share]) for count in range(total + 1)]
+    as_rare = sum(p for p, other in zip(chance, others, strict=True) if other and other.p.log10 <= found.p.log10 + 1e-9)
+    assert as_rare <= found.p.value * (1 + 1e-6) + 1e-12
 
 
-@pytest.mark.parametrize("units", [2, 3, 10, 1_000, 1_000_000])
-def test_what_is_detectable_is_found_for_any_number_of_units(units: int) -> None:
-    effect = detectable_mean(1, alpha=0.05, power=0.8, units=units)
-    assert means_power(effect, 1, alpha=0.05, units=units) == pytest.approx(0.8, abs=1e-8)
-    assert means_size(1, 1, alpha=1e-6, power=0.8) > means_size(1, 1, alpha=1e-3, power=0.8)
+def test_variances_so_small_that_their_squares_are_0() -> None:
+    tiny = Fraction(1, 10**90)
+    small = [Arm(one.units, one.total * tiny, one.squares * tiny**2) for one in (arm([1, 2, 3]), arm([2, 3, 5, 5]))]
+    plain, found = compared(welch(arm([1, 2, 3]), arm([2, 3, 5, 5]))), compared(welch(*small))
+    assert (found.freedom, found.p.value) == (pytest.approx(plain.freedom), pytest.approx(plain.p.value))
 
 
 def test_an_exact_test_keeps_its_logarithm_too() -> None:
@@ -247,10 +243,6 @@ def test_an_exact_test_keeps_its_logarithm_too() -> None:
     # One table of (1,000,100 choose 100) is as unlikely.
     ways = sum(np.log(1_000_100 - place) - np.log(place + 1) for place in range(100))
     assert found.p.log10 == pytest.approx(-ways / np.log(10), rel=1e-9)
-
-
-def test_nothing_tells_so_few_units_apart() -> None:
-    assert detectable_share(0.5, alpha=0.05, power=0.99, units=3) is None
 
 
 def test_an_experiment_without_effect_is_significant_as_rarely_as_it_says() -> None:
@@ -270,21 +262,6 @@ def test_an_experiment_without_effect_is_significant_as_rarely_as_it_says() -> N
     assert 0.04 < fixed_last < 0.06
     assert fixed_any > 0.15
     assert sequential < 0.05
-
-
-def test_power_is_what_a_simulation_finds() -> None:
-    chance = np.random.default_rng(21)
-    a, b, units = 0.1, 0.12, 3_841
-    runs = 10_000
-    x_a, x_b = chance.binomial(units, a, runs), chance.binomial(units, b, runs)
-    found = [
-        compared(two_proportions(Share(units, int(p)), Share(units, int(q)))).p.value < 0.05
-        for p, q in zip(x_a[:2_000], x_b[:2_000], strict=True)
-    ]
-    pooled = (x_a + x_b) / (2 * units)
-    z = (x_b - x_a) / units / np.sqrt(2 * pooled * (1 - pooled) / units)
-    assert np.mean(np.abs(z[:2_000]) > critical(0.95)) == np.mean(found)
-    assert np.mean(np.abs(z) > critical(0.95)) == pytest.approx(shares_power(a, b, alpha=0.05, units=units), abs=0.012)
 
 
 def test_no_worse_than_a_margin() -> None:
