@@ -107,10 +107,19 @@ async def _answer(context: Context, definition: RoiDefinition, asked: Resolved) 
 class ValueReader:
     """Reads the AI interactions of periods and the paths from them to conversions, in one unit of work."""
 
-    def __init__(self, context: Context, session: AsyncSession, definition: RoiDefinition, asked: Resolved) -> None:
+    def __init__(
+        self,
+        context: Context,
+        session: AsyncSession,
+        definition: RoiDefinition,
+        asked: Resolved,
+        *,
+        measured: bool = False,
+    ) -> None:
+        """What calls say beside their cost is read where ``measured``."""
         principal = context.require(Role.VIEWER)
         self.tenant_id, self.currency = principal.tenant_id, principal.currency
-        self.definition, self.asked = definition, asked
+        self.definition, self.asked, self.measured = definition, asked, measured
         self.numbering = Numbering()
         self.journeys = JourneyRepository(session, context.services.memory, context.services.segments)
         self.sales = SaleRepository(session)
@@ -127,7 +136,9 @@ class ValueReader:
         reading = await self.journeys.by_subject(self.tenant_id, reach, EVERYTHING, steps, by, cut)
         # Whatever is committed meanwhile is among these, and matters to no path.
         sales = await self.sales.sales(self.tenant_id, period, self.currency)
-        calls = await self.calls.calls(self.tenant_id, period, self.currency, self.asked.where, by, self.numbering)
+        calls = await self.calls.calls(
+            self.tenant_id, period, self.currency, self.asked.where, by, self.numbering, measured=self.measured
+        )
         paths = await asyncio.to_thread(joined_paths, reading.parts)
         return Found(period, calls, paths, sales), reading.explain
 

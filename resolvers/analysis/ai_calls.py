@@ -10,6 +10,20 @@ from resolvers.analysis.numbering import Codes, Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class AiMeasures:
+    """What AI interactions say beside their cost, as columns.
+
+    ``duration`` is in milliseconds and ``score`` of 0..1, each NaN where it is not said; ``success`` is 1 or 0, -1
+    where it is not said; ``tokens`` are those read and written.
+    """
+
+    duration: NDArray[np.float64]
+    score: NDArray[np.float64]
+    success: NDArray[np.int8]
+    tokens: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class AiCalls:
     """AI interactions as columns in the order of time; ``at`` in microseconds since 1970 (UTC).
 
@@ -25,6 +39,8 @@ class AiCalls:
     fraction: Ints
     known: NDArray[np.bool_]
     priced: NDArray[np.bool_]
+    measures: AiMeasures | None = None
+    """None where only costs were read."""
 
     def summed(self, index: NDArray[np.integer], size: int) -> list[int]:
         """The exact costs of the calls of each of ``size`` places, in 1/UNIT; ``index`` is the place of each call."""

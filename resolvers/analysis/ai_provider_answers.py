@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from resolvers.analysis.ai_provider_statistics import Plain
 from resolvers.analysis.ai_providers import AiServiceGroup, Outcome
 from resolvers.analysis.differences import Difference, of_means, of_shares
-from resolvers.analysis.estimates import Estimate, Quality, Unit, estimate, quotient, share, student
+from resolvers.analysis.estimates import Estimate, Quality, Unit, estimate, quotient, share
 from resolvers.analysis.experiment_statistics import Share
 from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.roi_tally import Found, Tally, total
@@ -81,7 +81,6 @@ class Told:
                 **more,
             )
 
-        each = student(now.costs, now.cost, now.cost_squares) if now.costs else None
         return {
             "calls": now.calls,
             "unpriced": now.calls - now.priced,
@@ -93,7 +92,7 @@ class Told:
                 "Mean of the known costs of the calls.",
                 numerator=now.cost,
                 denominator=Decimal(now.costs),
-                interval=each,
+                interval=now.cost_interval,
             ),
             "cost_per_1k_tokens": told(
                 "cost_per_1k_tokens",

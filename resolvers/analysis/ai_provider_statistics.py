@@ -1,53 +1,26 @@
-"""The statistics that a comparison of providers is made of, and the plain numbers they come to."""
+"""The plain numbers that a comparison of providers is made of, from calls as arrays."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any as Number
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from resolvers.analysis.ai_calls import AiCalls, AiMeasures
 from resolvers.analysis.ai_providers import BINS, ConfidenceCalibration
-from resolvers.analysis.events import Kind
+from resolvers.analysis.attribution_sales import PLACES, UNIT
+from resolvers.analysis.attribution_statistics import money
+from resolvers.analysis.estimates import Interval, student
 from resolvers.analysis.experiment_statistics import Arm, Share
-from resolvers.analysis.filters import All, Any, Filter, FlagIs, KindIs, MeasureIs, Op
-from resolvers.analysis.metrics import Aggregate, Statistic
-from resolvers.analysis.sums import Values
+from resolvers.analysis.roi_tally import EXACT
 
-CALL: Filter = KindIs((Kind.AI_INTERACTION,))
+QUANTILES = (50, 95, 99)
+"""Percentiles of the duration, interpolated linearly between closest ranks (Hyndman and Fan's type 7)."""
 
-_PRICED = All((CALL, MeasureIs("cost", Op.EXISTS)))
-_GOOD = All((CALL, FlagIs("success", True)))
-_SAYING = All((CALL, Any((FlagIs("success", True), FlagIs("success", False)))))
-QUANTILES = (0.5, 0.95, 0.99)
-
-
-def _bin(place: int) -> Filter:
-    low = MeasureIs("score", Op.GTE, Decimal(place) / BINS)
-    return low if place == BINS - 1 else All((low, MeasureIs("score", Op.LT, Decimal(place + 1) / BINS)))
-
-
-def _binned(place: int) -> Iterator[Statistic]:
-    yield Statistic(Aggregate.COUNT, All((_SAYING, _bin(place))))
-    yield Statistic(Aggregate.COUNT, All((_GOOD, _bin(place))))
-    yield Statistic(Aggregate.SUM, All((_SAYING, _bin(place))), "score")
-
-
-_PLAIN = (
-    Statistic(Aggregate.SUM, CALL, "cost"),
-    Statistic(Aggregate.COUNT, CALL),
-    Statistic(Aggregate.COUNT, CALL, "cost"),
-    Statistic(Aggregate.SUM_OF_SQUARES, CALL, "cost"),
-    Statistic(Aggregate.COUNT, _PRICED),
-    Statistic(Aggregate.SUM, _PRICED, "input_tokens"),
-    Statistic(Aggregate.SUM, _PRICED, "output_tokens"),
-    *(Statistic(Aggregate.QUANTILE, CALL, "duration_ms", q) for q in QUANTILES),
-    Statistic(Aggregate.COUNT, CALL, "duration_ms"),
-    Statistic(Aggregate.COUNT, _GOOD),
-    Statistic(Aggregate.COUNT, CALL, "success"),
-    Statistic(Aggregate.SUM_OF_SQUARES, _SAYING, "score"),
-    Statistic(Aggregate.SUM, _GOOD, "score"),
-)
-STATISTICS = (*_PLAIN, *(statistic for place in range(BINS) for statistic in _binned(place)))
-"""What is asked of the store, the cost first: by it groups are ranked."""
+_EDGES = np.arange(1, BINS) / BINS
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +28,11 @@ class Plain:
     """The plain numbers of some calls, money in the currency asked for."""
 
     calls: int
-    cost: Decimal
+    cost_units: int
+    """What they cost, in 1/UNIT."""
     costs: int
     """Calls whose cost is known in the currency."""
-    cost_squares: Decimal
+    cost_squares: int
     priced: int
     """Calls with a cost in any currency."""
     tokens: int
@@ -71,53 +45,73 @@ class Plain:
     calibration: ConfidenceCalibration
 
     @property
+    def cost(self) -> Decimal:
+        return money(self.cost_units)
+
+    @property
     def costing(self) -> Arm:
-        return Arm(self.costs, self.cost, self.cost_squares)
+        return Arm(self.costs, Fraction(self.cost_units, UNIT), Fraction(self.cost_squares, UNIT**2))
+
+    @property
+    def cost_interval(self) -> Interval | None:
+        """That of the mean cost."""
+        squares = Decimal(self.cost_squares).scaleb(-2 * PLACES, EXACT)
+        return student(self.costs, self.cost, squares) if self.costs else None
 
     @property
     def succeeding(self) -> Share:
         return Share(self.said, self.successes)
 
 
-def plain(values: Values | None) -> Plain:
-    """What the values of STATISTICS say; of None what there is of no calls."""
-    found: tuple[Number, ...] = values or tuple(
-        None if statistic.aggregate is Aggregate.QUANTILE else 0 for statistic in STATISTICS
-    )
-    cost, calls, costs, squares, priced, read, written, *rest = found
-    p50, p95, p99, timed, successes, said, score_squares, score_of_good, *bins = rest
-    return Plain(
-        calls=int(calls),
-        cost=Decimal(cost),
-        costs=int(costs),
-        cost_squares=Decimal(squares),
-        priced=int(priced),
-        tokens=int(read) + int(written),
-        latencies=(p50, p95, p99),
-        timed=int(timed),
-        successes=int(successes),
-        said=int(said),
-        calibration=_calibration(bins, float(score_squares), float(score_of_good)),
-    )
+def plains(calls: AiCalls, measures: AiMeasures, row: NDArray[np.integer], rows: int) -> list[Plain]:
+    """The calls of each row, and of all together in a last one; ``row`` is that of each call."""
+    units: Any = calls.whole.astype(object) * UNIT + calls.fraction
+    squares = units * units
+    order = np.argsort(row, kind="stable")
+    cuts = np.searchsorted(row[order], np.arange(rows + 1))
+    chosen = [order[start:end] for start, end in pairwise(cuts.tolist())]
+
+    def plain(of: NDArray[np.intp]) -> Plain:
+        success, duration = measures.success[of], measures.duration[of]
+        duration = duration[~np.isnan(duration)]
+        priced = calls.priced[of]
+        quantiles = np.percentile(duration, QUANTILES, method="linear").tolist() if duration.size else [None] * 3
+        return Plain(
+            calls=of.size,
+            cost_units=int(units[of].sum()),
+            costs=int(np.count_nonzero(calls.known[of])),
+            cost_squares=int(squares[of].sum()),
+            priced=int(np.count_nonzero(priced)),
+            tokens=int(measures.tokens[of][priced].sum()),
+            latencies=tuple(quantiles),
+            timed=duration.size,
+            successes=int(np.count_nonzero(success == 1)),
+            said=int(np.count_nonzero(success >= 0)),
+            calibration=calibration(measures.score[of], success),
+        )
+
+    return [plain(of) for of in (*chosen, order)]
 
 
-def _calibration(bins: list[Number], squares: float, of_good: float) -> ConfidenceCalibration:
-    counts, good, scores = (bins[part::3] for part in range(3))
-    n = sum(counts)
-    predicted = [score / count if count else None for score, count in zip(scores, counts, strict=True)]
-    observed = [right / count if count else None for right, count in zip(good, counts, strict=True)]
-    apart = sum(abs(right - score) for right, score in zip(good, scores, strict=True))
+def calibration(score: NDArray[np.float64], success: NDArray[np.int8]) -> ConfidenceCalibration:
+    """Confidences held against success, of the calls that say both."""
+    both = ~np.isnan(score) & (success >= 0)
+    score, good = score[both], success[both].astype(np.float64)
+    tenth = np.searchsorted(_EDGES, score, side="right")
+    counts, scores, successes = (np.bincount(tenth, weights, BINS) for weights in (None, score, good))
+    n = score.size
+    with np.errstate(invalid="ignore"):
+        predicted, observed = scores / counts, successes / counts
     return ConfidenceCalibration(
         n=n,
-        predicted=tuple(map(_sure, predicted)),
-        observed=tuple(map(_sure, observed)),
-        counts=tuple(counts),
-        expected_error=_sure(apart / n) if n else None,
-        # Σ(s - y)² = Σs² - 2 Σs·y + Σy, as y is 0 or 1.
-        brier=_sure(max(0.0, squares - 2 * of_good + sum(good)) / n) if n else None,
+        predicted=tuple(map(_sure, predicted.tolist())),
+        observed=tuple(map(_sure, observed.tolist())),
+        counts=tuple(counts.astype(np.int64).tolist()),
+        expected_error=_sure(float(np.abs(successes - scores).sum() / n)) if n else None,
+        brier=_sure(float(((score - good) ** 2).sum() / n)) if n else None,
     )
 
 
-def _sure(number: float | None) -> float | None:
-    """The digits that do not depend on the order in which floats were added up."""
-    return None if number is None else float(f"{number:.9g}")
+def _sure(number: float) -> float | None:
+    """The digits that do not depend on the order in which floats were added up; None for none."""
+    return None if np.isnan(number) else float(f"{number:.9g}")

@@ -1,6 +1,6 @@
 """From costs and credits to the answer of a question about AI ROI: groups ranked, ratios with their intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from resolvers.analysis.ai_calls import AiCalls
 from resolvers.analysis.estimates import CONTEXT, LEVEL, Estimate, Interval, Money, Unit, estimate, quotient
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.metrics import DimensionValue
@@ -61,8 +62,8 @@ def answer(
     Where an experiment measured the ``incremental`` value of the period, it takes the place of what attribution says
     of the total, and the answer is CAUSAL; groups stay attributed.
     """
-    ranked = _ranked(now, given) if given.by else [0]
-    shown = ranked[: given.top]
+    order = ranked(now.numbers(), now.calls, given.keys) if given.by else [0]
+    shown = order[: given.top]
     # The last row is that of all groups that are not shown, be there any or none.
     rows = len(shown) + 1
     row_of = np.full(max(1, len(given.keys)), len(shown), np.int32)
@@ -82,7 +83,7 @@ def answer(
             other=row == len(shown),
         )
         for row, one in enumerate(sums[:rows] if given.by else ())
-        if row < len(ranked)
+        if row < len(order)
     )
     conversions, value = tally.whole()
     return RoiAnswer(
@@ -95,7 +96,7 @@ def answer(
         evidence_reason=CORRELATIONAL if incremental is None else CAUSAL.format(incremental.experiment),
         incremental=incremental,
         groups=groups,
-        group_count=len(ranked) if given.by else 0,
+        group_count=len(order) if given.by else 0,
         all_conversions=conversions,
         all_value=value,
         unconverted=given.unconverted,
@@ -105,16 +106,15 @@ def answer(
     )
 
 
-def _ranked(now: Found, given: Circumstances) -> list[int]:
-    """The combinations of a period: those that cost most first, then most calls, then in the order of their texts."""
-    cost = now.calls.summed(now.calls.group, len(given.keys))
-    count = np.bincount(now.calls.group, minlength=len(given.keys))
+def ranked(numbers: Iterable[int], calls: AiCalls, keys: Sequence[Keys]) -> list[int]:
+    """Combinations, ``keys[i]`` being the values of number i: those that cost most first, then most calls, then in
+    the order of their texts."""
+    cost, count = calls.summed(calls.group, len(keys)), np.bincount(calls.group, minlength=len(keys))
 
     def place(number: int) -> tuple[Any, ...]:
-        texts = [(text is None, text or "") for text in given.keys[number]]
-        return -cost[number], -int(count[number]), texts
+        return -cost[number], -int(count[number]), [(text is None, text or "") for text in keys[number]]
 
-    return sorted(now.numbers(), key=place)
+    return sorted(numbers, key=place)
 
 
 def _keys(given: Circumstances, number: int) -> tuple[DimensionValue, ...]:
