@@ -25,9 +25,9 @@ from resolvers.analysis.periods import Granularity, Period, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.context import Context, Role
-from resolvers.store.ai_budgets import AI_BUDGETS
 from resolvers.store.metrics import MetricRepository
 from resolvers.store.scans import Selection
+from resolvers.store.versions import AI_BUDGETS, SEGMENTS
 
 _CALL = KindIs((Kind.AI_INTERACTION,))
 _COST = Statistic(Aggregate.SUM, _CALL, "cost")
@@ -44,7 +44,7 @@ _DEFINITION = (
 
 def kinds() -> Kinds:
     """The kinds of events, and of definitions, that the answer depends on."""
-    return depends_on(_CALL, money=True) | {AI_BUDGETS}
+    return depends_on(_CALL, money=True) | {AI_BUDGETS, SEGMENTS}
 
 
 async def ai_budget(context: Context, name: str, question: Question) -> AiBudgetAnswer:

@@ -18,6 +18,8 @@ from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.lifetime_value import LifetimeValueQuery, LifetimeValueSubscription
 from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
+from schema.persona_profiles import PersonaProfileQuery, PersonaProfileSubscription
+from schema.personas import PersonaMutation, PersonaQuery
 from schema.prices import PriceMutation, PriceQuery
 from schema.propensity import PropensityQuery, PropensitySubscription
 from schema.recommendations import RecommendationMutation, RecommendationQuery, RecommendationSubscription
@@ -25,6 +27,9 @@ from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubs
 from schema.revenue import RevenueQuery, RevenueSubscription
 from schema.roi import RoiQuery, RoiSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
+from schema.segment_breakdowns import SegmentBreakdownQuery, SegmentBreakdownSubscription
+from schema.segment_comparisons import SegmentComparisonQuery, SegmentComparisonSubscription
+from schema.segments import SegmentMutation, SegmentQuery, SegmentSubscription
 from schema.survival import SurvivalQuery, SurvivalSubscription
 from schema.tenants import TenantQuery
 from schema.tracking import EventMutation
@@ -39,6 +44,11 @@ class Query(
     FunnelQuery,
     FunnelSubjectQuery,
     SavedFunnelQuery,
+    SegmentQuery,
+    SegmentBreakdownQuery,
+    SegmentComparisonQuery,
+    PersonaQuery,
+    PersonaProfileQuery,
     AttributionQuery,
     RoiQuery,
     AiProviderQuery,
@@ -69,6 +79,8 @@ class Query(
 class Mutation(
     EventMutation,
     SavedFunnelMutation,
+    SegmentMutation,
+    PersonaMutation,
     RecommendationMutation,
     PriceMutation,
     AiBudgetMutation,
@@ -97,6 +109,10 @@ class Subscription(
     SurvivalSubscription,
     PropensitySubscription,
     LifetimeValueSubscription,
+    SegmentSubscription,
+    SegmentBreakdownSubscription,
+    SegmentComparisonSubscription,
+    PersonaProfileSubscription,
     RecommendationSubscription,
     EventSubscription,
 ):

@@ -11,10 +11,7 @@ from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.store.database import driver, rows
-from resolvers.store.versions import advance
-
-AI_BUDGETS = 103
-"""Stands for budgets where kinds of events have their data versions."""
+from resolvers.store.versions import AI_BUDGETS, advance
 
 
 class AiBudgetRow(SQLModel, table=True):

@@ -135,3 +135,39 @@ async def test_bad_questions_name_their_fault(client: Client) -> None:
     refused = (await client.ask(SET, input={"amount": "0"}))["setAiBudget"]
     assert (refused["code"], refused["field"]) == ("BAD_USER_INPUT", "amount")
     assert (await client.ask("{ aiBudgets { edges { cursor } } }"))["aiBudgets"]["edges"] == []
+
+
+async def test_segments_choose_who_is_asked_about(client: Client) -> None:
+    await client.ingest(
+        call(cost="4", currency="USD"),
+        purchase("10"),
+        call(subject="bob", cost="1", currency="USD"),
+        event(subject="cleo"),
+    )
+    rules = {"did": {"where": {"name": "purchase"}}}
+    save = 'mutation ($rules: SegmentRuleInput!) { saveSegment(input: {name: "Buyers", rules: $rules}) { __typename } }'
+    assert (await client.ask(save, rules=rules))["saveSegment"]["__typename"] == "SaveSegmentPayload"
+    where = 'where: {segment: {in: ["Buyers"]}}'
+    fields = "calls cost { value } value { value } allValue"
+    data = await client.ask(
+        f"""{{
+          aiRoi(period: {PERIOD}, {where}) {{ {fields} }}
+          aiProviders(period: {PERIOD}, {where}) {{ conversionRate {{ value }} }}
+          aiAssistance(period: {PERIOD}, {where}) {{
+            assisted {{ rate {{ denominator }} }} unassisted {{ rate {{ n }} }}
+          }}
+          aiCost(period: {PERIOD}, {where}) {{ cost {{ value }} }}
+          aiRoiBySegment(segments: ["Buyers"], period: {PERIOD}) {{ segment {{ name }} answer {{ {fields} }} }}
+        }}"""
+    )
+    bought = {"calls": 1, "cost": {"value": "4"}, "value": {"value": "10"}, "allValue": "10"}
+    assert data == {
+        "aiRoi": bought,
+        "aiProviders": {"conversionRate": {"value": "1"}},
+        "aiAssistance": {"assisted": {"rate": {"denominator": "1"}}, "unassisted": {"rate": {"n": 0}}},
+        "aiCost": {"cost": {"value": "4"}},
+        "aiRoiBySegment": [{"segment": {"name": "Buyers"}, "answer": bought}],
+    }
+    budget = {"amount": "9", "where": {"segment": {"in": ["Buyers"]}}}
+    assert "budget" in (await client.ask(SET, input=budget))["setAiBudget"]
+    assert (await client.ask("{ aiBudget { spent willExceed } }"))["aiBudget"]["spent"] == "0"

@@ -15,6 +15,7 @@ SENDING = {"ingestEvents", "trackAiInteraction", "trackConversion", "trackEvent"
 SENDING |= {"trackExposure", "trackSpend", "trackSubscription", "trackTouchpoint"}
 KEEPING = {"saveFunnel", "deleteFunnel", "acceptRecommendation", "dismissRecommendation"}
 KEEPING |= {"setAiBudget", "deleteAiBudget"}
+KEEPING |= {"saveSegment", "refreshSegment", "deleteSegment", "savePersona", "deletePersona"}
 PRICING = {"setModelPrice", "deleteModelPrice", "setExchangeRates", "deleteExchangeRate"}
 READING = {"exportLink"}
 NAMING = {"funnelSubjects"}
