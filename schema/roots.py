@@ -2,6 +2,10 @@
 
 import strawberry
 
+from schema.ai_assistance import AiAssistanceQuery, AiAssistanceSubscription
+from schema.ai_budgets import AiBudgetMutation, AiBudgetQuery, AiBudgetSubscription
+from schema.ai_costs import AiCostQuery, AiCostSubscription
+from schema.ai_providers import AiProviderQuery, AiProviderSubscription
 from schema.attribution import AttributionQuery, AttributionSubscription
 from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
@@ -25,6 +29,7 @@ from schema.propensity import PropensityQuery, PropensitySubscription
 from schema.recommendations import RecommendationMutation, RecommendationQuery, RecommendationSubscription
 from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
+from schema.roi import RoiQuery, RoiSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
 from schema.segment_breakdowns import SegmentBreakdownQuery, SegmentBreakdownSubscription
 from schema.segment_comparisons import SegmentComparisonQuery, SegmentComparisonSubscription
@@ -49,6 +54,11 @@ class Query(
     PersonaQuery,
     PersonaProfileQuery,
     AttributionQuery,
+    RoiQuery,
+    AiProviderQuery,
+    AiAssistanceQuery,
+    AiCostQuery,
+    AiBudgetQuery,
     SurvivalQuery,
     PropensityQuery,
     CandidateQuery,
@@ -82,6 +92,7 @@ class Mutation(
     PersonaMutation,
     RecommendationMutation,
     PriceMutation,
+    AiBudgetMutation,
     ExchangeRateMutation,
     ExportMutation,
 ):
@@ -99,6 +110,11 @@ class Subscription(
     FunnelSubscription,
     FunnelSubjectSubscription,
     AttributionSubscription,
+    RoiSubscription,
+    AiProviderSubscription,
+    AiAssistanceSubscription,
+    AiCostSubscription,
+    AiBudgetSubscription,
     SurvivalSubscription,
     PropensitySubscription,
     LifetimeValueSubscription,

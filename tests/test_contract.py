@@ -32,6 +32,7 @@ from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.intake import camel
 from schema import schema
 from schema.shapes import SHAPES
+from tests import ai_contract as ai
 from tests import flag_contract as flags
 from tests import foretelling_contract as foretelling
 from tests import segments_contract as segments
@@ -74,6 +75,7 @@ MADE_BY_THE_SCHEMA = {
     "ExchangeRateConnection",
     "ExchangeRateEdge",
     *foretelling.MADE,
+    *ai.MADE,
     *segments.MADE,
 }
 """Types whose values the schema itself makes; every other one shapes a value of the resolvers."""
@@ -87,6 +89,7 @@ FIELDS_MADE_BY_THE_SCHEMA = {
     "Recommendation.id",
     "ExchangeRate.id",
     *foretelling.IDS,
+    *ai.IDS,
     *segments.IDS,
 }
 NOT_SHOWN = {
@@ -151,6 +154,7 @@ BOUNDED = {
     "Recommendation.evidence": "at most 4",
     "RealisedEffect.effects": "at most 2",
     **foretelling.BOUNDED,
+    **ai.BOUNDED,
     **segments.BOUNDED,
     **{f"Series.{column}": "at most 5,000 buckets" for column in ("at", "value", "exact", "n")},
     **{
@@ -363,6 +367,7 @@ ANALYSES = {
     "funnel",
     "funnelCorrelations",
     "attribution",
+    *ai.ANALYSES,
     *foretelling.LEAST_EVERY,
     *segments.ANALYSES,
 }

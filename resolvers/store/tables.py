@@ -3,6 +3,7 @@
 from sqlmodel import SQLModel
 
 from resolvers.store import (
+    ai_budgets,
     events,
     exchange_rates,
     flag_tallies,
@@ -25,6 +26,7 @@ from resolvers.store import (
 
 metadata = SQLModel.metadata
 TABLES = (
+    ai_budgets.AiBudgetRow,
     events.EventRow,
     events.EventKeyRow,
     exchange_rates.ExchangeRateRow,

@@ -23,6 +23,8 @@ SEGMENTS, PERSONAS = 100, 101
 """Stand for a tenant's segments and their members, and for its personas."""
 EXCHANGE_RATES = 102
 """Stands for a tenant's exchange rates; 0 where it never had any."""
+AI_BUDGETS = 103
+"""Stands for a tenant's budgets for AI."""
 RECOMMENDATIONS = 104
 """Stands for what a tenant decided about recommendations, and for the funnels it keeps."""
 FLAGS = 106

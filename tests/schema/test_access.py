@@ -17,6 +17,7 @@ SENDING |= {"recordFlagExposures"}
 EVALUATING = {"evaluateFlags", "evaluateFlagsOf"}
 """What every key may ask."""
 KEEPING = {"saveFunnel", "deleteFunnel", "acceptRecommendation", "dismissRecommendation"}
+KEEPING |= {"setAiBudget", "deleteAiBudget"}
 KEEPING |= {"saveSegment", "refreshSegment", "deleteSegment", "savePersona", "deletePersona"}
 PRICING = {"setModelPrice", "deleteModelPrice", "setExchangeRates", "deleteExchangeRate"}
 KEEPING |= {"createFlag", "updateFlag", "setFlagEnvironment", "toggleFlag", "steerFlagRamp"}
