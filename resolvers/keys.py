@@ -15,7 +15,7 @@ from resolvers.context import Principal, Role, utc_now
 from resolvers.errors import BadInput, NotFound, Unauthenticated
 from resolvers.store.database import Database
 from resolvers.store.keys import ApiKeyRow, Holder, KeyRepository
-from resolvers.store.writer import CHANNEL
+from resolvers.store.versions import CHANNEL
 
 SHORTEST = 16
 """The fewest characters of a key that is given from outside."""

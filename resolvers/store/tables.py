@@ -2,12 +2,32 @@
 
 from sqlmodel import SQLModel
 
-from resolvers.store import events, funnels, keys, presence, prices, rollups, segments, tenants, terms, versions
+from resolvers.store import (
+    events,
+    experiment_units,
+    experiments,
+    funnels,
+    keys,
+    presence,
+    prices,
+    rollups,
+    segments,
+    tenants,
+    terms,
+    versions,
+)
 
 metadata = SQLModel.metadata
 TABLES = (
     events.EventRow,
     events.EventKeyRow,
+    experiment_units.ExperimentStateRow,
+    experiment_units.ExperimentStatisticsRow,
+    experiment_units.ExperimentTopRow,
+    experiment_units.ExperimentUnitRow,
+    experiments.ExperimentChangeRow,
+    experiments.ExperimentRow,
+    experiments.HoldoutRow,
     funnels.FunnelRow,
     keys.ApiKeyRow,
     presence.PresenceRow,

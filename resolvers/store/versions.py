@@ -18,6 +18,8 @@ from resolvers.live.looks import Looks
 from resolvers.store.database import translated
 
 WHOLE_LOG = 0
+CHANNEL = "gateway"
+"""Where commits are announced: ``v <tenant> <version> <kind>,<kind>…``."""
 _AWAY = "The database cannot be reached for the moment; try again."
 
 
@@ -121,3 +123,17 @@ async def hold_log(connection: Any, tenant_id: int) -> int:
         )
         version = await connection.fetchval(held, tenant_id)
     return int(version)
+
+
+async def advance(connection: Any, tenant_id: int, kind: int) -> None:
+    """Note that definitions of a ``kind`` of their own (100 and above) change with this transaction, and tell it.
+
+    Whoever else changes some of the kind waits until it ends. ``connection`` is an asyncpg connection.
+    """
+    version = await connection.fetchval(
+        "INSERT INTO data_version (tenant_id, kind, version) VALUES ($1, $2, 1)"
+        " ON CONFLICT (tenant_id, kind) DO UPDATE SET version = data_version.version + 1 RETURNING version",
+        tenant_id,
+        kind,
+    )
+    await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"v {tenant_id} {version} {kind}")

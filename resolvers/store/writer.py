@@ -15,10 +15,7 @@ from resolvers.store.appending import Learnt, append, coded, months_of
 from resolvers.store.database import Database, driver, enter, translated
 from resolvers.store.events import event_key
 from resolvers.store.terms import TermMemory
-from resolvers.store.versions import WHOLE_LOG, hold_log
-
-CHANNEL = "gateway"
-"""Where commits are announced: ``v <tenant> <version> <kind>,<kind>…``."""
+from resolvers.store.versions import CHANNEL, WHOLE_LOG, hold_log
 
 _BATCH = 10_000
 _WAITING = 60_000

@@ -1,0 +1,247 @@
+"""The units of an experiment as the log has them: one query that says of each what is reckoned of it.
+
+A unit is a subject with an exposure. It is of the variant of its first exposure that counts, and of the phase in which
+that was; phase 0 is of those none of whose exposures counts.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    DateTime,
+    FromClause,
+    Integer,
+    Numeric,
+    Select,
+    SmallInteger,
+    and_,
+    any_,
+    bindparam,
+    case,
+    cast,
+    distinct,
+    false,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, array, distinct_on
+
+from resolvers.analysis.events import Kind
+from resolvers.analysis.experiments import Measure, Scheme, Tally, UnitMetric
+from resolvers.analysis.filters import Any as AnyOf
+from resolvers.analysis.metrics import MONEY_FIELDS
+from resolvers.store.conditions import Codes, condition
+from resolvers.store.events import EVENT
+from resolvers.store.terms import TERMS, TermRepository
+
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A scheme with the codes of the texts in it; ``experiment`` is None while no event names it."""
+
+    tenant_id: int
+    scheme: Scheme
+    codes: Codes
+    experiment: int | None
+    variants: dict[int, int]
+    """The place of each variant by its code."""
+
+    @classmethod
+    async def of(cls, terms: TermRepository, tenant_id: int, scheme: Scheme) -> "Coded":
+        """Look up what the scheme names."""
+        filters = [part for metric in scheme.metrics for part in metric.filters()]
+        known = await terms.codes(tenant_id, TERMS, [scheme.key, *scheme.variants])
+        places = {known[key]: place for place, key in enumerate(scheme.variants) if key in known}
+        codes = await Codes.of(terms, tenant_id, scheme.where, *filters)
+        return cls(tenant_id, scheme, codes, known.get(scheme.key), places)
+
+    def relevant(self) -> ColumnElement[bool]:
+        """Which events matter: exposures, and what any of the metrics is about."""
+        return or_(self.exposure(), self._measured())
+
+    def exposure(self) -> ColumnElement[bool]:
+        """Which events say that somebody was shown a variant of the experiment."""
+        return and_(EVENT.kind == int(Kind.EXPOSURE), EVENT.experiment == self.experiment)
+
+    def _measured(self) -> ColumnElement[bool]:
+        filters = dict.fromkeys(part for metric in self.scheme.metrics for part in metric.filters())
+        return condition(AnyOf(tuple(filters)), self.codes)
+
+    def units(self, through: int, subjects: Sequence[int] | None) -> Select[Any]:
+        """The units among ``subjects``, or all of them, as the log up to a position has them.
+
+        Columns: subject, phase, variant, multiple, exposed_at, day (since 1970), parts (codes of the dimensions broken
+        down by), and of the metrics the arrays x, y (divided by) and c (the covariate), NULL standing for 0.
+        """
+        rows = self._rows(through, subjects)
+        first = self._first(rows)
+        sums = self._sums(first, rows)
+        source: FromClause = first.outerjoin(sums, sums.c.subject == first.c.subject)
+        x: list[ColumnElement[Any]] = []
+        for place, metric in enumerate(self.scheme.metrics):
+            if metric.value.tally is Tally.STEPS:
+                last = self._reached(first, rows, place, metric)
+                source = source.outerjoin(last, last.c.subject == first.c.subject)
+                x.append(case((last.c.position.is_not(None), 1)))
+            else:
+                x.append(func.nullif(sums.c[f"x{place}"], 0))
+        metrics = list(enumerate(self.scheme.metrics))
+        y = [func.nullif(sums.c[f"y{place}"], 0) if metric.per else null() for place, metric in metrics]
+        c = [func.nullif(sums.c[f"c{place}"], 0) if metric.before else null() for place, metric in metrics]
+        return select(
+            *(first.c[name] for name in ("subject", "phase", "variant", "multiple", "at", "day")),
+            first.c.parts,
+            _numbers(x).label("x"),
+            _numbers(y if any(metric.per for _, metric in metrics) else []).label("y"),
+            _numbers(c if any(metric.before for _, metric in metrics) else []).label("c"),
+        ).select_from(source)
+
+    def _rows(self, through: int, subjects: Sequence[int] | None) -> list[ColumnElement[bool]]:
+        rows = [EVENT.tenant_id == self.tenant_id, EVENT.position <= through, EVENT.subject.is_not(None)]
+        if subjects is not None:
+            rows.append(EVENT.subject == any_(bindparam(None, list(subjects), type_=ARRAY(Integer))))
+        return rows
+
+    def _first(self, rows: Iterable[ColumnElement[bool]]) -> FromClause:
+        """The exposure that decides each subject's variant and phase."""
+        scheme = self.scheme
+        counts = [EVENT.occurred_at >= scheme.starts[0], condition(scheme.where, self.codes)]
+        if scheme.end is not None:
+            counts.append(EVENT.occurred_at < scheme.end)
+        variant = case(self.variants, value=EVENT.variant, else_=-1) if self.variants else literal(-1)
+        seen = (
+            select(
+                EVENT.subject,
+                EVENT.occurred_at.label("at"),
+                EVENT.position,
+                cast(variant, SmallInteger).label("variant"),
+                func.coalesce(and_(*counts, variant >= 0), false()).label("counts"),
+                _codes(scheme.breakdowns).label("parts"),
+            )
+            .where(*rows, self.exposure())
+            .cte("seen")
+        )
+        ends = [
+            find(seen.c.variant).filter(seen.c.counts).over(partition_by=seen.c.subject)
+            for find in (func.min, func.max)
+        ]
+        starts = bindparam(None, list(scheme.starts), type_=ARRAY(DateTime(timezone=True)))
+        phase = case((seen.c.counts, func.width_bucket(seen.c.at, starts)), else_=0)
+        day = cast(func.timezone(scheme.timezone, seen.c.at), Date) - literal(_EPOCH, Date)
+        return (
+            select(
+                seen.c.subject,
+                seen.c.at,
+                cast(phase, SmallInteger).label("phase"),
+                seen.c.variant,
+                func.coalesce(ends[0] != ends[1], false()).label("multiple"),
+                cast(day, Integer).label("day"),
+                seen.c.parts,
+            )
+            .ext(distinct_on(seen.c.subject))
+            .order_by(seen.c.subject, seen.c.counts.desc(), seen.c.at, seen.c.position)
+            .cte("first")
+        )
+
+    def _sums(self, first: FromClause, rows: Iterable[ColumnElement[bool]]) -> FromClause:
+        """What is added up over the events of each unit."""
+        columns: list[ColumnElement[Any]] = []
+        for place, metric in enumerate(self.scheme.metrics):
+            if metric.value.tally is Tally.STEPS:
+                continue
+            after = _between(first.c.at, first.c.at + metric.window)
+            columns.append(_capped(self._measure(metric.value, after), metric).label(f"x{place}"))
+            if metric.per is not None:
+                columns.append(self._measure(metric.per, after).label(f"y{place}"))
+            if metric.before is not None:
+                before = _between(first.c.at - metric.before, first.c.at)
+                columns.append(_capped(self._measure(metric.value, before), metric).label(f"c{place}"))
+        metrics = self.scheme.metrics
+        back = max((metric.before for metric in metrics if metric.before), default=timedelta(0))
+        on = max(metric.window for metric in metrics)
+        within = [
+            EVENT.occurred_at >= self.scheme.starts[0] - back,
+            *_between(first.c.at - back, first.c.at + on),
+        ]
+        if self.scheme.end is not None:
+            within.append(EVENT.occurred_at < self.scheme.end + on)
+        return (
+            select(first.c.subject, *columns)
+            .where(*rows, EVENT.subject == first.c.subject, first.c.phase > 0, *within, self._measured())
+            .group_by(first.c.subject)
+            .cte("sums")
+        )
+
+    def _measure(self, measure: Measure, span: Sequence[ColumnElement[bool]]) -> ColumnElement[Any]:
+        where = [*span, condition(measure.where, self.codes)]
+        if measure.field is not None:
+            where.append(EVENT[measure.field].is_not(None))
+        if measure.field in MONEY_FIELDS:
+            where.append(EVENT.currency == self.scheme.currency)
+        count = func.count().filter(*where)
+        match measure.tally:
+            case Tally.ANY:
+                return case((count > 0, 1), else_=0)
+            case Tally.SUM:
+                assert measure.field is not None
+                return func.coalesce(func.sum(cast(EVENT[measure.field], Numeric)).filter(*where), 0)
+            case Tally.ORDERS:
+                loose = func.count().filter(*where, EVENT.order_id.is_(None))
+                return func.count(distinct(EVENT.order_id)).filter(*where) + loose
+            case _:
+                return count
+
+    def _reached(
+        self, first: FromClause, rows: Iterable[ColumnElement[bool]], place: int, metric: UnitMetric
+    ) -> FromClause:
+        """The last step of those who reached it, each step being the earliest event after the one before."""
+        before: FromClause = first
+        for number, step in enumerate(metric.value.steps):
+            place_of = tuple_(EVENT.occurred_at, EVENT.position)
+            after = (
+                EVENT.occurred_at >= before.c.at if number == 0 else place_of > tuple_(before.c.at, before.c.position)
+            )
+            exposed = first.c.at if number == 0 else before.c.exposed
+            query = select(
+                EVENT.subject, EVENT.occurred_at.label("at"), EVENT.position, exposed.label("exposed")
+            ).where(
+                *rows,
+                EVENT.subject == before.c.subject,
+                after,
+                EVENT.occurred_at < exposed + metric.window,
+                condition(step, self.codes),
+            )
+            if number == 0:
+                query = query.where(first.c.phase > 0)
+            before = (
+                query.ext(distinct_on(EVENT.subject))
+                .order_by(EVENT.subject, EVENT.occurred_at, EVENT.position)
+                .cte(f"reached_{place}_{number}")
+            )
+        return before
+
+
+def _between(start: ColumnElement[Any], end: ColumnElement[Any]) -> list[ColumnElement[bool]]:
+    return [EVENT.occurred_at >= start, EVENT.occurred_at < end]
+
+
+def _capped(value: ColumnElement[Any], metric: UnitMetric) -> ColumnElement[Any]:
+    return value if metric.cap is None else func.least(value, metric.cap)
+
+
+def _codes(dimensions: Sequence[str]) -> ColumnElement[Any]:
+    return array([func.coalesce(EVENT[name], 0) for name in dimensions], type_=Integer)
+
+
+def _numbers(values: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
+    return array([cast(value, Numeric) for value in values], type_=Numeric) if values else cast(null(), ARRAY(Numeric))
