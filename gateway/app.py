@@ -101,7 +101,15 @@ class Gateway:
         self._callers = Callers(self._authenticator, self.limits)
         cache = Cache(sharing=None if self._shared is None else sharing(self._shared))
         self._services = Services(
-            database, memory, writer, bus, cache, asyncio.Semaphore(_HEAVY), self.turns, counted=self._counted
+            database,
+            memory,
+            writer,
+            bus,
+            cache,
+            asyncio.Semaphore(_HEAVY),
+            self.turns,
+            counted=self._counted,
+            look=self.version_reader,
         )
         self.metrics.registry.register(FoldingCollector(self._services.folding, self._services.segments))
         self._measure(database, reserved, cache)

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
+from resolvers.analysis.experiments import Known
 from resolvers.errors import BadInput, Forbidden, Unauthenticated
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
+from resolvers.live.definitions import Definitions
 from resolvers.live.turns import Turns
 from resolvers.store.database import Database
 from resolvers.store.folding import FoldingFigures
@@ -16,6 +18,7 @@ from resolvers.store.metrics import Kept
 from resolvers.store.presence_cache import PresenceCache
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TermMemory
+from resolvers.store.versions import VersionReader
 from resolvers.store.writer import Writer
 
 
@@ -70,6 +73,10 @@ class Services:
     segments: SegmentCache = field(default_factory=SegmentCache)
     presence: PresenceCache = field(default_factory=PresenceCache)
     folding: FoldingFigures = field(default_factory=FoldingFigures)
+    look: VersionReader | None = None
+    """Reads data versions for all who ask at the same time; None where there are few."""
+    experiments: Definitions[Known] = field(default_factory=Definitions)
+    """What tenants have of experiments."""
     now: Callable[[], datetime] = utc_now
     counted: Callable[[str, str, int], None] = lambda kind, outcome, count: None
     """Told how many events of a kind had which outcome, for telemetry."""

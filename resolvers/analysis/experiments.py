@@ -1,6 +1,6 @@
 """Experiments: what one is, as values."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -213,3 +213,61 @@ class Scheme:
         """What it has to be for what was kept to be right still; later phases and the end are added to that."""
         kept = (self.key, self.variants, self.starts[:1], self.where, self.metrics, self.breakdowns)
         return blake2b(repr((*kept, self.currency, self.timezone)).encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """An experiment as it is kept; ``phases`` are those it had, the present one last, none of a draft."""
+
+    id: int
+    key: str
+    """What exposures carry in the dimension ``experiment``; variants' keys are what they carry in ``variant``."""
+    salt: str
+    """What its units are drawn with: fixed for good."""
+    status: Status
+    definition: ExperimentDefinition
+    phases: tuple[Phase, ...]
+    created_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None = None
+    archived_at: datetime | None = None
+
+    @property
+    def possible(self) -> tuple[Step, ...]:
+        """What can be done to it now."""
+        return () if self.archived_at is not None else POSSIBLE[self.status]
+
+    def scheme(self, currency: str, timezone: str) -> Scheme:
+        """How its units are reckoned; of one that has started."""
+        definition = self.definition
+        return Scheme(
+            experiment_id=self.id,
+            key=self.key,
+            variants=tuple(variant.key for variant in definition.variants),
+            starts=tuple(phase.started_at for phase in self.phases),
+            end=self.completed_at,
+            where=definition.where,
+            metrics=tuple(metric.of for metric in definition.metrics),
+            breakdowns=definition.breakdowns,
+            currency=currency,
+            timezone=timezone,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Holdout:
+    """A share of all subjects (parts of 10,000) that takes part in none of the experiments that name it."""
+
+    name: str
+    parts: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that a tenant has of experiments."""
+
+    experiments: Mapping[str, Experiment]
+    """By key, archived ones too."""
+    holdouts: Mapping[str, int]
+    """The share of each, in parts of 10,000."""

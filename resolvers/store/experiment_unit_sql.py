@@ -73,6 +73,15 @@ class Coded:
         """Which events say that somebody was shown a variant of the experiment."""
         return and_(EVENT.kind == int(Kind.EXPOSURE), EVENT.experiment == self.experiment)
 
+    def counted(self) -> ColumnElement[bool]:
+        """Which of the exposures count."""
+        return and_(self.exposure(), EVENT.variant.in_(list(self.variants)), *self._counts())
+
+    def _counts(self) -> list[ColumnElement[bool]]:
+        scheme = self.scheme
+        found = [EVENT.occurred_at >= scheme.starts[0], condition(scheme.where, self.codes)]
+        return found if scheme.end is None else [*found, EVENT.occurred_at < scheme.end]
+
     def _measured(self) -> ColumnElement[bool]:
         filters = dict.fromkeys(part for metric in self.scheme.metrics for part in metric.filters())
         return condition(AnyOf(tuple(filters)), self.codes)
@@ -115,9 +124,6 @@ class Coded:
     def _first(self, rows: Iterable[ColumnElement[bool]]) -> FromClause:
         """The exposure that decides each subject's variant and phase."""
         scheme = self.scheme
-        counts = [EVENT.occurred_at >= scheme.starts[0], condition(scheme.where, self.codes)]
-        if scheme.end is not None:
-            counts.append(EVENT.occurred_at < scheme.end)
         variant = case(self.variants, value=EVENT.variant, else_=-1) if self.variants else literal(-1)
         seen = (
             select(
@@ -125,7 +131,7 @@ class Coded:
                 EVENT.occurred_at.label("at"),
                 EVENT.position,
                 cast(variant, SmallInteger).label("variant"),
-                func.coalesce(and_(*counts, variant >= 0), false()).label("counts"),
+                func.coalesce(and_(*self._counts(), variant >= 0), false()).label("counts"),
                 _codes(scheme.breakdowns).label("parts"),
             )
             .where(*rows, self.exposure())
