@@ -6,8 +6,12 @@ from schema.attribution import AttributionQuery, AttributionSubscription
 from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
+from schema.experiment_assignment import AssignmentMutation, AssignmentQuery
+from schema.experiment_changes import ExperimentMutation
+from schema.experiments import ExperimentQuery
 from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
+from schema.holdouts import HoldoutMutation, HoldoutQuery
 from schema.lifetime_value import LifetimeValueQuery, LifetimeValueSubscription
 from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
@@ -35,6 +39,9 @@ class Query(
     PropensityQuery,
     CandidateQuery,
     LifetimeValueQuery,
+    ExperimentQuery,
+    AssignmentQuery,
+    HoldoutQuery,
     EventQuery,
     PriceQuery,
     NodeQuery,
@@ -49,7 +56,14 @@ class Query(
         "why nothing was done."
     )
 )
-class Mutation(EventMutation, SavedFunnelMutation, PriceMutation):
+class Mutation(
+    EventMutation,
+    SavedFunnelMutation,
+    ExperimentMutation,
+    AssignmentMutation,
+    HoldoutMutation,
+    PriceMutation,
+):
     pass
 
 
