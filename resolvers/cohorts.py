@@ -1,5 +1,6 @@
 """Cohorts: who came in the same calendar period, how many came back, and what they have brought in."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -8,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from resolvers.analysis.cohorts import Cell, CohortBasis, CohortsAnswer, grid, repeated, returns
+from resolvers.analysis.cohorts import Cell, CohortBasis, CohortsAnswer, grid, repeated, returns, returns_among
 from resolvers.analysis.estimates import Money
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import EVERYTHING, weight
@@ -22,6 +23,8 @@ from resolvers.context import Context, Role
 from resolvers.errors import BadInput
 from resolvers.store.cohorts import CohortRepository, Payments
 from resolvers.store.journeys import JourneyRepository
+from resolvers.store.metrics import MetricRepository
+from resolvers.store.scans import Selection
 from resolvers.store.turns import turn
 
 _WIDTHS = (Granularity.DAY, Granularity.WEEK, Granularity.MONTH)
@@ -115,6 +118,18 @@ async def _paid(context: Context, asked: Resolved) -> _Found:
 
 async def _seen(context: Context, asked: Resolved) -> _Found:
     principal = context.require(Role.VIEWER)
+    selection = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        repository = MetricRepository(session, context.services.memory, context.services.kept)
+        found = await repository.subjects(selection, asked.buckets)
+    if found is None:
+        return await _walked(context, asked)
+    (before, *there), explanation = found
+    return _cells(await asyncio.to_thread(returns_among, before, there), explanation)
+
+
+async def _walked(context: Context, asked: Resolved) -> _Found:
+    principal = context.require(Role.VIEWER)
     ever = Period(EARLIEST, asked.period.end)
     edges = [epoch_us(instant) for instant in (*asked.buckets, asked.period.end)]
     async with turn(context.services.heavy), context.services.database.tenant(principal.tenant_id) as session:
@@ -123,8 +138,12 @@ async def _seen(context: Context, asked: Resolved) -> _Found:
             principal.tenant_id, ever, asked.where, [EVERYTHING], (), partial(_returned, edges)
         )
     counts = sum(reading.parts, np.zeros((len(asked.buckets), len(edges)), np.int64))
+    return _cells(counts, reading.explain)
+
+
+def _cells(counts: NDArray[np.int64], explanation: Explanation) -> _Found:
     cells = [Cell(int(row), int(column), int(counts[row, column])) for row, column in np.argwhere(counts[:, :-1])]
-    return _Found(cells, int(counts[:, -1].sum()), (), reading.explain)
+    return _Found(cells, int(counts[:, -1].sum()), (), explanation)
 
 
 def _returned(edges: Sequence[int], journeys: Journeys) -> NDArray[np.int64]:

@@ -185,8 +185,10 @@ async def _read(
         )
         spender = SpendRepository(session, context.services.memory)
         spends = await spender.before(principal.tenant_id, principal.currency, asked.where, cutoffs, LOOKBACK_DAYS)
+        # What was joined is let go of at once, as it is much of a large tenant.
         past, present = (
-            _moment([part[place] for part in reading.parts], spends[place], moments[place]) for place in (0, 1)
+            _moment([part.pop(0) for part in reading.parts], spend, moment)
+            for spend, moment in zip(spends, moments, strict=True)
         )
         shown = slice(0 if asked.by else 1, None)
         codes = set[int]().union(*(np.unique(moment.at.dimensions[shown]).tolist() for moment in (past, present)))

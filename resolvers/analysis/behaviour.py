@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
 Bools = NDArray[np.bool_]
-Counts = NDArray[np.int32]
+Counts = NDArray[np.unsignedinteger]
 
 _CONVERSION = KindIs((Kind.CONVERSION,))
 _AI = KindIs((Kind.AI_INTERACTION,))
@@ -28,6 +29,8 @@ DIMENSIONS = ("feature", "plan", "persona")
 
 DAY_US = 86_400_000_000
 RECENT_DAYS, LOOKBACK_DAYS = 30, 90
+_ROWS = 1 << 18
+"""Rows that are worked on at a time, for the memory that each of them takes meanwhile."""
 SESSION_GAP_US = 30 * 60 * 1_000_000
 """Half an hour without an event ends a session, whatever the sender calls one."""
 
@@ -89,7 +92,13 @@ def observed(journeys: Journeys, cutoffs_us: Sequence[int]) -> list[Behaviour]:
     journeys = journeys.in_order()
     fresh = np.ones(journeys.subject.size, np.bool_)
     fresh[1:] = journeys.subject[1:] != journeys.subject[:-1]
-    return [_At(journeys, fresh, cutoff).behaviour() for cutoff in cutoffs_us]
+    starts = np.flatnonzero(fresh)
+    cuts = np.append(starts, fresh.size)[np.searchsorted(starts, np.arange(_ROWS, fresh.size, _ROWS))]
+    parts = [
+        [_At(journeys.part(start, end), fresh[start:end], cutoff).behaviour() for cutoff in cutoffs_us]
+        for start, end in pairwise([0, *cuts.tolist(), fresh.size])
+    ]
+    return [joined([part[place] for part in parts]) for place in range(len(cutoffs_us))]
 
 
 class _At:
@@ -142,7 +151,7 @@ class _At:
         return meets
 
     def _count(self, rows: Bools) -> Counts:
-        return np.bincount(self.who[rows], minlength=self.starts.size).astype(np.int32)
+        return _narrow(np.bincount(self.who[rows], minlength=self.starts.size))
 
     def _last(self, rows: Bools) -> Ints:
         """The moment of each subject's last of some rows."""
@@ -161,7 +170,7 @@ class _At:
         """How many different codes each subject's rows of the window carry."""
         rows = self.window & (codes != 0)
         pairs = np.unique((self.who[rows].astype(np.int64) << 32) | codes[rows])
-        return np.bincount(pairs >> 32, minlength=self.starts.size).astype(np.int32)
+        return _narrow(np.bincount(pairs >> 32, minlength=self.starts.size))
 
     def _carried(self, codes: Codes) -> Codes:
         """The last code that each subject carried before the cut-off."""
@@ -169,3 +178,9 @@ class _At:
         carried = np.zeros(self.starts.size, np.int32)
         carried[self.who[rows]] = codes[rows]
         return carried
+
+
+def _narrow(counts: NDArray[np.intp]) -> Counts:
+    """The same in as few bytes as hold the greatest."""
+    narrow: Counts = counts.astype(np.min_scalar_type(counts.max(initial=0)))
+    return narrow

@@ -52,6 +52,14 @@ class CodeSet:
         held = self.words if self.words is not None else self.codes
         return 0 if held is None else held.nbytes
 
+    def listed(self) -> Ints:
+        """The codes, ascending."""
+        if self.words is None:
+            return np.empty(0, np.int64) if self.codes is None else self.codes
+        # Bit 0 of a word is its first code, and so is bit 0 of its first byte where words begin with their lowest.
+        bits = np.unpackbits(self.words.astype("<u8").view(np.uint8), bitorder="little")
+        return np.flatnonzero(bits) + self.low
+
 
 EMPTY = CodeSet(0, None, np.empty(0, np.int64), 0)
 

@@ -9,6 +9,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from resolvers.analysis.code_sets import CodeSet
 from resolvers.analysis.estimates import CONTEXT, Estimate, Money, quotient, share
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.periods import Granularity, Period
@@ -87,6 +88,25 @@ def returns(subject: NDArray[np.int32], at: NDArray[np.int64], edges: Sequence[i
     again = bucket[begin][np.diff(np.append(begin, who.size)) > 1]
     cells = np.bincount(cohort * wide + bucket, minlength=wide * wide).reshape(wide, wide)[1:, 1:]
     return np.column_stack([cells, np.bincount(again, minlength=wide)[1:]])
+
+
+def returns_among(before: CodeSet, there: Sequence[CodeSet]) -> NDArray[np.int64]:
+    """The same from sets of subjects: those who were there before the first bucket, and those of each bucket."""
+    buckets = len(there)
+    highest = max(one.high for one in (before, *there))
+    # A subject's cohort counts from 1; who was there before has the one past the last, and 0 is of nobody yet.
+    cohort = np.zeros(highest + 1, np.int16)
+    cohort[before.listed()] = buckets + 1
+    again = np.zeros(highest + 1, np.bool_)
+    cells = np.zeros((buckets + 2, buckets), np.int64)
+    for bucket, one in enumerate(there):
+        codes = one.listed()
+        first = cohort[codes]
+        again[codes] |= first > 0
+        cohort[codes[first == 0]] = bucket + 1
+        cells[:, bucket] = np.bincount(cohort[codes], minlength=buckets + 2)
+    came_back = np.bincount(cohort[again], minlength=buckets + 2)
+    return np.column_stack([cells, came_back])[1:-1]
 
 
 def grid(starts: Sequence[datetime], observed: int, cells: Iterable[Cell]) -> tuple[Cohort, ...]:

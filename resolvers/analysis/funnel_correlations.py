@@ -15,6 +15,7 @@ from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.funnel_answers import Breakdown
 from resolvers.analysis.funnels import FunnelDefinition
 from resolvers.analysis.metrics import DimensionValue
+from resolvers.analysis.multiplicity import benjamini_hochberg
 from resolvers.analysis.periods import Period
 
 ALPHA = Decimal("0.05")
@@ -180,18 +181,6 @@ class _Table:
             adjusted_p=adjusted,
             significant=adjusted <= ALPHA,
         )
-
-
-def benjamini_hochberg(logs: Sequence[float]) -> list[float]:
-    """Logarithms of p-values, adjusted for being one of so many: in their order, ascending with them, at most 0."""
-    adjusted = [0.0] * len(logs)
-    least = 0.0
-    ranked = sorted(range(len(logs)), key=lambda place: logs[place])
-    for rank in range(len(ranked), 0, -1):
-        place = ranked[rank - 1]
-        least = min(least, logs[place] + log(len(logs) / rank))
-        adjusted[place] = least
-    return adjusted
 
 
 def _exponential(power: float) -> Decimal:

@@ -1,6 +1,6 @@
 """Propensity: how likely each subject is to do something soon, learnt from who did at an earlier cut-off."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import exp
 from typing import Any
@@ -81,10 +81,11 @@ class Columns:
     """What codes stand for."""
 
     @classmethod
-    def of(cls, at: Behaviour, texts: Mapping[int, str]) -> "Columns":
-        """The columns for subjects to learn from."""
-        said = at.ai_success[~np.isnan(at.ai_success)]
-        codes = tuple(tuple(frequent(at.dimensions[place])) for place in range(1, len(DIMENSIONS)))
+    def of(cls, at: Behaviour, rows: NDArray[np.intp], texts: Mapping[int, str]) -> "Columns":
+        """The columns for the subjects of some rows to learn from."""
+        said = at.ai_success[rows]
+        said = said[~np.isnan(said)]
+        codes = tuple(tuple(frequent(at.dimensions[place][rows])) for place in range(1, len(DIMENSIONS)))
         return cls(float(said.mean()) if said.size else 0.0, codes, texts)
 
 
@@ -165,8 +166,11 @@ def frequent(codes: Codes) -> list[int]:
     return sorted(present[order].tolist())
 
 
-def learnt(design: Design, outcome: Bools) -> Learnt:
-    """A model of who did, from the subjects of an earlier cut-off, judged on folds it had not seen."""
+def learnt(design: Callable[[NDArray[np.intp]], Design], outcome: Bools) -> Learnt:
+    """A model of who did, from the subjects of an earlier cut-off, judged on folds it had not seen.
+
+    ``design`` makes the features of those of them that are learnt from.
+    """
     n, positives = outcome.size, int(outcome.sum())
     if n < FEWEST_SUBJECTS:
         message = f"{n} subjects to learn from, at least {FEWEST_SUBJECTS} are needed."
@@ -174,10 +178,14 @@ def learnt(design: Design, outcome: Bools) -> Learnt:
     if min(positives, n - positives) < FEWEST_OUTCOMES:
         message = f"Of {n} subjects {positives} did and {n - positives} did not; {FEWEST_OUTCOMES} of each are needed."
         return Learnt(Quality.INSUFFICIENT, (Finding(Diagnosis.TOO_FEW_OUTCOMES, message),))
+    sample = np.arange(n)
     if n > MOST_LEARNT_FROM:
         # By a fixed seed: the same data, the same sample.
         sample = np.sort(np.random.default_rng(n).permutation(n)[:MOST_LEARNT_FROM])
-        design, outcome = Design(design.features, design.raw[sample], design.values[sample]), outcome[sample]
+    return _learnt(design(sample), outcome[sample])
+
+
+def _learnt(design: Design, outcome: Bools) -> Learnt:
     fitted = logistic.fit(design.values, outcome)
     judged = validated(out_of_fold(design.values, outcome), outcome)
     findings = tuple(_findings(fitted, judged, len(design.features)))

@@ -173,23 +173,25 @@ def assessed(
     ``by`` are the rows of the behaviours' dimensions to break down by, ``names`` their names, ``texts`` what codes
     stand for.
     """
-    past, now = earlier.of(who.among(earlier.at)), present.of(who.among(present.at))
-    columns = Columns.of(past.at, texts)
-    found = learnt(past.design(columns), who.happened(past.at))
-    probability = np.full(now.at.subject.size, np.nan)
+    # Places of the subjects who are judged: of a large tenant a second copy of all columns would not fit.
+    then, now = np.flatnonzero(who.among(earlier.at)), np.flatnonzero(who.among(present.at))
+    columns = Columns.of(earlier.at, then, texts)
+    found = learnt(lambda rows: earlier.of(then[rows]).design(columns), who.happened(earlier.at)[then])
+    probability = np.full(now.size, np.nan)
     ranked: tuple[Ranked, ...] = ()
     if found.fitted is not None and probability.size:
         for start in range(0, probability.size, _AT_A_TIME):
             rows = slice(start, start + _AT_A_TIME)
-            probability[rows] = found.fitted.probabilities(now.of(rows).design(columns).values)
-        order = np.lexsort((now.at.subject, -probability))[:MOST_RANKED]
-        why = reasons(now.of(order).design(columns), found.fitted)
+            probability[rows] = found.fitted.probabilities(present.of(now[rows]).design(columns).values)
+        order = np.lexsort((present.at.subject[now], -probability))[:MOST_RANKED]
+        likeliest = present.of(now[order])
+        why = reasons(likeliest.design(columns), found.fitted)
         ranked = tuple(
-            Ranked(int(now.at.subject[row]), float(probability[row]), int(now.at.last_us[row]), reason)
-            for row, reason in zip(order, why, strict=True)
+            Ranked(int(subject), float(probability[place]), int(seen), reason)
+            for subject, place, seen, reason in zip(likeliest.at.subject, order, likeliest.at.last_us, why, strict=True)
         )
     share = _Share(found, who.definition(), as_of)
-    groups, count = _groups(share, now.at.dimensions[list(by)], probability, names, top, texts)
+    groups, count = _groups(share, present.at.dimensions[list(by)][:, now], probability, names, top, texts)
     edges = np.linspace(0, 1, _BINS + 1)
     answer = PropensityAnswer(
         cutoff=cutoff,

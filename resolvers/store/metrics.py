@@ -2,19 +2,23 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
+from sqlalchemy import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.classes import EventClass
+from resolvers.analysis.code_sets import EMPTY, CodeSet
 from resolvers.analysis.columns import leaves
 from resolvers.analysis.estimates import Money
-from resolvers.analysis.filters import DimensionIs, Filter, NameIs
-from resolvers.analysis.metrics import Statistic
+from resolvers.analysis.explanations import Explanation
+from resolvers.analysis.filters import EVERYTHING, DimensionIs, Filter, NameIs
+from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.periods import Period
 from resolvers.analysis.planning import in_journeys, in_presence, in_rollups, plan_of
-from resolvers.store.database import driver
+from resolvers.store.database import driver, rows
+from resolvers.store.events import EVENT
 from resolvers.store.journey_metrics import JourneyMetrics
 from resolvers.store.log_metrics import LogMetrics
 from resolvers.store.presence_cache import PresenceCache
@@ -123,6 +127,27 @@ class MetricRepository:
             existing = await rollups.existing(selection, scope, statistics)
         journeys = JourneyMetrics(self.session, self.memory, self.kept.segments, self.kept.heavy)
         return await journeys.statistics(selection, statistics, buckets, next(iter(by), None), groups, existing, top)
+
+    async def subjects(
+        self, selection: Selection, buckets: Sequence[datetime]
+    ) -> tuple[list[CodeSet], Explanation] | None:
+        """The subjects of all time before the buckets, then those of each; None where only the events themselves tell.
+
+        The period begins with the first bucket.
+        """
+        first = select(EVENT.occurred_at).where(EVENT.tenant_id == selection.tenant_id).order_by(EVENT.occurred_at)
+        begun = [row.occurred_at for row in await rows(self.session, first.limit(1))]
+        # Days on which nothing was yet would take longer to pass over than the others to read.
+        start = min([*begun, buckets[0]]).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        whole = replace(selection, period=Period(start, selection.period.end))
+        starts = [start, *buckets] if start < buckets[0] else list(buckets)
+        statistic = Statistic(Aggregate.DISTINCT, EVERYTHING, "subject")
+        scope = await self._scope(whole, [statistic], starts, ())
+        if scope is None or scope.plan.dimension is not None:
+            return None
+        presence = PresenceMetrics(await driver(self.session), self.kept.presence, selection.tenant_id)
+        found = await presence.by_bucket(whole, scope, statistic, starts)
+        return None if found is None else ([EMPTY] * (len(buckets) + 1 - len(starts)) + found[0], found[1])
 
     async def unconverted(self, selection: Selection, sums: Sequence[Statistic]) -> tuple[Money, ...]:
         """What sums of money leave out: the money in other currencies than the tenant's, per currency."""

@@ -13,7 +13,7 @@ import numpy as np
 import structlog
 
 from resolvers.analysis.classes import EventClass
-from resolvers.analysis.code_sets import CodeSet, Ints, union
+from resolvers.analysis.code_sets import EMPTY, CodeSet, Ints, union
 from resolvers.analysis.columns import leaves
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import NameIs
@@ -75,28 +75,13 @@ class PresenceMetrics:
 
         That is where too little is folded, or a row is damaged, which has it made anew.
         """
-        started = perf_counter()
-        folded_to, version = await self.presence.state()
-        if not folded_to or version - folded_to > _LONGEST_TAIL:
-            return None
         wanted = [list(_wanted(selection, scope, statistic)) for statistic in statistics]
-        ragged = scope.plan.cuts.ragged
-        seen: Sightings | None = None
-        try:
-            pieces = await self._pieces(
-                [one for each in wanted for one in each], parts_of(scope.plan.cuts, selection.period, buckets)
-            )
-            # The log comes last: what is folded meanwhile is met twice then, rather than not at all.
-            if version > folded_to or ragged:
-                seen = await self.presence.tail(folded_to, selection.period, ragged)
-        except (Damaged, BadInput):
+        reading = await self._read(selection, scope, [one for each in wanted for one in each], buckets)
+        if reading is None:
             return None
-        tail = _Tail.of(seen, buckets, pieces)
+        pieces, tail = reading.pieces, reading.tail
         counted = [[self._counted(pieces[one.digest], tail.of_wanted(one)) for one in each] for each in wanted]
-        read = {piece.key[1] for found in pieces.values() for piece in found}
-        explanation = Explanation(
-            Source.PRESENCE, len(read) + tail.size, (perf_counter() - started) * 1e3, tail=tail.size
-        )
+        explanation = reading.explanation()
         return Statistics(
             total=tuple(sum(total for total, _ in each) for each in counted),
             buckets={
@@ -105,6 +90,41 @@ class PresenceMetrics:
             },
             explanations=(explanation,) * len(statistics),
         )
+
+    async def by_bucket(
+        self, selection: Selection, scope: Scope, statistic: Statistic, buckets: Sequence[datetime]
+    ) -> tuple[list[CodeSet], Explanation] | None:
+        """The codes of a statistic of one member in each bucket; None where the log has to be asked."""
+        (wanted,) = _wanted(selection, scope, statistic)
+        reading = await self._read(selection, scope, [wanted], buckets)
+        if reading is None:
+            return None
+        found = [EMPTY] * len(buckets)
+        for bucket, own in groupby(reading.pieces[wanted.digest], key=lambda piece: piece.part.bucket):
+            found[bucket] = self._union(list(own))
+        for late, codes in reading.tail.of_wanted(wanted).items():
+            if late is not None:
+                found[late] = union([found[late], codes])
+        return found, reading.explanation()
+
+    async def _read(
+        self, selection: Selection, scope: Scope, wanted: Sequence[_Wanted], buckets: Sequence[datetime]
+    ) -> "_Reading | None":
+        """What is kept of each set that is wanted and what came since; None where the log has to be asked."""
+        started = perf_counter()
+        folded_to, version = await self.presence.state()
+        if not folded_to or version - folded_to > _LONGEST_TAIL:
+            return None
+        ragged = scope.plan.cuts.ragged
+        seen: Sightings | None = None
+        try:
+            pieces = await self._pieces(wanted, parts_of(scope.plan.cuts, selection.period, buckets))
+            # The log comes last: what is folded meanwhile is met twice then, rather than not at all.
+            if version > folded_to or ragged:
+                seen = await self.presence.tail(folded_to, selection.period, ragged)
+        except (Damaged, BadInput):
+            return None
+        return _Reading(pieces, _Tail.of(seen, buckets, pieces), started)
 
     async def _pieces(self, wanted: Sequence[_Wanted], parts: Sequence[Part]) -> Mapping[bytes, list[_Piece]]:
         """What is wanted of each part, in the order of time; raises Damaged."""
@@ -207,6 +227,20 @@ class _Tail:
             place: CodeSet.of(np.unique(codes[places == place])) for place in np.unique(places).tolist()
         }
         return found | {None: CodeSet.of(np.unique(codes))} if found else {}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reading:
+    """What was read of the sets that are wanted, by their digests, and of the log."""
+
+    pieces: Mapping[bytes, list[_Piece]]
+    tail: _Tail
+    started: float
+
+    def explanation(self) -> Explanation:
+        read = {piece.key[1] for found in self.pieces.values() for piece in found}
+        milliseconds = (perf_counter() - self.started) * 1e3
+        return Explanation(Source.PRESENCE, len(read) + self.tail.size, milliseconds, tail=self.tail.size)
 
 
 def _wanted(selection: Selection, scope: Scope, statistic: Statistic) -> Iterator[_Wanted]:

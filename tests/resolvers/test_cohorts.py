@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytest
 from resolvers.analysis.cohorts import CohortBasis, CohortsAnswer
 from resolvers.analysis.events import Kind
 from resolvers.analysis.explanations import Source
-from resolvers.analysis.filters import KindIs
+from resolvers.analysis.filters import EVERYTHING, DimensionIs, KindIs, Op
+from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.periods import Granularity, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.cohorts import cohorts
@@ -27,6 +29,8 @@ from tests.factories import event, purchase, store
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 YEAR = PeriodRequest(start=datetime(2010, 12, 1, tzinfo=UTC), end=datetime(2011, 12, 10, tzinfo=UTC))
 BATCH = 5_000
+ANYTHING = AnyOf((EVERYTHING, DimensionIs("channel", Op.EXISTS)))
+"""True of every event, though not by its class alone."""
 
 
 def orders() -> list[dict[str, Any]]:
@@ -76,7 +80,7 @@ async def test_a_shop_s_year(context: Context, principal: Principal) -> None:
     assert float(told.average_order_value.value) == pytest.approx(reference["clean"]["AOV"])
 
 
-async def test_segments_and_the_log_tell_the_same_cohorts(context: Context, principal: Principal) -> None:
+async def test_sets_segments_and_the_log_tell_the_same_cohorts(context: Context, principal: Principal) -> None:
     chance = Random(5)  # not for secrets
     start = datetime(2026, 1, 1, tzinfo=UTC)
     await store(
@@ -93,7 +97,10 @@ async def test_segments_and_the_log_tell_the_same_cohorts(context: Context, prin
     await fold(context.services.database, principal.tenant_id)
     await store(context, event(subject="late", occurredAt=start), event(subject="new", occurredAt=period.start))
     folded = await cohorts(context, CohortBasis.ACTIVITY, question)
-    assert folded.explain.source is Source.JOURNEYS
+    assert folded.explain.source is Source.PRESENCE
+    walked = await cohorts(context, CohortBasis.ACTIVITY, replace(question, where=ANYTHING))
+    assert walked.explain.source is Source.JOURNEYS
+    assert walked == replace(folded, as_of=walked.as_of)
     assert folded.subjects == logged.subjects + 1 > 1
     assert folded.cohorts[1:] == logged.cohorts[1:]
     assert folded.repeat.numerator == logged.repeat.numerator

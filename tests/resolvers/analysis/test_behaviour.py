@@ -1,11 +1,13 @@
 """Features, outcomes and spells of subjects: against plain loops over their events."""
 
 from itertools import groupby
+from unittest.mock import patch
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resolvers.analysis import behaviour
 from resolvers.analysis.behaviour import DAY_US, SESSION_GAP_US, Behaviour, joined, observed
 from resolvers.analysis.journeys import Journeys
 from resolvers.analysis.spells import SpellKind, durations, spells
@@ -83,9 +85,10 @@ def check(found: Behaviour, row: int, own: list[Event]) -> None:
         assert found.dimensions[place, row] == (carried[-1] if carried else 0)
 
 
-@given(events)
-def test_behaviour_is_what_events_say(found: list[Event]) -> None:
-    (seen,) = observed(journeys(found), [CUTOFF])
+@given(events, st.sampled_from([2, 5, 1_000]))
+def test_behaviour_is_what_events_say(found: list[Event], rows_at_a_time: int) -> None:
+    with patch.object(behaviour, "_ROWS", rows_at_a_time):
+        (seen,) = observed(journeys(found), [CUTOFF])
     people = {}
     for who, own in by_subject(found).items():
         past = [one for one in own if one[1] < CUTOFF]

@@ -7,7 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolvers.analysis.cohorts import Cell, CohortBasis, grid, repeated, returns
+from resolvers.analysis.code_sets import CodeSet
+from resolvers.analysis.cohorts import Cell, CohortBasis, grid, repeated, returns, returns_among
 
 STARTS = [datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2, 3)]
 NOW = datetime(2026, 3, 9, tzinfo=UTC)
@@ -52,3 +53,12 @@ def test_returns_are_those_of_a_walk(seen: list[tuple[int, int]]) -> None:
                 expected[min(places), place] += 1
             expected[min(places), 3] += len(places) > 1
     assert found.tolist() == expected.tolist()
+
+
+@given(st.lists(st.sets(st.integers(0, 400), max_size=40), min_size=2, max_size=6))
+def test_returns_among_sets_are_those_of_events(sets: list[set[int]]) -> None:
+    events = sorted((who, place) for place, whom in enumerate(sets) for who in whom)
+    subject, at = np.array(events, np.int64).reshape(-1, 2).T
+    before, *there = (CodeSet.of(np.array(sorted(whom), np.int64)) for whom in sets)
+    expected = returns(subject.astype(np.int32), at, list(range(1, len(sets) + 1)))
+    assert returns_among(before, there).tolist() == expected.tolist()

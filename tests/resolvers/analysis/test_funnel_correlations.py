@@ -14,9 +14,10 @@ from scipy.stats.contingency import odds_ratio
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING
 from resolvers.analysis.funnel_answers import Breakdown
-from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer, Lot, benjamini_hochberg, correlations
+from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer, Lot, correlations
 from resolvers.analysis.funnels import Entry, FunnelDefinition, Step
 from resolvers.analysis.metrics import DimensionValue
+from resolvers.analysis.multiplicity import benjamini_hochberg
 from resolvers.analysis.periods import Period
 
 NOW = datetime(2026, 3, 15, tzinfo=UTC)

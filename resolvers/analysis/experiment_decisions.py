@@ -1,0 +1,151 @@
+"""What to do with an experiment, by rules that can be read: ship, roll back, go on, or distrust it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+MOST_EXPOSED_TWICE = 0.01
+"""The share of units seen in several variants above which results are warned of."""
+
+
+class Decision(Enum):
+    """What the figures say is to be done."""
+
+    SHIP = "ship"
+    ROLL_BACK = "roll_back"
+    KEEP_RUNNING = "keep_running"
+    INVALID = "invalid"
+
+
+class Guard(Enum):
+    """How a guardrail metric stands against the margin that may be lost."""
+
+    HOLDS = "holds"
+    """Shown not to be worse than the margin."""
+    BROKEN = "broken"
+    """Shown to be worse than no effect."""
+    OPEN = "open"
+    """Neither is shown yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What became of the goal metric of one treatment."""
+
+    name: str
+    variant: str
+    better: bool | None
+    """Whether the effect is a good one; None where it is not told from none."""
+    significant: bool
+    """After the correction for all that was tested."""
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A guardrail metric of one treatment."""
+
+    name: str
+    variant: str
+    state: Guard
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What has to hold before figures are believed, and how far the experiment is."""
+
+    units: int
+    fewest_units: int
+    """In each arm, as was planned."""
+    least_arm: int
+    days: float
+    fewest_days: float
+    mismatched: bool
+    exposed_twice: float
+    """The share of units seen in several variants."""
+    planned_end_reached: bool
+    """Whether the sample that was planned is there: only then does a p-value of a fixed horizon mean what it says."""
+    sequential: bool
+    """Whether significance is by the always-valid interval, which may be looked at any time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision, and the sentence why."""
+
+    decision: Decision
+    why: str
+    variant: str | None = None
+    """Which treatment to ship, where one is to be shipped."""
+
+
+def guard(low: float, high: float, margin: float, *, up_is_good: bool) -> Guard:
+    """How a guardrail stands, by the interval of its effect; ``margin`` >= 0 is what may be lost, in the same unit."""
+    worst, best = (low, high) if up_is_good else (-high, -low)
+    if best < 0:
+        return Guard.BROKEN
+    return Guard.HOLDS if worst > -margin else Guard.OPEN
+
+
+def decided(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances) -> Verdict:
+    """The verdict: distrust first, then harm, then patience, then gain.
+
+    A broken guardrail or a goal that is significantly worse ends an experiment at once, as harm need not wait for the
+    sample that was planned. Shipping waits for the planned runtime and, unless intervals hold at any look, the sample.
+    """
+    if at.units == 0:
+        return Verdict(Decision.KEEP_RUNNING, "Nobody has been exposed yet.")
+    if at.mismatched:
+        return Verdict(
+            Decision.INVALID,
+            "The arms are not as large as their weights say (sample ratio mismatch): something decides who is counted, "
+            "so no effect can be believed. Find the cause, then start anew.",
+        )
+    broken = [one for one in guards if one.state is Guard.BROKEN]
+    if broken:
+        named = ", ".join(f"{one.name} in {one.variant}" for one in broken)
+        return Verdict(Decision.ROLL_BACK, f"A guardrail is significantly worse: {named}.")
+    worse = [one for one in goals if one.significant and one.better is False]
+    better = [one for one in goals if one.significant and one.better]
+    if worse and not better:
+        named = ", ".join(f"{one.name} in {one.variant}" for one in worse)
+        return Verdict(Decision.ROLL_BACK, f"The goal is significantly worse: {named}.")
+    waiting = _waiting(at)
+    if waiting:
+        return Verdict(Decision.KEEP_RUNNING, waiting)
+    return _settled(better, guards, at)
+
+
+def _waiting(at: Circumstances) -> str | None:
+    if at.days < at.fewest_days:
+        return f"It has run for {at.days:.1f} of at least {at.fewest_days:g} days: whole weeks differ less than days."
+    if at.least_arm < at.fewest_units:
+        return f"The smallest arm has {at.least_arm:,} of at least {at.fewest_units:,} units."
+    if not (at.sequential or at.planned_end_reached):
+        return "The planned sample is not there yet: a p-value of a fixed horizon that is read early misleads."
+    return None
+
+
+def _settled(better: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances) -> Verdict:
+    if not better:
+        if at.planned_end_reached:
+            return Verdict(
+                Decision.ROLL_BACK,
+                "The planned sample is there and no goal is significantly better: keep what there was before.",
+            )
+        return Verdict(Decision.KEEP_RUNNING, "No goal is significantly better or worse yet.")
+    open_in = {one.variant: one.name for one in guards if one.state is Guard.OPEN}
+    safe = [one for one in better if one.variant not in open_in]
+    if not safe:
+        one = better[0]
+        return Verdict(
+            Decision.KEEP_RUNNING,
+            f"{one.name} is significantly better in {one.variant}, but its guardrail {open_in[one.variant]} is not shown "
+            "to hold yet.",
+        )
+    best = max(safe, key=lambda one: one.interval[0] if one.interval else float("-inf"))
+    return Verdict(
+        Decision.SHIP,
+        f"{best.name} is significantly better in {best.variant}, and every guardrail holds.",
+        best.variant,
+    )

@@ -1,0 +1,61 @@
+"""Whether arms came out as large as their weights say: the sample ratio mismatch, first of all things to look at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import lgamma, log, sqrt
+
+from scipy.special import gammaincc
+
+from resolvers.analysis.experiment_probabilities import CERTAIN, PValue, two_sided
+
+SUSPICIOUS = 0.001
+"""The p-value below which results are not to be trusted. A. Fabijan and others, "Diagnosing Sample Ratio Mismatch in
+Online Controlled Experiments", KDD 2019."""
+_SMALL = 1e-250
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Pearson's χ² of observed units against those expected by weight."""
+
+    statistic: float
+    freedom: int
+    p: PValue
+    expected: tuple[float, ...]
+    unexpected: int
+    """Units of arms whose weight is 0; they are in no other figure."""
+
+    @property
+    def suspicious(self) -> bool:
+        return self.p.value < SUSPICIOUS or self.unexpected > 0
+
+
+def mismatch(units: Sequence[int], weights: Sequence[float]) -> Mismatch | None:
+    """The test over arms with a weight above 0; None without units, or with fewer than two such arms."""
+    weighed = [(observed, weight) for observed, weight in zip(units, weights, strict=True) if weight > 0]
+    total = sum(observed for observed, _ in weighed)
+    if total == 0 or len(weighed) < 2:
+        return None
+    whole = sum(weight for _, weight in weighed)
+    statistic = sum((observed - total * w / whole) ** 2 / (total * w / whole) for observed, w in weighed)
+    expected = tuple(total * weight / whole for weight in weights)
+    freedom = len(weighed) - 1
+    return Mismatch(statistic, freedom, _tail(statistic, freedom), expected, sum(units) - total)
+
+
+def _tail(statistic: float, freedom: int) -> PValue:
+    """P(χ² >= x), by its logarithm where it is small."""
+    if statistic <= 0:
+        return CERTAIN
+    if freedom == 1:
+        return two_sided(sqrt(statistic))
+    a, x = freedom / 2, statistic / 2
+    tail = float(gammaincc(a, x))
+    if tail > _SMALL:
+        return PValue.of(log(tail))
+    # Γ(a, x) ~ x^(a-1) e^-x Σ (a-1)…(a-k) / x^k; NIST Digital Library of Mathematical Functions, 8.11.2.
+    series = term = 1.0
+    for k in range(1, freedom):
+        term *= (a - k) / x
+        series += term
+    return PValue.of((a - 1) * log(x) - x + log(series) - lgamma(a))
