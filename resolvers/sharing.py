@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from resolvers.analysis.attribution import AttributionAnswer
 from resolvers.analysis.cohorts import CohortsAnswer
+from resolvers.analysis.experiment_answers import ExperimentAnswer
 from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer
 from resolvers.analysis.funnels import FunnelAnswer
 from resolvers.analysis.lifetime_value import LifetimeValues
@@ -37,6 +38,7 @@ Answers = (
     | Propensities
     | LifetimeValues
     | SurvivalAnswer
+    | ExperimentAnswer
 )
 # A metric is known by its slug wherever the catalogue is the same.
 ANSWERS = PlainValues(Answers, {Metric: (lambda one: one.slug, metric)})

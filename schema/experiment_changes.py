@@ -48,6 +48,10 @@ _RUNTIME = "How long it runs at least before it is decided, at most 366 days: `1
 _SAMPLE = "How many subjects each variant has at least before it is decided, 2 or more."
 _EFFECT = "The least change of a goal that is worth finding, a share of the control's value: `0.05`."
 _ALPHA = "How often a difference may be seen where there is none, 0.0001 to 0.5."
+_SEQUENTIAL = (
+    "Whether it is decided by p-values that hold at any look, and so may be stopped at any time; else by those of a "
+    "fixed horizon, which are surer but wait for the planned runtime and sample."
+)
 _REASON = "Why, for the record; at most 2,000 characters."
 
 
@@ -73,6 +77,7 @@ class CreateExperimentInput:
     minimum_sample: int = strawberry.field(default=100, description=_SAMPLE)
     minimum_effect: object = strawberry.field(graphql_type=Decimal, default="0.05", description=_EFFECT)
     alpha: object = strawberry.field(graphql_type=Decimal, default="0.05", description=_ALPHA)
+    sequential: bool = strawberry.field(default=False, description=_SEQUENTIAL)
     salt: str | None = strawberry.field(
         default=None, description="What its subjects are drawn with, fixed for good; the key where absent."
     )
@@ -102,6 +107,7 @@ class UpdateExperimentInput:
     minimum_sample: int | None = strawberry.field(default=None, description=_SAMPLE)
     minimum_effect: object | None = strawberry.field(graphql_type=Decimal | None, default=None, description=_EFFECT)
     alpha: object | None = strawberry.field(graphql_type=Decimal | None, default=None, description=_ALPHA)
+    sequential: bool | None = strawberry.field(default=None, description=_SEQUENTIAL)
     new_phase: bool = strawberry.field(
         default=False,
         description=(
@@ -205,6 +211,7 @@ _READERS: dict[str, Any] = {
     "minimum_sample": lambda value: value,
     "minimum_effect": lambda value: read_number(value, "minimumEffect"),
     "alpha": lambda value: read_number(value, "alpha"),
+    "sequential": lambda value: value,
 }
 """What makes the attribute of a definition of an input's field."""
 

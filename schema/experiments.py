@@ -111,6 +111,9 @@ class Experiment(Node):
         description="The least change of a goal that is worth finding, a share of the control's value."
     )
     alpha: Decimal = strawberry.field(description="How often a difference may be seen where there is none, a share.")
+    sequential: bool = strawberry.field(
+        description="Whether it is decided by what holds at any look, else by what holds once the plan is fulfilled."
+    )
     phases: list[ExperimentPhase] = strawberry.field(description="Its phases so far; none before it starts.")
     created_at: datetime = strawberry.field(description="When it was created.")
     updated_at: datetime = strawberry.field(description="When anything was last done to it.")
@@ -123,7 +126,8 @@ class Experiment(Node):
     def of(cls, kept: values.Experiment) -> "Experiment":
         """The experiment as GraphQL shows it."""
         definition = kept.definition
-        same = ("name", "hypothesis", "holdout", "minimum_runtime", "minimum_sample", "minimum_effect", "alpha")
+        same = ["name", "hypothesis", "holdout", "alpha", "sequential"]
+        same += ["minimum_runtime", "minimum_sample", "minimum_effect"]
         shown: dict[str, Any] = {name: getattr(definition, name) for name in same}
         stamps = ("key", "salt", "status", "created_at", "updated_at", "completed_at", "archived_at")
         shown |= {name: getattr(kept, name) for name in stamps}

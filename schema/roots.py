@@ -8,6 +8,7 @@ from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
 from schema.experiment_assignment import AssignmentMutation, AssignmentQuery
 from schema.experiment_changes import ExperimentMutation
+from schema.experiment_results import ExperimentResultsQuery, ExperimentResultsSubscription
 from schema.experiments import ExperimentQuery
 from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
@@ -40,6 +41,7 @@ class Query(
     CandidateQuery,
     LifetimeValueQuery,
     ExperimentQuery,
+    ExperimentResultsQuery,
     AssignmentQuery,
     HoldoutQuery,
     EventQuery,
@@ -81,6 +83,7 @@ class Subscription(
     SurvivalSubscription,
     PropensitySubscription,
     LifetimeValueSubscription,
+    ExperimentResultsSubscription,
     EventSubscription,
 ):
     pass

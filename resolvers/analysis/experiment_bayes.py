@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 _REACH = 12.0
 """Standard deviations on either side of a mean beyond which next to nothing of a posterior lies."""
-_PIECES = 24
+_PIECES = 4
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 
 

@@ -44,6 +44,7 @@ def to_json(definition: ExperimentDefinition) -> dict[str, Any]:
         "minimum_sample": definition.minimum_sample,
         "minimum_effect": str(definition.minimum_effect),
         "alpha": str(definition.alpha),
+        "sequential": definition.sequential,
     }
 
 
@@ -65,6 +66,7 @@ def from_json(kept: Mapping[str, Any], catalogue: FromCatalogue) -> ExperimentDe
         minimum_sample=kept["minimum_sample"],
         minimum_effect=Decimal(kept["minimum_effect"]),
         alpha=Decimal(kept["alpha"]),
+        sequential=kept["sequential"],
     )
 
 

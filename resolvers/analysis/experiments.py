@@ -171,6 +171,8 @@ class ExperimentDefinition:
     minimum_sample: int = 100
     minimum_effect: Decimal = Decimal("0.05")
     alpha: Decimal = Decimal("0.05")
+    sequential: bool = False
+    """Whether significance is by what holds at any look, else by what holds at the planned end."""
 
     @property
     def control(self) -> int:

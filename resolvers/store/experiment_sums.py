@@ -8,12 +8,12 @@ and what that changes of them is added; an answer adds the same for what came si
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from resolvers.analysis.experiment_cells import Cell
 from resolvers.analysis.experiments import Scheme
 from resolvers.store.copying import plain
 from resolvers.store.database import driver, rows
@@ -22,37 +22,9 @@ from resolvers.store.experiment_unit_sql import Coded
 from resolvers.store.terms import TermMemory, TermRepository
 from resolvers.store.versions import WHOLE_LOG, VersionRepository
 
-ALL, BY_DAY, BY_DIMENSION = 0, 1, 2
-"""How sums are cut: not at all, by day of first exposure, by the first dimension broken down by, the second, …"""
-
 _SUMS = ("x", "y", "c", "xx", "yy", "cc", "xy", "xc")
 _KEYS = ("phase", "cut", "value", "variant", "multiple", "slot")
 _OF_UNIT = ("subject", "phase", "variant", "multiple", "exposed_at", "day", "parts", "x", "y", "c")
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Sums over the units of a phase, variant and cut; those that saw several variants apart.
-
-    ``n`` is 0 but in slot 0, which has nothing else. The sums are of value, divisor, covariate, their squares, and the
-    products value × divisor and value × covariate.
-    """
-
-    phase: int
-    cut: int
-    value: int
-    variant: int
-    multiple: bool
-    slot: int
-    n: int
-    x: Decimal
-    y: Decimal
-    c: Decimal
-    xx: Decimal
-    yy: Decimal
-    cc: Decimal
-    xy: Decimal
-    xc: Decimal
 
 
 _WAIT = "SELECT edition, folded_to FROM experiment_state WHERE tenant_id = $1 AND experiment_id = $2 FOR UPDATE"

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from resolvers.analysis.experiment_cells import BY_DIMENSION
 from resolvers.analysis.experiments import Scheme
 from resolvers.context import Context, Principal
 from resolvers.events import ingest
-from resolvers.store.experiment_sums import BY_DIMENSION, UnitRepository
+from resolvers.store.experiment_sums import UnitRepository
 from resolvers.store.terms import TERMS
 from tests.factories import store
 from tests.resolvers.store.experiment_logs import HOUR, START, made, reckoned, scheme
