@@ -28,6 +28,7 @@ from resolvers.analysis.events import Receipt
 from resolvers.context import Context, Principal, Services
 from resolvers.errors import GatewayError, Unavailable
 from resolvers.events import ingest
+from resolvers.experiment_upkeep import keep_experiments
 from resolvers.keys import Authenticator, pepper
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
@@ -123,6 +124,7 @@ class Gateway:
         self._upkeep = [asyncio.create_task(self._keep_up(), name="upkeep")]
         if self.settings.upkeep:
             self._upkeep.append(asyncio.create_task(self._keep_folded(), name="folding"))
+            self._upkeep.append(asyncio.create_task(self._keep_experiments(), name="experiments"))
 
     def _measure(self, database: Database, reserved: Database, cache: Cache) -> None:
         metrics, shared = self.metrics, self._shared
@@ -141,6 +143,13 @@ class Gateway:
         own = await self._pool(1)
         try:
             await keep_folded(own, self.services.segments, self.services.folding)
+        finally:
+            await own.close()
+
+    async def _keep_experiments(self) -> None:
+        own = await self._pool(1)
+        try:
+            await keep_experiments(own, self.services.memory)
         finally:
             await own.close()
 

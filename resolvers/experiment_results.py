@@ -21,7 +21,9 @@ from resolvers.context import Context, Role
 from resolvers.errors import BadInput
 from resolvers.experiment_checks import kinds
 from resolvers.experiments import experiment
+from resolvers.store.experiment_caps import Among, capped
 from resolvers.store.experiment_sums import UnitRepository
+from resolvers.store.experiment_unit_sql import Coded
 from resolvers.store.experiments import EXPERIMENTS
 from resolvers.store.terms import TERMS
 
@@ -81,19 +83,22 @@ async def _answer(context: Context, of: Experiment, asked: ResultsQuestion) -> E
         units = UnitRepository(session, services.memory, principal.tenant_id)
         reach = await units.reach(scheme)
         found = await units.cells(scheme, reach, cuts)
+        coded = await Coded.of(units.terms, principal.tenant_id, scheme)
+        once = asked.multiple is MultipleExposures.EXCLUDE
+        less, caps = await capped(units, coded, reach, found, Among(asked.phase, once), cuts)
         codes = [cell.value for cell in found if cell.cut >= BY_DIMENSION]
         names = await units.terms.values(principal.tenant_id, TERMS, codes) if codes else {}
     source = Source.UNITS if reach.folded_to else Source.LOG
     explain = Explanation(source, len(found), (perf_counter() - started) * 1e3, reach.version - reach.folded_to)
     cells = Cells(
-        found,
+        [*found, *less],
         len(of.definition.variants),
         len(of.definition.metrics),
         phase=asked.phase,
-        once=asked.multiple is MultipleExposures.EXCLUDE,
+        once=once,
     )
     described = [_described(one) for one in of.definition.metrics]
-    material = Material(cells, names, {}, described, principal.currency, principal.timezone, as_of, explain)
+    material = Material(cells, names, caps, described, principal.currency, principal.timezone, as_of, explain)
     return results(of, asked, material)
 
 

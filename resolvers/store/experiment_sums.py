@@ -24,7 +24,7 @@ from resolvers.store.versions import WHOLE_LOG, VersionRepository
 
 _SUMS = ("x", "y", "c", "xx", "yy", "cc", "xy", "xc")
 _KEYS = ("phase", "cut", "value", "variant", "multiple", "slot")
-_OF_UNIT = ("subject", "phase", "variant", "multiple", "exposed_at", "day", "parts", "x", "y", "c")
+OF_UNIT = ("subject", "phase", "variant", "multiple", "exposed_at", "day", "parts", "x", "y", "c")
 
 
 _WAIT = "SELECT edition, folded_to FROM experiment_state WHERE tenant_id = $1 AND experiment_id = $2 FOR UPDATE"
@@ -72,18 +72,19 @@ added AS (
 ),
 tops AS (
     INSERT INTO experiment_top AS t (tenant_id, experiment_id, slot, subject, x)
-    SELECT {{tenant}}, {{experiment}}, slot, subject, coalesce(x[slot], 0)
-    FROM fresh CROSS JOIN unnest({{slots}}::integer[]) AS slot
-    WHERE x[slot] IS NOT NULL OR EXISTS (
+    SELECT {{tenant}}, {{experiment}}, v.slot, subject, coalesce(v.x, 0)
+    FROM fresh CROSS JOIN unnest({{slots}}::integer[]) AS place
+    CROSS JOIN LATERAL (VALUES (place, fresh.x[place]), (-place, fresh.c[place])) AS v (slot, x)
+    WHERE v.x IS NOT NULL OR EXISTS (
         SELECT FROM experiment_top o
-        WHERE (o.tenant_id, o.experiment_id, o.slot, o.subject) = ({{tenant}}, {{experiment}}, slot, fresh.subject)
+        WHERE (o.tenant_id, o.experiment_id, o.slot, o.subject) = ({{tenant}}, {{experiment}}, v.slot, fresh.subject)
     )
     ON CONFLICT (tenant_id, experiment_id, slot, subject) DO UPDATE SET x = excluded.x WHERE t.x <> excluded.x
 )
-INSERT INTO experiment_unit (tenant_id, experiment_id, {", ".join(_OF_UNIT)})
-SELECT {{tenant}}, {{experiment}}, {", ".join(_OF_UNIT)} FROM fresh
+INSERT INTO experiment_unit (tenant_id, experiment_id, {", ".join(OF_UNIT)})
+SELECT {{tenant}}, {{experiment}}, {", ".join(OF_UNIT)} FROM fresh
 ON CONFLICT (tenant_id, experiment_id, subject)
-DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _OF_UNIT[1:])}"""  # noqa: S608  # constants only
+DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in OF_UNIT[1:])}"""  # noqa: S608  # constants only
 _HELD = f"""SELECT {_COLUMNS} FROM experiment_statistics
     WHERE tenant_id = {{tenant}} AND experiment_id = {{experiment}} AND cut = ANY({{cuts}}::integer[])
         AND {{kept}}"""  # noqa: S608  # constants only
@@ -91,6 +92,15 @@ _ASK = f"""WITH {_SIGNED}
 SELECT {", ".join(_KEYS)}, sum(n)::bigint, {", ".join(f"sum({name})" for name in _SUMS)}
 FROM (SELECT {_COLUMNS} FROM cells WHERE cut = ANY({{cuts}}::integer[]) UNION ALL {_HELD}) AS every
 GROUP BY {", ".join(_KEYS)}"""  # noqa: S608  # constants only
+
+_DIFFERING = f"""WITH {_SIGNED},
+kept AS (
+    SELECT {_COLUMNS} FROM experiment_statistics
+    WHERE tenant_id = {{tenant}} AND experiment_id = {{experiment}} AND {_NOT_ZERO}
+),
+made AS (SELECT {_COLUMNS} FROM cells WHERE {_NOT_ZERO})
+SELECT count(*) FROM made FULL JOIN kept USING ({", ".join(_KEYS)})
+WHERE to_jsonb(made) IS DISTINCT FROM to_jsonb(kept)"""  # noqa: S608  # constants only
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +168,7 @@ class UnitRepository:
         (version,) = await VersionRepository(self.session).of(self.tenant_id, [WHOLE_LOG])
         coded = await Coded.of(self.terms, self.tenant_id, scheme)
         through = min(version, folded_to + batch) if folded_to else version
-        subjects = await self._touched(coded, folded_to, through) if folded_to else None
+        subjects = await self.touched(coded, folded_to, through) if folded_to else None
         count = await self._take(coded, through, subjects)
         await connection.execute(
             "UPDATE experiment_state SET edition = $3, folded_to = $4 WHERE tenant_id = $1 AND experiment_id = $2",
@@ -184,7 +194,7 @@ class UnitRepository:
         )
         await self._take(coded, reach.folded_to, [row[0] for row in await rows(self.session, exposed.distinct())])
 
-    async def _touched(self, coded: Coded, after: int, through: int) -> list[int]:
+    async def touched(self, coded: Coded, after: int, through: int) -> list[int]:
         """Whom the events of a stretch of the log are about, of those that matter."""
         query = select(EVENT.subject).where(
             EVENT.tenant_id == self.tenant_id,
@@ -211,13 +221,18 @@ class UnitRepository:
         wanted = {"cuts": list(cuts)}
         if coded.experiment is None:
             return []
-        subjects = await self._touched(coded, reach.folded_to, reach.version) if reach.folded_to else None
+        subjects = await self.touched(coded, reach.folded_to, reach.version) if reach.folded_to else None
         if subjects == []:
             text = _HELD.format(tenant="$1::integer", experiment="$2::integer", cuts="$3", kept="true")
             arguments: list[Any] = [self.tenant_id, scheme.experiment_id, wanted["cuts"]]
         else:
             text, arguments = self._statement(_ASK, coded, reach.version, subjects, wanted, kept=bool(reach.folded_to))
         return [Cell(*row) for row in await connection.fetch(text, *arguments)]
+
+    async def differing_sums(self, coded: Coded, reach: Reach) -> int:
+        """How many sums are not what the log comes to up to where they reach."""
+        text, arguments = self._statement(_DIFFERING, coded, reach.folded_to, None, {}, kept=False)
+        return int(await (await driver(self.session)).fetchval(text, *arguments))
 
     def _statement(
         self,

@@ -72,7 +72,10 @@ class ExperimentStatisticsRow(SQLModel, table=True):
 
 
 class ExperimentTopRow(SQLModel, table=True):
-    """What a metric that is capped at a quantile comes to for a unit, where that is not 0: to find the largest."""
+    """What a metric that is capped at a quantile comes to for a unit, where that is not 0: to find the largest.
+
+    The covariate of slot k is that of slot -k.
+    """
 
     __tablename__ = "experiment_top"
 

@@ -1,5 +1,6 @@
 """Sums over the units of experiments: whatever came when, they are as the log says."""
 
+import asyncio
 from random import Random
 from typing import Any
 
@@ -9,6 +10,8 @@ from resolvers.analysis.experiment_cells import BY_DIMENSION
 from resolvers.analysis.experiments import Scheme
 from resolvers.context import Context, Principal
 from resolvers.events import ingest
+from resolvers.store.database import driver
+from resolvers.store.experiment_checking import differing
 from resolvers.store.experiment_sums import UnitRepository
 from resolvers.store.terms import TERMS
 from tests.factories import store
@@ -89,3 +92,55 @@ async def test_by_another_scheme_everything_is_reckoned_anew(context: Context, p
     assert await asked(context, principal.tenant_id, other) == reckoned(other, log)
     assert await fold(context, principal.tenant_id, other)
     assert await asked(context, principal.tenant_id, other) == reckoned(other, log)
+
+
+async def test_what_is_kept_can_be_proven(context: Context, principal: Principal) -> None:
+    random, of = Random(2), scheme(1)
+    await begin(context, principal.tenant_id, 1)
+    await store(context, *(made(random, number) for number in range(80)))
+    assert await checked(context, principal.tenant_id, of) == (0, 0)
+    units = await fold(context, principal.tenant_id, of)
+    await store(context, made(random, 80))
+    assert await checked(context, principal.tenant_id, of) == (units, 0)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        connection = await driver(session)
+        await connection.execute("UPDATE experiment_unit SET x[2] = x[2] + 1 WHERE x[2] IS NOT NULL")
+        await connection.execute("DELETE FROM experiment_statistics WHERE cut = 1 AND slot = 0")
+    found = await checked(context, principal.tenant_id, of)
+    assert found[0] == units
+    assert found[1] > 2
+
+
+async def checked(context: Context, tenant_id: int, of: Scheme) -> tuple[int, int]:
+    async with context.services.database.snapshot(tenant_id) as session:
+        return await differing(session, context.services.memory, tenant_id, of)
+
+
+async def test_a_fold_that_is_killed_leaves_what_was(
+    context: Context, principal: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random, of = Random(3), scheme(1)
+    log = [made(random, number) for number in range(60)]
+    await begin(context, principal.tenant_id, 1)
+    await store(context, *log[:30])
+    await fold(context, principal.tenant_id, of)
+    await store(context, *log[30:])
+
+    class Killed(Exception):
+        pass
+
+    with monkeypatch.context() as patched:
+        original = UnitRepository._take
+
+        async def killed(self: UnitRepository, *arguments: Any) -> int:
+            await original(self, *arguments)
+            raise Killed
+
+        patched.setattr(UnitRepository, "_take", killed)
+        with pytest.raises(Killed):
+            await fold(context, principal.tenant_id, of)
+    assert (await checked(context, principal.tenant_id, of))[1] == 0
+    assert await asked(context, principal.tenant_id, of) == reckoned(of, log)
+    await asyncio.gather(*(fold(context, principal.tenant_id, of) for _ in range(3)))
+    assert (await checked(context, principal.tenant_id, of))[1] == 0
+    assert await asked(context, principal.tenant_id, of) == reckoned(of, log)
