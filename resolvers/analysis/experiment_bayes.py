@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 
 _REACH = 12.0
 """Standard deviations on either side of a mean beyond which next to nothing of a posterior lies."""
+_TAIL = 40
 _PIECES = 4
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 
@@ -73,7 +74,8 @@ class _Beta:
         """Next to nothing lies outside."""
         total = self.alpha + self.beta
         mean = self.alpha / total
-        reach = _REACH * sqrt(mean * (1 - mean) / (total + 1))
+        # Of few successes the tail is that of a gamma distribution, which deviations do not tell.
+        reach = _REACH * sqrt(mean * (1 - mean) / (total + 1)) + _TAIL / total
         return max(0.0, mean - reach), min(1.0, mean + reach)
 
     def density(self, x: Floats) -> Floats:

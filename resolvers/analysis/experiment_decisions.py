@@ -1,7 +1,7 @@
 """What to do with an experiment, by rules that can be read: ship, roll back, go on, or distrust it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 MOST_EXPOSED_TWICE = 0.01
@@ -37,8 +37,10 @@ class Goal:
     better: bool | None
     """Whether the effect is a good one; None where it is not told from none."""
     significant: bool
-    """After the correction for all that was tested."""
+    """After the correction for all that was tested; by an interval that holds at any look until the planned sample is
+    there."""
     interval: tuple[float, float] | None
+    """Of the effect, turned so that up is good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +82,22 @@ class Verdict:
 
 
 def guard(low: float, high: float, margin: float, *, up_is_good: bool) -> Guard:
-    """How a guardrail stands, by the interval of its effect; ``margin`` >= 0 is what may be lost, in the same unit."""
+    """How a guardrail stands, by the interval of its effect; ``margin`` >= 0 is what may be lost, in the same unit.
+
+    A loss that is shown to be within the margin is put up with; else one that is shown at all breaks the guardrail.
+    """
     worst, best = (low, high) if up_is_good else (-high, -low)
-    if best < 0:
-        return Guard.BROKEN
-    return Guard.HOLDS if worst > -margin else Guard.OPEN
+    if worst > -margin:
+        return Guard.HOLDS
+    return Guard.BROKEN if best < 0 else Guard.OPEN
 
 
 def decided(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances) -> Verdict:
     """The verdict: distrust first, then harm, then patience, then gain.
 
-    A broken guardrail or a goal that is significantly worse ends an experiment at once, as harm need not wait for the
-    sample that was planned. Shipping waits for the planned runtime and, unless intervals hold at any look, the sample.
+    A treatment that breaks a guardrail or is significantly worse in a goal is never shipped; where all do, nobody need
+    wait for the sample that was planned. Shipping waits for the planned runtime and, unless intervals hold at any look,
+    for the sample.
     """
     if at.units == 0:
         return Verdict(Decision.KEEP_RUNNING, "Nobody has been exposed yet.")
@@ -101,19 +107,29 @@ def decided(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances)
             "The arms are not as large as their weights say (sample ratio mismatch): something decides who is counted, "
             "so no effect can be believed. Find the cause, then start anew.",
         )
-    broken = [one for one in guards if one.state is Guard.BROKEN]
-    if broken:
-        named = ", ".join(f"{one.name} in {one.variant}" for one in broken)
-        return Verdict(Decision.ROLL_BACK, f"A guardrail is significantly worse: {named}.")
-    worse = [one for one in goals if one.significant and one.better is False]
-    better = [one for one in goals if one.significant and one.better]
-    if worse and not better:
-        named = ", ".join(f"{one.name} in {one.variant}" for one in worse)
-        return Verdict(Decision.ROLL_BACK, f"The goal is significantly worse: {named}.")
+    harms = _harms(goals, guards)
+    harm = "; ".join(f"{variant}: {', '.join(found)}" for variant, found in harms.items())
+    if harms and harms.keys() >= {one.variant for one in goals}:
+        return Verdict(Decision.ROLL_BACK, f"Every treatment does harm ({harm}).")
     waiting = _waiting(at)
-    if waiting:
-        return Verdict(Decision.KEEP_RUNNING, waiting)
-    return _settled(better, guards, at)
+    safe = [one for one in goals if one.variant not in harms]
+    verdict = Verdict(Decision.KEEP_RUNNING, waiting) if waiting else _settled(safe, guards, at)
+    remarks = [f"Not to be shipped: {harm}."] if harm else []
+    if at.exposed_twice > MOST_EXPOSED_TWICE:
+        remarks.append(f"{at.exposed_twice:.1%} of the units saw several variants, which blurs what sets them apart.")
+    return replace(verdict, why=" ".join([verdict.why, *remarks]))
+
+
+def _harms(goals: Sequence[Goal], guards: Sequence[Guarded]) -> dict[str, list[str]]:
+    """What speaks against each treatment that does harm."""
+    found: dict[str, list[str]] = {}
+    for one in guards:
+        if one.state is Guard.BROKEN:
+            found.setdefault(one.variant, []).append(f"guardrail {one.name} is broken")
+    for goal in goals:
+        if goal.significant and goal.better is False:
+            found.setdefault(goal.variant, []).append(f"{goal.name} is significantly worse")
+    return found
 
 
 def _waiting(at: Circumstances) -> str | None:
@@ -126,7 +142,8 @@ def _waiting(at: Circumstances) -> str | None:
     return None
 
 
-def _settled(better: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances) -> Verdict:
+def _settled(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances) -> Verdict:
+    better = [one for one in goals if one.significant and one.better]
     if not better:
         if at.planned_end_reached:
             return Verdict(
@@ -140,8 +157,8 @@ def _settled(better: Sequence[Goal], guards: Sequence[Guarded], at: Circumstance
         one = better[0]
         return Verdict(
             Decision.KEEP_RUNNING,
-            f"{one.name} is significantly better in {one.variant}, but its guardrail {open_in[one.variant]} is not shown "
-            "to hold yet.",
+            f"{one.name} is significantly better in {one.variant}, but its guardrail {open_in[one.variant]} is not "
+            "shown to hold yet.",
         )
     best = max(safe, key=lambda one: one.interval[0] if one.interval else float("-inf"))
     return Verdict(

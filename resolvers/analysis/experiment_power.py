@@ -1,6 +1,7 @@
 """How many units it takes, how sure one may be with those there are, and what could be seen with them.
 
-All tests are two-sided. Sizes are of the control; the treatment has ``ratio`` times as many.
+All tests are two-sided, and a power is above their α. Sizes are of the control; the treatment has ``ratio`` times as
+many.
 """
 
 from collections.abc import Callable
@@ -10,8 +11,10 @@ from math import asin, ceil, sqrt
 from scipy.optimize import brentq
 from scipy.special import nctdtr, ndtr, ndtri, stdtrit
 
-MOST = 10**15
-"""Units beyond which no answer is looked for."""
+_LARGE = 5
+"""Standard errors from which an effect is not taken for its opposite once in a million times."""
+_SURE = 10
+"""Times the critical value beyond which an effect cannot be missed."""
 
 
 class Formula(Enum):
@@ -30,9 +33,15 @@ def shares_size(
     a: float, b: float, *, alpha: float, power: float, ratio: float = 1.0, formula: Formula = Formula.POOLED
 ) -> float:
     """Units of the control by which shares a and b are told apart with that power; not rounded."""
-    upper, beta = float(ndtri(1 - alpha / 2)), float(ndtri(power))
+    upper, beta = _two_sided(alpha), float(ndtri(power))
     if formula is Formula.ARCSINE:
-        return ((upper + beta) / _distance(a, b)) ** 2 * (1 + 1 / ratio)
+        rough = ((upper + beta) / _distance(a, b)) ** 2 * (1 + 1 / ratio)
+        # The scale has one variance, so that the chance to be significant on the wrong side can be counted too.
+        return _root(
+            lambda units: shares_power(a, b, alpha=alpha, units=units, ratio=ratio, formula=formula) - power,
+            rough * 0.5,
+            rough * 2,
+        )
     apart = a * (1 - a) + b * (1 - b) / ratio
     if formula is Formula.UNPOOLED:
         return (upper + beta) ** 2 * apart / (b - a) ** 2
@@ -43,7 +52,7 @@ def shares_power(
     a: float, b: float, *, alpha: float, units: float, ratio: float = 1.0, formula: Formula = Formula.POOLED
 ) -> float:
     """The chance to tell shares a and b apart with so many units of the control."""
-    upper = float(ndtri(1 - alpha / 2))
+    upper = _two_sided(alpha)
     if formula is Formula.ARCSINE:
         centre, cut = _distance(a, b) * sqrt(units / (1 + 1 / ratio)), upper
     else:
@@ -62,9 +71,13 @@ def means_power(effect: float, deviation: float, *, alpha: float, units: float, 
     """
     freedom = units * (1 + ratio) - 2
     centre = abs(effect) / deviation * sqrt(units / (1 + 1 / ratio))
-    cut = float(stdtrit(freedom, 1 - alpha / 2))
-    upper = 1 - float(nctdtr(freedom, centre, cut))
-    return upper + float(nctdtr(freedom, centre, -cut))
+    cut = -float(stdtrit(freedom, alpha / 2))
+    if centre > _SURE + _SURE * cut:
+        return 1.0
+    # The tail on the wrong side is the mirrored one of the mirrored effect. Of a large one there is next to nothing,
+    # and the library does not find it.
+    wrong = 1 - float(nctdtr(freedom, -centre, cut)) if centre < _LARGE else 0.0
+    return 1 - float(nctdtr(freedom, centre, cut)) + wrong
 
 
 def means_size(effect: float, deviation: float, *, alpha: float, power: float, ratio: float = 1.0) -> float:
@@ -74,9 +87,9 @@ def means_size(effect: float, deviation: float, *, alpha: float, power: float, r
         return means_power(effect, deviation, alpha=alpha, units=units, ratio=ratio) - power
 
     # By the normal distribution, which asks for somewhat fewer.
-    rough = ((float(ndtri(1 - alpha / 2)) + float(ndtri(power))) * deviation / effect) ** 2 * (1 + 1 / ratio)
-    least = (2 + 1e-6) / (1 + ratio)
-    return _root(missing, max(rough * 0.5, least), max(rough * 2, least) + 10)
+    rough = ((_two_sided(alpha) + float(ndtri(power))) * deviation / effect) ** 2 * (1 + 1 / ratio)
+    # Two units of each arm are the fewest that a variance can be told from.
+    return _root(missing, max(2.0, 2 / ratio), max(rough * 2, 4.0, 4 / ratio))
 
 
 def detectable_share(
@@ -96,23 +109,26 @@ def detectable_mean(deviation: float, *, alpha: float, power: float, units: floa
     def missing(effect: float) -> float:
         return means_power(effect, deviation, alpha=alpha, units=units, ratio=ratio) - power
 
-    rough = (float(ndtri(1 - alpha / 2)) + float(ndtri(power))) * deviation * sqrt((1 + 1 / ratio) / units)
+    rough = (_two_sided(alpha) + float(ndtri(power))) * deviation * sqrt((1 + 1 / ratio) / units)
     return _root(missing, rough * 1e-3, rough * 100)
 
 
 def whole(units: float) -> int:
-    """So many units at least; what is a whole number but for rounding stays one."""
-    return ceil(units - 1e-9 * max(1.0, units))
+    """So many units at least, one or more; what is a whole number but for rounding stays one."""
+    return max(1, ceil(units - 1e-9 * units))
 
 
 def _root(missing: Callable[[float], float], low: float, high: float) -> float:
-    while missing(low) > 0 and low > 1e-12:
-        low /= 2
-        if missing(low) != missing(low):
-            break
+    """Where an ascending function crosses 0; ``low`` itself where it has done so before."""
+    if missing(low) >= 0:
+        return low
     while missing(high) < 0:
         high *= 2
-    return float(brentq(missing, low, high, xtol=1e-9 * high))
+    return float(brentq(missing, low, high, xtol=1e-10 * high))
+
+
+def _two_sided(alpha: float) -> float:
+    return -float(ndtri(alpha / 2))
 
 
 def _distance(a: float, b: float) -> float:

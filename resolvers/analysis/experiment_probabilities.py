@@ -5,8 +5,6 @@ from math import exp, inf, isinf, log, log1p
 
 from scipy.special import betaln, log_ndtr, ndtri, stdtr, stdtrit
 
-_ENOUGH_FREEDOM = 1e8
-"""Degrees of freedom from which Student's distribution is the normal one to all digits."""
 _SMALL = 1e-250
 """Below it the distribution function is taken by its logarithm."""
 _TINY = 1e-300
@@ -37,29 +35,29 @@ def two_sided(statistic: float, freedom: float = inf) -> PValue:
 
 def log_tail(statistic: float, freedom: float = inf) -> float:
     """The natural logarithm of P(T >= t)."""
-    if freedom >= _ENOUGH_FREEDOM:
+    if isinf(freedom):
         return float(log_ndtr(-statistic))
     if isinf(statistic):
         return -inf if statistic > 0 else 0.0
     tail = float(stdtr(freedom, -statistic))
     if tail > _SMALL:
         return log(tail)
-    return _log_incomplete_beta(freedom / 2, 0.5, freedom, statistic * statistic) - log(2)
+    return _log_incomplete_beta(freedom / 2, 0.5, 2 * log(statistic) - log(freedom)) - log(2)
 
 
 def critical(level: float, freedom: float = inf) -> float:
     """The value that |T| exceeds with probability 1 - ``level``."""
     upper = (1 + level) / 2
-    return float(ndtri(upper)) if freedom >= _ENOUGH_FREEDOM else float(stdtrit(freedom, upper))
+    return float(ndtri(upper)) if isinf(freedom) else float(stdtrit(freedom, upper))
 
 
-def _log_incomplete_beta(a: float, b: float, freedom: float, square: float) -> float:
-    """ln I_x(a, b) at x = freedom / (freedom + square), far in the tail.
+def _log_incomplete_beta(a: float, b: float, log_odds: float) -> float:
+    """ln I_x(a, b) at x = 1 / (1 + e^odds), far in the tail.
 
     By the continued fraction of the NIST Digital Library of Mathematical Functions, 8.17.22, evaluated after Lentz.
     """
-    log_x, log_rest = -log1p(square / freedom), log(square) - log(freedom + square)
-    x = freedom / (freedom + square)
+    log_x, log_rest = -_log_of_sum(log_odds), -_log_of_sum(-log_odds)
+    x = exp(log_x)
     front = a * log_x + b * log_rest - log(a) - float(betaln(a, b))
     c, d = 1.0, 1 / _apart(1 - (a + b) * x / (a + 1))
     fraction = d
@@ -80,3 +78,8 @@ def _log_incomplete_beta(a: float, b: float, freedom: float, square: float) -> f
 def _apart(value: float) -> float:
     """The value, kept apart from 0."""
     return value if abs(value) > _TINY else _TINY
+
+
+def _log_of_sum(power: float) -> float:
+    """ln(1 + e^power)."""
+    return max(power, 0.0) + log1p(exp(-abs(power)))

@@ -23,11 +23,11 @@ class Mismatch:
     p: PValue
     expected: tuple[float, ...]
     unexpected: int
-    """Units of arms whose weight is 0; they are in no other figure."""
+    """Units of arms whose weight is 0, as after one was closed; they are in no other figure."""
 
     @property
     def suspicious(self) -> bool:
-        return self.p.value < SUSPICIOUS or self.unexpected > 0
+        return self.p.value < SUSPICIOUS
 
 
 def mismatch(units: Sequence[int], weights: Sequence[float]) -> Mismatch | None:

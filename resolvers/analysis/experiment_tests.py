@@ -9,16 +9,20 @@ from enum import Enum
 from math import inf, log, sqrt
 
 import numpy as np
-from scipy.stats import fisher_exact
+from scipy.special import logsumexp
+from scipy.stats import fisher_exact, hypergeom
 
 from resolvers.analysis.experiment_probabilities import CERTAIN, PValue, critical, log_tail, two_sided
-from resolvers.analysis.experiment_statistics import Arm, PairedArm, Share
+from resolvers.analysis.experiment_statistics import Arm, PairedArm, Share, exact
 
 SPARSE = 5
 """Expected units in a cell of the two by two table below which the normal approximation is not relied upon.
 
 W. G. Cochran, "Some Methods for Strengthening the Common χ² Tests", Biometrics 10 (1954).
 """
+
+_SAME = 1e-7
+"""By how much logarithms of equal probabilities may differ for their rounding."""
 
 
 class Method(Enum):
@@ -39,7 +43,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Lift:
-    """An effect relative to the control, (treatment - control) / control, by the delta method."""
+    """An effect relative to the control, (treatment - control) / |control|, by the delta method."""
 
     value: float
     error: float
@@ -58,7 +62,7 @@ class Comparison:
     error: float
     """The standard error of the effect, without assuming that there is none."""
     statistic: float | None
-    """The z or t that ``p`` is of; None where it is undefined and an exact test stands in."""
+    """The t or pooled z, which ``p`` is of unless the test is exact; None where it is undefined."""
     freedom: float
     """Degrees of freedom; infinite for a z."""
     p: PValue
@@ -103,7 +107,7 @@ def two_proportions(control: Share, treatment: Share, level: float = 0.95) -> Co
         unpooled_p=two_sided(effect / error) if error else None,
         lift=_lift(
             a,
-            b,
+            effect,
             _of_mean(control),
             _of_mean(treatment),
             _freedom(_of_mean(control), control.units, _of_mean(treatment), treatment.units),
@@ -121,7 +125,9 @@ def welch(control: Arm, treatment: Arm, level: float = 0.95) -> Comparison | Ref
     if not sum(variances):
         return Refusal("All units of each arm have the same value: there is no variance to hold the effect against.")
     freedom = _freedom(variances[0], control.units, variances[1], treatment.units)
-    return _difference(Method.WELCH_T, control.mean, treatment.mean, variances[0], variances[1], freedom, level)
+    # Of large means the difference is small: it is taken before anything is rounded.
+    effect = float(exact(treatment.total) / treatment.units - exact(control.total) / control.units)
+    return _difference(Method.WELCH_T, control.mean, effect, variances[0], variances[1], freedom, level)
 
 
 def ratios(control: PairedArm, treatment: PairedArm, level: float = 0.95) -> Comparison | Refusal:
@@ -133,7 +139,8 @@ def ratios(control: PairedArm, treatment: PairedArm, level: float = 0.95) -> Com
     variances = [arm.ratio_variance / arm.units for arm in (control, treatment)]
     if not sum(variances):
         return Refusal("The ratio is the same for every unit: there is no variance to hold the effect against.")
-    return _difference(Method.DELTA_RATIO_Z, control.ratio, treatment.ratio, variances[0], variances[1], inf, level)
+    effect = float(exact(treatment.y) / exact(treatment.x) - exact(control.y) / exact(control.x))
+    return _difference(Method.DELTA_RATIO_Z, control.ratio, effect, variances[0], variances[1], inf, level)
 
 
 def one_sided(comparison: Comparison, bound: float) -> PValue:
@@ -147,9 +154,9 @@ def one_sided(comparison: Comparison, bound: float) -> PValue:
 
 
 def _difference(
-    method: Method, a: float, b: float, variance_a: float, variance_b: float, freedom: float, level: float
+    method: Method, a: float, effect: float, variance_a: float, variance_b: float, freedom: float, level: float
 ) -> Comparison:
-    effect, error = b - a, sqrt(variance_a + variance_b)
+    error = sqrt(variance_a + variance_b)
     half = critical(level, freedom) * error
     return Comparison(
         method=method,
@@ -161,14 +168,15 @@ def _difference(
         low=effect - half,
         high=effect + half,
         interval="Student t" if freedom < inf else "Wald",
-        lift=_lift(a, b, variance_a, variance_b, freedom, level),
+        lift=_lift(a, effect, variance_a, variance_b, freedom, level),
     )
 
 
-def _lift(a: float, b: float, variance_a: float, variance_b: float, freedom: float, level: float) -> Lift | None:
+def _lift(a: float, effect: float, variance_a: float, variance_b: float, freedom: float, level: float) -> Lift | None:
     if not a:
         return None
-    value, error = (b - a) / a, sqrt(variance_b / a**2 + variance_a * b**2 / a**4)
+    value = effect / abs(a)
+    error = sqrt(variance_b + variance_a * (1 + effect / a) ** 2) / abs(a)
     half = critical(level, freedom) * error
     p = two_sided(value / error, freedom) if error else CERTAIN
     return Lift(value, error, value - half, value + half, p)
@@ -197,5 +205,12 @@ def _wilson(share: Share, level: float) -> tuple[float, float]:
 
 
 def _fisher(control: Share, treatment: Share) -> PValue:
-    table = np.array([[arm.successes, arm.units - arm.successes] for arm in (control, treatment)])
-    return PValue.of(log(float(fisher_exact(table).pvalue)))
+    """The sum of the probabilities of all tables of the same margins that are no likelier than the one there is."""
+    cells = [[arm.successes, arm.units - arm.successes] for arm in (control, treatment)]
+    value = float(fisher_exact(np.array(cells)).pvalue)
+    if value > 0:
+        return PValue.of(log(value))
+    successes = control.successes + treatment.successes
+    least, most = max(0, successes - treatment.units), min(successes, control.units)
+    logs = hypergeom.logpmf(np.arange(least, most + 1), control.units + treatment.units, successes, control.units)
+    return PValue.of(float(logsumexp(logs[logs <= logs[control.successes - least] + _SAME])))

@@ -132,3 +132,228 @@ async def test_a_whole_life(client: Client) -> None:
     assert done == [None, "START", "PAUSE", "RESUME", "COMPLETE", "ARCHIVE"]
     assert history["experimentChanges"][2]["reason"] == "All is well."
     assert history["experimentChanges"][2]["changed"] == {"status": {"from": "paused", "to": "running"}}
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"variants": VARIANTS[:1]}, "variants"),
+    ({"variants": [VARIANTS[0], {"key": "bold", "weight": "0.4"}]}, "variants"),
+    ({"variants": [VARIANTS[0], {"key": "plain", "weight": "0.5"}]}, "variants[0].key"),
+    ({"variants": [VARIANTS[0], VARIANTS[1] | {"control": True}]}, "variants"),
+    ({"variants": [VARIANTS[0], {"key": "bold", "weight": "0.50001"}]}, "variants[1].weight"),
+    ({"variants": [VARIANTS[0], {"key": " bold", "weight": "0.5"}]}, "variants[1].key"),
+    ({"key": ""}, "key"),
+    ({"metrics": [{"metric": "nothing"}]}, "metrics[0].metric"),
+    ({"metrics": [{"metric": "ai_latency_p50"}]}, "metrics[0].metric"),
+    ({"metrics": [{}]}, "metrics[0]"),
+    ({"metrics": [METRICS[0], METRICS[0]]}, "metrics[0].slug"),
+    ({"metrics": [{"metric": "revenue", "window": "2y"}]}, "metrics[0].window"),
+    ({"metrics": [{"metric": "revenue", "window": "400d"}]}, "metrics[0].window"),
+    ({"metrics": [{"metric": "revenue", "margin": "0.1"}]}, "metrics[0].margin"),
+    ({"metrics": [{"metric": "conversion_rate", "cap": "1"}]}, "metrics[0].cap"),
+    ({"metrics": [{"metric": "revenue", "cap": "1", "capAt": "0.9"}]}, "metrics[0].capAt"),
+    ({"metrics": [{"metric": "revenue", "capAt": "1"}]}, "metrics[0].capAt"),
+    ({"metrics": [{"metric": "average_order_value", "covariate": "7d"}]}, "metrics[0].covariate"),
+    ({"metrics": [{"slug": "s", "value": {"steps": []}}]}, "metrics[0].value.steps"),
+    ({"metrics": [{"value": {"converts": {"all": []}}}]}, "metrics[0].slug"),
+    ({"targeting": {"name": ["x"]}}, "targeting"),
+    ({"traffic": "0"}, "traffic"),
+    ({"traffic": "1.5"}, "traffic"),
+    ({"traffic": "abc"}, "traffic"),
+    ({"holdout": "nobody"}, "holdout"),
+    ({"group": {"name": "page", "share": "0"}}, "group"),
+    ({"breakdowns": ["VARIANT"]}, "breakdowns[0]"),
+    ({"breakdowns": ["PLAN", "PLAN"]}, "breakdowns"),
+    ({"minimumRuntime": "1y"}, "minimumRuntime"),
+    ({"alpha": "0.9"}, "alpha"),
+    ({"minimumSample": 1}, "minimumSample"),
+    ({"minimumEffect": "0"}, "minimumEffect"),
+]
+
+
+async def test_what_cannot_be_an_experiment_is_refused_by_field(client: Client) -> None:
+    for given, field in BAD:
+        answer = await client.ask(CREATE, input={"key": "button", "variants": VARIANTS, "metrics": METRICS} | given)
+        assert answer["createExperiment"]["__typename"] == "InvalidInput", given
+        assert answer["createExperiment"]["field"] == field, answer
+    assert (await client.ask("{ experiments { edges { cursor } } }"))["experiments"]["edges"] == []
+    await created(client)
+    again = await client.ask(CREATE, input={"key": "button", "variants": VARIANTS, "metrics": []})
+    assert again["createExperiment"]["field"] == "key"
+
+
+UPDATE = """mutation ($input: UpdateExperimentInput!) { updateExperiment(input: $input) { __typename
+  ... on ExperimentPayload { experiment { name phases { number weights } metrics { slug } } }
+  ... on InvalidInput { field message } ... on IllegalStep { possible } } }"""
+HEAVY = [{"key": "plain", "weight": "0.2", "control": True}, {"key": "bold", "weight": "0.8"}]
+
+
+async def test_other_weights_are_another_phase(client: Client) -> None:
+    made = await started(client)
+    await client.ingest(*crowd(40, 40, 4, 8))
+    refused = await client.ask(UPDATE, input={"id": made, "variants": HEAVY})
+    assert refused["updateExperiment"]["__typename"] == "InvalidInput"
+    assert refused["updateExperiment"]["field"] == "variants"
+    for given, field in (
+        ({"traffic": "0.5"}, "traffic"),
+        ({"targeting": {"dimension": {"dimension": "PLAN", "in": ["pro"]}}}, "targeting"),
+        ({"variants": [*VARIANTS, {"key": "third", "weight": "0"}], "newPhase": True}, "variants"),
+        ({"group": {"name": "page", "share": "0.5"}, "newPhase": True}, "group"),
+    ):
+        answer = await client.ask(UPDATE, input={"id": made} | given)
+        assert answer["updateExperiment"]["field"] == field
+    before = await client.ask('{ experimentResults(experiment: "button") { phase units { units } } }')
+    asked = {"id": made, "variants": HEAVY, "newPhase": True, "reason": "It looks safe."}
+    after = await client.ask(UPDATE, input=asked)
+    phases = after["updateExperiment"]["experiment"]["phases"]
+    assert [phase["weights"] for phase in phases] == [["0.5", "0.5"], ["0.2", "0.8"]]
+    now = datetime.now(UTC) + timedelta(seconds=1)
+    await client.ingest(shown("plain0", "bold", now), *(shown(f"new{n}", "bold", now) for n in range(3)))
+    found = await client.ask(
+        """{ present: experimentResults(experiment: "button") { phase units { units expected } }
+          first: experimentResults(experiment: "button", phase: 1) { phase units { units } multiple { numerator } }
+          all: experimentResults(experiment: "button", allPhases: true) { phase units { units } sampleRatio { pValue } }
+        }"""
+    )
+    assert before["experimentResults"] == {"phase": 1, "units": [{"units": 40}, {"units": 40}]}
+    assert found["present"]["units"] == [
+        {"units": 0, "expected": pytest.approx(0.6)},
+        {"units": 3, "expected": pytest.approx(2.4)},
+    ]
+    assert found["first"] == {"phase": 1, "units": [{"units": 40}, {"units": 40}], "multiple": {"numerator": "1"}}
+    assert found["all"] == {"phase": None, "units": [{"units": 40}, {"units": 43}], "sampleRatio": None}
+    # Who was exposed keeps the variant, whatever the weights are now.
+    for subject, variant in (("plain7", "plain"), ("new1", "bold"), ("bold3", "bold")):
+        kept = await client.ask(
+            'query ($s: String!) { assignment(experiment: "button", subject: $s) { variant reason phase } }', s=subject
+        )
+        assert kept["assignment"] == {"variant": variant, "reason": "EXPOSED_BEFORE", "phase": 2}
+
+
+async def test_metrics_may_change_while_it_runs(client: Client) -> None:
+    made = await started(client)
+    await client.ingest(*crowd(20, 20, 4, 8))
+    metric = {"slug": "bought_twice", "value": {"steps": [{"name": ["purchase"]}, {"name": ["purchase"]}]}}
+    await client.ingest(bought("bold0", at=START + 3 * HOUR))
+    changed = await client.ask(UPDATE, input={"id": made, "metrics": [*METRICS[1:2], metric]})
+    assert [one["slug"] for one in changed["updateExperiment"]["experiment"]["metrics"]] == ["revenue", "bought_twice"]
+    found = await client.ask(
+        '{ experimentResults(experiment: "button") { metrics { slug arms { estimate { numerator n } } } } }'
+    )
+    assert found["experimentResults"]["metrics"] == [
+        {
+            "slug": "revenue",
+            "arms": [{"estimate": {"numerator": "40", "n": 20}}, {"estimate": {"numerator": "90", "n": 20}}],
+        },
+        {
+            "slug": "bought_twice",
+            "arms": [{"estimate": {"numerator": "0", "n": 20}}, {"estimate": {"numerator": "1", "n": 20}}],
+        },
+    ]
+
+
+async def test_broken_down_and_over_time(client: Client) -> None:
+    await started(client, breakdowns=["CHANNEL"])
+    await client.ingest(*crowd(40, 40, 10, 20), shown("late", "bold", START + 30 * HOUR))
+    found = await client.ask(
+        """{ experimentResults(experiment: "button", by: CHANNEL, overTime: true, top: 1) { groupCount
+          groups { keys { dimension value } other units metrics { slug family arms { estimate { numerator } } } }
+          metrics { series { variant at units value control effect } } } }"""
+    )
+    answer = found["experimentResults"]
+    assert answer["groupCount"] == 3
+    assert [(group["keys"], group["other"], group["units"]) for group in answer["groups"]] == [
+        ([{"dimension": "CHANNEL", "value": "ads"}], False, 40),
+        ([], True, 41),
+    ]
+    assert answer["groups"][0]["metrics"][0]["family"] == 2
+    assert answer["groups"][0]["metrics"][0]["arms"][1]["estimate"]["numerator"] == "10"
+    (series,) = answer["metrics"][0]["series"]
+    assert series["at"] == ["2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"]
+    assert series["units"] == [40, 41]
+    assert series["value"] == [0.5, 20 / 41]
+    assert series["control"] == [0.25, 0.25]
+    for asked, field in (("by: PLAN", "by"), ("phase: 2", "phase"), ("phase: 0", "phase"), ("top: 0", "top")):
+        refused = await client.send(f'{{ experimentResults(experiment: "button", {asked}) {{ days }} }}')
+        assert refused["errors"][0]["extensions"]["field"] == field
+
+
+async def test_what_is_undefined_says_so(client: Client) -> None:
+    await started(client)
+    empty = (await client.ask(f"{{ {RESULTS} }}"))["experimentResults"]
+    assert (empty["decision"], empty["why"]) == ("KEEP_RUNNING", "Nobody has been exposed yet.")
+    assert empty["sampleRatio"] is None
+    assert empty["multiple"]["value"] is None
+    assert empty["metrics"][0]["arms"][0]["estimate"] == {"value": None, "unit": "RATIO", "n": 0}
+    assert empty["metrics"][0]["effects"][0]["undefined"] == "Both arms need a unit."
+    await client.ingest(shown("ann", "plain"))
+    one = (await client.ask(f"{{ {RESULTS} }}"))["experimentResults"]
+    assert one["metrics"][1]["effects"][0]["undefined"].startswith("Both arms need two units")
+    await client.ingest(*(shown(f"{variant}{n}", variant) for variant in ("plain", "bold") for n in range(9)))
+    none = (await client.ask(f"{{ {RESULTS} }}"))["experimentResults"]
+    (nobody,) = none["metrics"][0]["effects"]
+    assert (nobody["method"], nobody["pValue"], nobody["lift"]) == ("FISHER_EXACT", 1.0, None)
+    assert nobody["interval"]["method"] == "Newcombe"
+    assert none["metrics"][1]["effects"][0]["undefined"].startswith("All units of each arm have the same value")
+    assert none["metrics"][1]["arms"][0]["estimate"] == {"value": "0", "unit": "MONEY", "n": 10}
+
+
+async def test_exposures_that_do_not_count_are_told(client: Client) -> None:
+    await started(client, where={"not": {"property": {"path": ["bot"], "in": [True]}}})
+    await client.ingest(
+        shown("early", "plain", START - HOUR),
+        shown("twice", "plain"),
+        shown("twice", "bold", START + 2 * HOUR),
+        shown("stranger", "third"),
+        shown("robot", "plain") | {"properties": {"bot": True}},
+        shown("ann", "bold"),
+    )
+    found = await client.ask(
+        """{ first: experimentResults(experiment: "button") { units { units } outside multiple { numerator value }
+            warnings multipleExposures }
+          once: experimentResults(experiment: "button", multipleExposures: EXCLUDE) { units { units } outside } }"""
+    )
+    assert [one["units"] for one in found["first"]["units"]] == [1, 1]
+    assert found["first"]["outside"] == 3
+    assert found["first"]["multiple"] == {"numerator": "1", "value": "0.5"}
+    assert [text.split(" ")[0] for text in found["first"]["warnings"]] == ["1", "3", "The"]
+    assert [one["units"] for one in found["once"]["units"]] == [0, 1]
+
+
+async def test_results_are_live(client: Client) -> None:
+    made = await started(client)
+    async with client.socket() as socket, asyncio.timeout(20):
+        question = 'subscription { experimentResults(experiment: "button", every: "100ms") { status units { units } } }'
+        await socket.subscribe(question)
+        first = await socket.next()
+        assert [one["units"] for one in first["experimentResults"]["units"]] == [0, 0]
+        await client.ingest(shown("ann", "bold"))
+        second = await socket.next()
+        assert [one["units"] for one in second["experimentResults"]["units"]] == [0, 1]
+        await step(client, "pause", made)
+        assert (await socket.next())["experimentResults"]["status"] == "PAUSED"
+
+
+async def test_tenants_do_not_see_each_others(client: Client, stranger: Client) -> None:
+    mine = await started(client)
+    theirs = await started(stranger)
+    await client.ingest(*crowd(3, 3, 1, 1))
+    found = await stranger.ask('{ experimentResults(experiment: "button") { units { units } } }')
+    assert [one["units"] for one in found["experimentResults"]["units"]] == [0, 0]
+    assert (await stranger.ask("query ($id: ID!) { node(id: $id) { id } }", id=mine))["node"] is None
+    assert (await step(stranger, "pause", mine))["__typename"] == "NotFound"
+    assert (await step(client, "pause", mine))["experiment"]["status"] == "PAUSED"
+    await created(client, key="other")
+    gone = await stranger.send('{ experimentResults(experiment: "other") { days } }')
+    assert gone["errors"][0]["extensions"]["code"] == "NOT_FOUND"
+    assert (await stranger.ask('{ experiment(key: "other") { id } }'))["experiment"] is None
+    assert theirs != mine
+
+
+async def test_roles(client: Client, owner: Database) -> None:
+    await started(client)
+    viewer = await new_client(client.address, owner, client.http, Role.VIEWER)
+    answer = await viewer.ask(
+        CREATE.replace("... on InvalidInput", "... on Forbidden { code } ... on InvalidInput"),
+        input={"key": "k", "variants": VARIANTS},
+    )
+    assert answer["createExperiment"] == {"__typename": "Forbidden", "code": "FORBIDDEN"}

@@ -1,0 +1,110 @@
+"""What is to be done with an experiment: each rule, and their order."""
+
+from dataclasses import replace
+
+import pytest
+
+from resolvers.analysis.experiment_decisions import (
+    Circumstances,
+    Decision,
+    Goal,
+    Guard,
+    Guarded,
+    decided,
+    guard,
+)
+
+DONE = Circumstances(
+    units=20_000,
+    fewest_units=5_000,
+    least_arm=9_900,
+    days=14,
+    fewest_days=7,
+    mismatched=False,
+    exposed_twice=0.0,
+    planned_end_reached=True,
+    sequential=False,
+)
+BETTER = Goal("revenue", "B", better=True, significant=True, interval=(0.1, 0.3))
+WORSE = Goal("revenue", "B", better=False, significant=True, interval=(-0.3, -0.1))
+UNSURE = Goal("revenue", "B", better=None, significant=False, interval=(-0.1, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "margin", "up_is_good", "expected"),
+    [
+        (-0.004, -0.001, 0.01, True, Guard.HOLDS),
+        (-0.02, -0.001, 0.01, True, Guard.BROKEN),
+        (-0.02, 0.01, 0.01, True, Guard.OPEN),
+        (0.001, 0.02, 0.01, True, Guard.HOLDS),
+        (0.001, 0.02, 0.01, False, Guard.BROKEN),
+        (-0.02, 0.001, 0.01, False, Guard.HOLDS),
+        (-0.02, 0.001, 0.0, True, Guard.OPEN),
+    ],
+)
+def test_guardrails(low: float, high: float, margin: float, up_is_good: bool, expected: Guard) -> None:
+    assert guard(low, high, margin, up_is_good=up_is_good) is expected
+
+
+def test_a_goal_that_is_better_ships_when_all_is_there() -> None:
+    assert decided([BETTER], [], DONE) == decided([BETTER], [Guarded("latency", "B", Guard.HOLDS)], DONE)
+    verdict = decided([BETTER], [], DONE)
+    assert (verdict.decision, verdict.variant) == (Decision.SHIP, "B")
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        {"days": 3.0},
+        {"least_arm": 4_999},
+        {"planned_end_reached": False},
+    ],
+)
+def test_shipping_waits_for_what_was_planned(waiting: dict[str, float]) -> None:
+    assert decided([BETTER], [], replace(DONE, **waiting)).decision is Decision.KEEP_RUNNING  # type: ignore[arg-type]
+
+
+def test_what_holds_at_any_look_may_ship_before_the_planned_sample() -> None:
+    early = replace(DONE, planned_end_reached=False, sequential=True)
+    assert decided([BETTER], [], early).decision is Decision.SHIP
+    assert decided([UNSURE], [], early).decision is Decision.KEEP_RUNNING
+    assert decided([UNSURE], [], DONE).decision is Decision.ROLL_BACK
+
+
+def test_a_mismatch_comes_before_everything() -> None:
+    assert decided([BETTER], [], replace(DONE, mismatched=True)).decision is Decision.INVALID
+    assert decided([WORSE], [], replace(DONE, mismatched=True)).decision is Decision.INVALID
+    assert decided([], [], replace(DONE, units=0, mismatched=True)).decision is Decision.KEEP_RUNNING
+
+
+def test_harm_does_not_wait_and_is_never_shipped() -> None:
+    early = replace(DONE, days=1.0, planned_end_reached=False)
+    assert decided([WORSE], [], early).decision is Decision.ROLL_BACK
+    assert decided([BETTER], [Guarded("errors", "B", Guard.BROKEN)], early).decision is Decision.ROLL_BACK
+    clicks = replace(BETTER, name="clicks")
+    both = decided([WORSE, clicks], [], DONE)
+    assert both.decision is Decision.ROLL_BACK
+    assert "revenue is significantly worse" in both.why
+
+
+def test_a_treatment_that_does_harm_does_not_hold_back_another() -> None:
+    other = replace(WORSE, variant="C")
+    verdict = decided([BETTER, other], [Guarded("errors", "C", Guard.BROKEN)], DONE)
+    assert (verdict.decision, verdict.variant) == (Decision.SHIP, "B")
+    assert "C: guardrail errors is broken, revenue is significantly worse" in verdict.why
+
+
+def test_a_guardrail_that_is_open_holds_its_treatment_back() -> None:
+    open_guard = Guarded("errors", "B", Guard.OPEN)
+    verdict = decided([BETTER], [open_guard], DONE)
+    assert verdict.decision is Decision.KEEP_RUNNING
+    assert "errors" in verdict.why
+    second = replace(BETTER, variant="C", interval=(0.01, 0.02))
+    assert decided([BETTER, second], [open_guard], DONE).variant == "C"
+    third = replace(BETTER, variant="C", interval=(0.2, 0.9))
+    assert decided([BETTER, third], [], DONE).variant == "C"
+
+
+def test_units_seen_twice_are_told_of() -> None:
+    assert "saw several variants" in decided([BETTER], [], replace(DONE, exposed_twice=0.02)).why
+    assert "saw several variants" not in decided([BETTER], [], replace(DONE, exposed_twice=0.01)).why
