@@ -1,11 +1,15 @@
 """Experiments as their users meet them: from draft to decision, over HTTP and WebSocket."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from resolvers.context import Role
+from resolvers.store.database import Database
 from tests.client import Client
+from tests.conftest import new_client
 from tests.factories import event
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
