@@ -235,7 +235,7 @@ class ExperimentAnswer:
         description="The share of subjects that were shown several variants; its value is null without subjects."
     )
     outside: BigInt = strawberry.field(
-        description="Subjects with exposures none of which counts: before the start, after the end, of no variant, …"
+        description="Subjects with exposures none of which counts: before the start, after the end, of no variant."
     )
     days: float = strawberry.field(description="For how many days subjects have come.")
     planned_end_reached: bool = strawberry.field(

@@ -32,6 +32,7 @@ from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.intake import camel
 from schema import schema
 from schema.shapes import SHAPES
+from tests import experiment_contract as experiments
 from tests import foretelling_contract as foretelling
 
 TYPES: dict[str, GraphQLNamedType] = {
@@ -63,6 +64,7 @@ MADE_BY_THE_SCHEMA = {
     "ModelPriceEdge",
     "SetModelPricePayload",
     *foretelling.MADE,
+    *experiments.MADE,
 }
 """Types whose values the schema itself makes; every other one shapes a value of the resolvers."""
 FIELDS_MADE_BY_THE_SCHEMA = {
@@ -124,6 +126,7 @@ BOUNDED = {
     "TimeToConvert.edges": "fixed by the window",
     "TimeToConvert.histogram": "fixed by the window",
     **foretelling.BOUNDED,
+    **experiments.BOUNDED,
     **{f"Series.{column}": "at most 5,000 buckets" for column in ("at", "value", "exact", "n")},
     **{
         f"RevenueSeries.{column}": "at most 5,000 buckets"
@@ -329,6 +332,7 @@ ANALYSES = {
     "funnel",
     "funnelCorrelations",
     "attribution",
+    "experimentResults",
     *foretelling.LEAST_EVERY,
 }
 

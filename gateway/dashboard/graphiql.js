@@ -2,7 +2,7 @@
 
 const EXAMPLES = [
   "events", "metric", "revenue", "recurring-revenue", "cohorts", "funnel", "attribution", "churn-risk",
-  "live-metrics", "track-conversion",
+  "experiment", "live-metrics", "track-conversion",
 ];
 const STORED = "metrics-gateway.key";
 const { React, ReactDOM, GraphiQL, GraphiQLPluginExplorer } = window;

@@ -12,8 +12,9 @@ from schema.access import Needs
 from tests.schema.conftest import answer, failure
 
 SENDING = {"ingestEvents", "trackAiInteraction", "trackConversion", "trackEvent"}
-SENDING |= {"trackExposure", "trackSpend", "trackSubscription", "trackTouchpoint"}
-KEEPING = {"saveFunnel", "deleteFunnel"}
+SENDING |= {"trackExposure", "trackSpend", "trackSubscription", "trackTouchpoint", "recordExposure"}
+KEEPING = {"saveFunnel", "deleteFunnel", "saveHoldout", "createExperiment", "updateExperiment"}
+KEEPING |= {f"{step}Experiment" for step in ("start", "pause", "resume", "complete", "archive")}
 PRICING = {"setModelPrice", "deleteModelPrice"}
 NAMING = {"funnelSubjects"}
 """Questions whose answers are people by name, and of such a selection."""
