@@ -24,7 +24,7 @@ held AS (
     FROM experiment_top t JOIN experiment_unit u USING (tenant_id, experiment_id, subject)
     WHERE t.tenant_id = {{tenant}} AND t.experiment_id = {{experiment}} AND t.slot = {{slot}}::integer AND t.x > 0
         AND {{kept}} AND u.phase > 0 AND ({{phase}}::integer IS NULL OR u.phase = {{phase}})
-        AND NOT (u.multiple AND {{once}}::boolean) AND NOT EXISTS (SELECT FROM fresh WHERE fresh.subject = t.subject)
+        AND NOT (u.multiple AND {{once}}::boolean) AND t.subject NOT IN (SELECT subject FROM fresh)
     ORDER BY t.x DESC LIMIT {{count}}::integer
 ),
 late AS (

@@ -35,8 +35,11 @@ signed AS (
     SELECT 1 AS sign, phase, variant, multiple, day, parts, x, y, c FROM fresh
     UNION ALL
     SELECT -1, u.phase, u.variant, u.multiple, u.day, u.parts, u.x, u.y, u.c
-    FROM experiment_unit u JOIN fresh USING (subject)
-    WHERE u.tenant_id = {tenant} AND u.experiment_id = {experiment} AND {kept}
+    FROM fresh CROSS JOIN LATERAL (
+        SELECT * FROM experiment_unit u
+        WHERE u.tenant_id = {tenant} AND u.experiment_id = {experiment} AND u.subject = fresh.subject AND {kept}
+        OFFSET 0
+    ) AS u
 ),
 fine AS (
     SELECT phase, variant, multiple, day, parts, 0 AS slot, sum(sign) AS n, 0 AS x, 0 AS y, 0 AS c,

@@ -26,10 +26,12 @@ from sqlalchemy import (
     distinct,
     false,
     func,
+    inspect,
     literal,
     null,
     or_,
     select,
+    true,
     tuple_,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, array, distinct_on
@@ -39,10 +41,11 @@ from resolvers.analysis.experiments import Measure, Scheme, Tally, UnitMetric
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.metrics import MONEY_FIELDS
 from resolvers.store.conditions import Codes, condition
-from resolvers.store.events import EVENT
+from resolvers.store.events import EVENT, EventRow
 from resolvers.store.terms import TERMS, TermRepository
 
 _EPOCH = date(1970, 1, 1)
+_OF_UNIT = ("subject", "phase", "variant", "multiple", "at", "day", "parts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,28 +95,25 @@ class Coded:
         Columns: subject, phase, variant, multiple, exposed_at, day (since 1970), parts (codes of the dimensions broken
         down by), and of the metrics the arrays x, y (divided by) and c (the covariate), NULL standing for 0.
         """
+        # Every join is of one relation of unknown size with the log, by its index: of two the planner, which takes
+        # either for a row or so, would compare each with each.
         rows = self._rows(through, subjects)
-        first = self._first(rows)
-        sums = self._sums(first, rows)
-        source: FromClause = first.outerjoin(sums, sums.c.subject == first.c.subject)
-        x: list[ColumnElement[Any]] = []
-        for place, metric in enumerate(self.scheme.metrics):
-            if metric.value.tally is Tally.STEPS:
-                last = self._reached(first, rows, place, metric)
-                source = source.outerjoin(last, last.c.subject == first.c.subject)
-                x.append(case((last.c.position.is_not(None), 1)))
-            else:
-                x.append(func.nullif(sums.c[f"x{place}"], 0))
+        unit = self._sums(self._first(rows), rows)
         metrics = list(enumerate(self.scheme.metrics))
-        y = [func.nullif(sums.c[f"y{place}"], 0) if metric.per else null() for place, metric in metrics]
-        c = [func.nullif(sums.c[f"c{place}"], 0) if metric.before else null() for place, metric in metrics]
+        x = [
+            case((self._reached(unit, rows, metric), 1))
+            if metric.value.tally is Tally.STEPS
+            else func.nullif(unit.c[f"x{place}"], 0)
+            for place, metric in metrics
+        ]
+        y = [func.nullif(unit.c[f"y{place}"], 0) if metric.per else null() for place, metric in metrics]
+        c = [func.nullif(unit.c[f"c{place}"], 0) if metric.before else null() for place, metric in metrics]
         return select(
-            *(first.c[name] for name in ("subject", "phase", "variant", "multiple", "at", "day")),
-            first.c.parts,
+            *(unit.c[name] for name in _OF_UNIT),
             _numbers(x).label("x"),
             _numbers(y if any(metric.per for _, metric in metrics) else []).label("y"),
             _numbers(c if any(metric.before for _, metric in metrics) else []).label("c"),
-        ).select_from(source)
+        )
 
     def _rows(self, through: int, subjects: Sequence[int] | None) -> list[ColumnElement[bool]]:
         rows = [EVENT.tenant_id == self.tenant_id, EVENT.position <= through, EVENT.subject.is_not(None)]
@@ -160,7 +160,7 @@ class Coded:
         )
 
     def _sums(self, first: FromClause, rows: Iterable[ColumnElement[bool]]) -> FromClause:
-        """What is added up over the events of each unit."""
+        """The units with what is added up over the events of each."""
         columns: list[ColumnElement[Any]] = []
         for place, metric in enumerate(self.scheme.metrics):
             if metric.value.tally is Tally.STEPS:
@@ -175,18 +175,19 @@ class Coded:
         metrics = self.scheme.metrics
         back = max((metric.before for metric in metrics if metric.before), default=timedelta(0))
         on = max(metric.window for metric in metrics)
-        within = [
+        inside = [
+            *rows,
+            EVENT.subject == first.c.subject,
+            first.c.phase > 0,
             EVENT.occurred_at >= self.scheme.starts[0] - back,
             *_between(first.c.at - back, first.c.at + on),
+            self._measured(),
         ]
         if self.scheme.end is not None:
-            within.append(EVENT.occurred_at < self.scheme.end + on)
-        return (
-            select(first.c.subject, *columns)
-            .where(*rows, EVENT.subject == first.c.subject, first.c.phase > 0, *within, self._measured())
-            .group_by(first.c.subject)
-            .cte("sums")
-        )
+            inside.append(EVENT.occurred_at < self.scheme.end + on)
+        unit = [first.c[name] for name in _OF_UNIT]
+        log = inspect(EventRow).local_table
+        return select(*unit, *columns).select_from(first.outerjoin(log, and_(*inside))).group_by(*unit).subquery("unit")
 
     def _measure(self, measure: Measure, span: Sequence[ColumnElement[bool]]) -> ColumnElement[Any]:
         where = [*span, condition(measure.where, self.codes)]
@@ -208,33 +209,33 @@ class Coded:
                 return count
 
     def _reached(
-        self, first: FromClause, rows: Iterable[ColumnElement[bool]], place: int, metric: UnitMetric
-    ) -> FromClause:
-        """The last step of those who reached it, each step being the earliest event after the one before."""
-        before: FromClause = first
+        self, unit: FromClause, rows: Iterable[ColumnElement[bool]], metric: UnitMetric
+    ) -> ColumnElement[bool]:
+        """Whether a unit took all steps, each being the earliest event after the one before."""
+        source: FromClause | None = None
+        before: FromClause | None = None
         for number, step in enumerate(metric.value.steps):
-            place_of = tuple_(EVENT.occurred_at, EVENT.position)
-            after = (
-                EVENT.occurred_at >= before.c.at if number == 0 else place_of > tuple_(before.c.at, before.c.position)
+            place = tuple_(EVENT.occurred_at, EVENT.position)
+            after = EVENT.occurred_at >= unit.c.at if before is None else place > tuple_(before.c.at, before.c.position)
+            before_next = (
+                select(EVENT.occurred_at.label("at"), EVENT.position)
+                .where(
+                    *rows,
+                    EVENT.subject == unit.c.subject,
+                    unit.c.phase > 0,
+                    after,
+                    EVENT.occurred_at < unit.c.at + metric.window,
+                    condition(step, self.codes),
+                )
+                .order_by(EVENT.occurred_at, EVENT.position)
+                .limit(1)
+                .correlate(*(unit, before) if before is not None else (unit,))
+                .lateral(f"step_{number}")
             )
-            exposed = first.c.at if number == 0 else before.c.exposed
-            query = select(
-                EVENT.subject, EVENT.occurred_at.label("at"), EVENT.position, exposed.label("exposed")
-            ).where(
-                *rows,
-                EVENT.subject == before.c.subject,
-                after,
-                EVENT.occurred_at < exposed + metric.window,
-                condition(step, self.codes),
-            )
-            if number == 0:
-                query = query.where(first.c.phase > 0)
-            before = (
-                query.ext(distinct_on(EVENT.subject))
-                .order_by(EVENT.subject, EVENT.occurred_at, EVENT.position)
-                .cte(f"reached_{place}_{number}")
-            )
-        return before
+            source = before_next if source is None else source.join(before_next, true())
+            before = before_next
+        assert source is not None
+        return select(literal(1)).select_from(source).correlate(unit).exists()
 
 
 def _between(start: ColumnElement[Any], end: ColumnElement[Any]) -> list[ColumnElement[bool]]:

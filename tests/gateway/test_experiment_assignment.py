@@ -1,6 +1,7 @@
 """Who gets which variant, as those ask who show it."""
 
 from typing import Any
+
 from resolvers.context import Role
 from resolvers.store.database import Database
 from tests.client import Client
