@@ -4,7 +4,7 @@ A unit is a subject with an exposure. It is of the variant of its first exposure
 that was; phase 0 is of those none of whose exposures counts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -19,14 +19,12 @@ from sqlalchemy import (
     Select,
     SmallInteger,
     and_,
-    any_,
     bindparam,
     case,
     cast,
     distinct,
     false,
     func,
-    inspect,
     literal,
     null,
     or_,
@@ -41,7 +39,7 @@ from resolvers.analysis.experiments import Measure, Scheme, Tally, UnitMetric
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.metrics import MONEY_FIELDS
 from resolvers.store.conditions import Codes, condition
-from resolvers.store.events import EVENT, EventRow
+from resolvers.store.events import EVENT
 from resolvers.store.terms import TERMS, TermRepository
 
 _EPOCH = date(1970, 1, 1)
@@ -95,48 +93,56 @@ class Coded:
         Columns: subject, phase, variant, multiple, exposed_at, day (since 1970), parts (codes of the dimensions broken
         down by), and of the metrics the arrays x, y (divided by) and c (the covariate), NULL standing for 0.
         """
-        # Every join is of one relation of unknown size with the log, by its index: of two the planner, which takes
-        # either for a row or so, would compare each with each.
-        rows = self._rows(through, subjects)
-        unit = self._sums(self._first(rows), rows)
+        first = self._first(through, subjects)
+        sums = self._sums(first, through)
         metrics = list(enumerate(self.scheme.metrics))
         x = [
-            case((self._reached(unit, rows, metric), 1))
+            case((self._reached(first, through, metric), 1))
             if metric.value.tally is Tally.STEPS
-            else func.nullif(unit.c[f"x{place}"], 0)
+            else func.nullif(sums.c[f"x{place}"], 0)
             for place, metric in metrics
         ]
-        y = [func.nullif(unit.c[f"y{place}"], 0) if metric.per else null() for place, metric in metrics]
-        c = [func.nullif(unit.c[f"c{place}"], 0) if metric.before else null() for place, metric in metrics]
+        y = [func.nullif(sums.c[f"y{place}"], 0) if metric.per else null() for place, metric in metrics]
+        c = [func.nullif(sums.c[f"c{place}"], 0) if metric.before else null() for place, metric in metrics]
         return select(
-            *(unit.c[name] for name in _OF_UNIT),
+            *(first.c[name] for name in _OF_UNIT),
             _numbers(x).label("x"),
             _numbers(y if any(metric.per for _, metric in metrics) else []).label("y"),
             _numbers(c if any(metric.before for _, metric in metrics) else []).label("c"),
+        ).select_from(first.join(sums, true()))
+
+    def _of(self, subject: ColumnElement[int], through: int) -> list[ColumnElement[bool]]:
+        """Which events are somebody's.
+
+        By the index of subjects, whatever the planner knows of the log: of a month that it has no statistics of yet
+        every index seems as good as another, so no other one may fit. Nor does it see the times that are asked for.
+        """
+        return [EVENT.tenant_id == self.tenant_id, EVENT.subject == subject, EVENT.position + 0 <= through]
+
+    def _exposures(self, through: int, subjects: Sequence[int] | None) -> FromClause:
+        variant = case(self.variants, value=EVENT.variant, else_=-1) if self.variants else literal(-1)
+        seen = select(
+            EVENT.subject,
+            EVENT.occurred_at.label("at"),
+            EVENT.position,
+            cast(variant, SmallInteger).label("variant"),
+            func.coalesce(and_(*self._counts(), variant >= 0), false()).label("counts"),
+            _codes(self.scheme.breakdowns).label("parts"),
         )
+        if subjects is None:
+            tenant = EVENT.tenant_id == self.tenant_id
+            return seen.where(tenant, EVENT.position <= through, EVENT.subject.is_not(None), self.exposure()).cte(
+                "seen"
+            )
+        wanted = func.unnest(bindparam(None, list(subjects), type_=ARRAY(Integer)))
+        who = select(wanted.label("subject")).subquery("who")
+        own = seen.where(*self._of(who.c.subject, through), self.exposure()).offset(0).correlate(who).lateral("own")
+        return select(*own.c).select_from(who.join(own, true())).cte("seen")
 
-    def _rows(self, through: int, subjects: Sequence[int] | None) -> list[ColumnElement[bool]]:
-        rows = [EVENT.tenant_id == self.tenant_id, EVENT.position <= through, EVENT.subject.is_not(None)]
-        if subjects is not None:
-            rows.append(EVENT.subject == any_(bindparam(None, list(subjects), type_=ARRAY(Integer))))
-        return rows
-
-    def _first(self, rows: Iterable[ColumnElement[bool]]) -> FromClause:
+    def _first(self, through: int, subjects: Sequence[int] | None) -> FromClause:
         """The exposure that decides each subject's variant and phase."""
         scheme = self.scheme
-        variant = case(self.variants, value=EVENT.variant, else_=-1) if self.variants else literal(-1)
-        seen = (
-            select(
-                EVENT.subject,
-                EVENT.occurred_at.label("at"),
-                EVENT.position,
-                cast(variant, SmallInteger).label("variant"),
-                func.coalesce(and_(*self._counts(), variant >= 0), false()).label("counts"),
-                _codes(scheme.breakdowns).label("parts"),
-            )
-            .where(*rows, self.exposure())
-            .cte("seen")
-        )
+        seen = self._exposures(through, subjects)
         ends = [
             find(seen.c.variant).filter(seen.c.counts).over(partition_by=seen.c.subject)
             for find in (func.min, func.max)
@@ -159,8 +165,8 @@ class Coded:
             .cte("first")
         )
 
-    def _sums(self, first: FromClause, rows: Iterable[ColumnElement[bool]]) -> FromClause:
-        """The units with what is added up over the events of each."""
+    def _sums(self, first: FromClause, through: int) -> FromClause:
+        """What is added up over the events of a unit: a row of each."""
         columns: list[ColumnElement[Any]] = []
         for place, metric in enumerate(self.scheme.metrics):
             if metric.value.tally is Tally.STEPS:
@@ -175,19 +181,10 @@ class Coded:
         metrics = self.scheme.metrics
         back = max((metric.before for metric in metrics if metric.before), default=timedelta(0))
         on = max(metric.window for metric in metrics)
-        inside = [
-            *rows,
-            EVENT.subject == first.c.subject,
-            first.c.phase > 0,
-            EVENT.occurred_at >= self.scheme.starts[0] - back,
-            *_between(first.c.at - back, first.c.at + on),
-            self._measured(),
-        ]
-        if self.scheme.end is not None:
-            inside.append(EVENT.occurred_at < self.scheme.end + on)
-        unit = [first.c[name] for name in _OF_UNIT]
-        log = inspect(EventRow).local_table
-        return select(*unit, *columns).select_from(first.outerjoin(log, and_(*inside))).group_by(*unit).subquery("unit")
+        since = EVENT.occurred_at - first.c.at
+        inside = [since >= -back, since < on, first.c.phase > 0, self._measured()]
+        sums = select(func.count(), *columns).where(*self._of(first.c.subject, through), *inside)
+        return sums.correlate(first).lateral("sums")
 
     def _measure(self, measure: Measure, span: Sequence[ColumnElement[bool]]) -> ColumnElement[Any]:
         where = [*span, condition(measure.where, self.codes)]
@@ -208,34 +205,27 @@ class Coded:
             case _:
                 return count
 
-    def _reached(
-        self, unit: FromClause, rows: Iterable[ColumnElement[bool]], metric: UnitMetric
-    ) -> ColumnElement[bool]:
+    def _reached(self, first: FromClause, through: int, metric: UnitMetric) -> ColumnElement[bool]:
         """Whether a unit took all steps, each being the earliest event after the one before."""
         source: FromClause | None = None
         before: FromClause | None = None
+        place = tuple_(EVENT.occurred_at, EVENT.position)
+        since = EVENT.occurred_at - first.c.at
         for number, step in enumerate(metric.value.steps):
-            place = tuple_(EVENT.occurred_at, EVENT.position)
-            after = EVENT.occurred_at >= unit.c.at if before is None else place > tuple_(before.c.at, before.c.position)
-            before_next = (
+            later = since >= timedelta(0) if before is None else place > tuple_(before.c.at, before.c.position)
+            taken = (
                 select(EVENT.occurred_at.label("at"), EVENT.position)
-                .where(
-                    *rows,
-                    EVENT.subject == unit.c.subject,
-                    unit.c.phase > 0,
-                    after,
-                    EVENT.occurred_at < unit.c.at + metric.window,
-                    condition(step, self.codes),
-                )
+                .where(*self._of(first.c.subject, through), first.c.phase > 0)
+                .where(later, since < metric.window, condition(step, self.codes))
                 .order_by(EVENT.occurred_at, EVENT.position)
                 .limit(1)
-                .correlate(*(unit, before) if before is not None else (unit,))
+                .correlate(*(first, before) if before is not None else (first,))
                 .lateral(f"step_{number}")
             )
-            source = before_next if source is None else source.join(before_next, true())
-            before = before_next
+            source = taken if source is None else source.join(taken, true())
+            before = taken
         assert source is not None
-        return select(literal(1)).select_from(source).correlate(unit).exists()
+        return select(literal(1)).select_from(source).correlate(first).exists()
 
 
 def _between(start: ColumnElement[Any], end: ColumnElement[Any]) -> list[ColumnElement[bool]]:
