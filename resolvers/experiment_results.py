@@ -81,9 +81,8 @@ async def _answer(context: Context, of: Experiment, asked: ResultsQuestion) -> E
         cuts.append(BY_DIMENSION + of.definition.breakdowns.index(asked.by))
     async with services.database.snapshot(principal.tenant_id) as session:
         units = UnitRepository(session, services.memory, principal.tenant_id)
-        reach = await units.reach(scheme)
-        found = await units.cells(scheme, reach, cuts)
-        coded = await Coded.of(units.terms, principal.tenant_id, scheme)
+        reach, coded = await units.reach(scheme), await Coded.of(units.terms, principal.tenant_id, scheme)
+        found = await units.cells(coded, reach, cuts)
         once = asked.multiple is MultipleExposures.EXCLUDE
         less, caps = await capped(units, coded, reach, found, Among(asked.phase, once), cuts)
         codes = [cell.value for cell in found if cell.cut >= BY_DIMENSION]

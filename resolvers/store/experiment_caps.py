@@ -11,7 +11,6 @@ from math import floor
 
 from resolvers.analysis.experiment_cells import ALL, BY_DAY, BY_DIMENSION, Cell
 from resolvers.analysis.experiments import UnitMetric
-from resolvers.store.copying import plain
 from resolvers.store.database import driver
 from resolvers.store.experiment_sums import OF_UNIT, Reach, UnitRepository
 from resolvers.store.experiment_unit_sql import Coded
@@ -137,7 +136,7 @@ async def _top(
 ) -> tuple[list[Decimal], dict[int, _Unit]]:
     """The largest values in descending order, and the units that have them by subject."""
     subjects = await units.touched(coded, reach.folded_to, reach.version) if reach.folded_to else None
-    fresh, arguments = plain(coded.units(reach.version, subjects))
+    fresh, arguments = coded.statement(reach.version, subjects)
     given = {
         "tenant": units.tenant_id,
         "experiment": coded.scheme.experiment_id,

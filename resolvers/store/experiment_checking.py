@@ -3,7 +3,6 @@
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.experiments import Scheme
-from resolvers.store.copying import plain
 from resolvers.store.database import driver
 from resolvers.store.experiment_sums import OF_UNIT, UnitRepository
 from resolvers.store.experiment_unit_sql import Coded
@@ -30,7 +29,7 @@ async def differing(session: AsyncSession, memory: TermMemory, tenant_id: int, s
     if coded.experiment is None:
         count = await connection.fetchval(_COUNT, tenant_id, scheme.experiment_id)
         return count, count
-    fresh, arguments = plain(coded.units(reach.folded_to, None))
+    fresh, arguments = coded.statement(reach.folded_to, None)
     places = {"tenant": f"${len(arguments) + 1}::integer", "experiment": f"${len(arguments) + 2}::integer"}
     count, wrong = await connection.fetchrow(
         _DIFFERING.format(fresh=fresh, **places), *arguments, tenant_id, scheme.experiment_id

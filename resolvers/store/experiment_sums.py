@@ -15,7 +15,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.experiment_cells import Cell
 from resolvers.analysis.experiments import Scheme
-from resolvers.store.copying import plain
 from resolvers.store.database import driver, rows
 from resolvers.store.events import EVENT
 from resolvers.store.experiment_unit_sql import Coded
@@ -217,17 +216,16 @@ class UnitRepository:
         status = await (await driver(self.session)).execute(text, *arguments)
         return int(status.split()[-1])
 
-    async def cells(self, scheme: Scheme, reach: Reach, cuts: Iterable[int]) -> list[Cell]:
+    async def cells(self, coded: Coded, reach: Reach, cuts: Iterable[int]) -> list[Cell]:
         """The sums as the log up to ``reach.version`` has them; to be asked in the transaction that read the reach."""
         connection = await driver(self.session)
-        coded = await Coded.of(self.terms, self.tenant_id, scheme)
         wanted = {"cuts": list(cuts)}
         if coded.experiment is None:
             return []
         subjects = await self.touched(coded, reach.folded_to, reach.version) if reach.folded_to else None
         if subjects == []:
             text = _HELD.format(tenant="$1::integer", experiment="$2::integer", cuts="$3", kept="true")
-            arguments: list[Any] = [self.tenant_id, scheme.experiment_id, wanted["cuts"]]
+            arguments: list[Any] = [self.tenant_id, coded.scheme.experiment_id, wanted["cuts"]]
         else:
             text, arguments = self._statement(_ASK, coded, reach.version, subjects, wanted, kept=bool(reach.folded_to))
         return [Cell(*row) for row in await connection.fetch(text, *arguments)]
@@ -247,7 +245,7 @@ class UnitRepository:
         *,
         kept: bool,
     ) -> tuple[str, list[Any]]:
-        fresh, arguments = plain(coded.units(through, subjects))
+        fresh, arguments = coded.statement(through, subjects)
         names = {"tenant": self.tenant_id, "experiment": coded.scheme.experiment_id} | more
         places = {name: f"${place}" for place, name in enumerate(names, len(arguments) + 1)}
         for name in ("tenant", "experiment"):

@@ -4,7 +4,7 @@ A unit is a subject with an exposure. It is of the variant of its first exposure
 that was; phase 0 is of those none of whose exposures counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -39,11 +39,16 @@ from resolvers.analysis.experiments import Measure, Scheme, Tally, UnitMetric
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.metrics import MONEY_FIELDS
 from resolvers.store.conditions import Codes, condition
+from resolvers.store.copying import plain
 from resolvers.store.events import EVENT
 from resolvers.store.terms import TERMS, TermRepository
 
 _EPOCH = date(1970, 1, 1)
 _OF_UNIT = ("subject", "phase", "variant", "multiple", "at", "day", "parts")
+_THROUGH, _SUBJECTS = -(2**40), [-1]
+"""What stands in a statement that is kept for the arguments that it is asked with."""
+_WRITTEN: dict[Any, tuple[str, list[Any]]] = {}
+_MOST_WRITTEN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,18 @@ class Coded:
     def _measured(self) -> ColumnElement[bool]:
         filters = dict.fromkeys(part for metric in self.scheme.metrics for part in metric.filters())
         return condition(AnyOf(tuple(filters)), self.codes)
+
+    def statement(self, through: int, subjects: Sequence[int] | None) -> tuple[str, list[Any]]:
+        """``units`` as PostgreSQL reads it, and its arguments; what is asked again is not written anew."""
+        codes = (_frozen(self.codes.terms), _frozen(self.codes.subjects), _frozen(self.variants))
+        key = (self.tenant_id, self.scheme, self.experiment, subjects is None, codes)
+        if key not in _WRITTEN:
+            if len(_WRITTEN) >= _MOST_WRITTEN:
+                _WRITTEN.clear()
+            _WRITTEN[key] = plain(self.units(_THROUGH, None if subjects is None else _SUBJECTS))
+        text, arguments = _WRITTEN[key]
+        given = {id(_THROUGH): through, id(_SUBJECTS): subjects}
+        return text, [given.get(id(argument), argument) for argument in arguments]
 
     def units(self, through: int, subjects: Sequence[int] | None) -> Select[Any]:
         """The units among ``subjects``, or all of them, as the log up to a position has them.
@@ -134,7 +151,7 @@ class Coded:
             return seen.where(tenant, EVENT.position <= through, EVENT.subject.is_not(None), self.exposure()).cte(
                 "seen"
             )
-        wanted = func.unnest(bindparam(None, list(subjects), type_=ARRAY(Integer)))
+        wanted = func.unnest(bindparam(None, subjects, type_=ARRAY(Integer)))
         who = select(wanted.label("subject")).subquery("who")
         own = seen.where(*self._of(who.c.subject, through), self.exposure()).offset(0).correlate(who).lateral("own")
         return select(*own.c).select_from(who.join(own, true())).cte("seen")
@@ -226,6 +243,10 @@ class Coded:
             before = taken
         assert source is not None
         return select(literal(1)).select_from(source).correlate(first).exists()
+
+
+def _frozen(codes: Mapping[Any, int]) -> frozenset[tuple[Any, int]]:
+    return frozenset(codes.items())
 
 
 def _between(start: ColumnElement[Any], end: ColumnElement[Any]) -> list[ColumnElement[bool]]:

@@ -37,7 +37,7 @@ async def test_sums_are_those_of_capped_values(
         async with context.services.database.snapshot(tenant_id) as session:
             units = UnitRepository(session, context.services.memory, tenant_id)
             reach, coded = await units.reach(of), await Coded.of(units.terms, tenant_id, of)
-            cells = await units.cells(of, reach, (0, 1, 2, 3))
+            cells = await units.cells(coded, reach, (0, 1, 2, 3))
             more, caps = await capped(units, coded, reach, cells, Among(phase, once), (0, 1, 2, 3))
             expected, cap = reckoned(await plain_units(session, coded, reach.version), phase, once)
         found: dict[Any, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 5)

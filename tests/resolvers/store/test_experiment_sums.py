@@ -13,6 +13,7 @@ from resolvers.events import ingest
 from resolvers.store.database import driver
 from resolvers.store.experiment_checking import differing
 from resolvers.store.experiment_sums import UnitRepository
+from resolvers.store.experiment_unit_sql import Coded
 from resolvers.store.terms import TERMS
 from tests.factories import store
 from tests.resolvers.store.experiment_logs import HOUR, START, made, reckoned, scheme
@@ -35,7 +36,7 @@ async def asked(context: Context, tenant_id: int, of: Scheme) -> dict[Any, Any]:
     """What is answered, dimension values as texts."""
     async with context.services.database.snapshot(tenant_id) as session:
         units = UnitRepository(session, context.services.memory, tenant_id)
-        cells = await units.cells(of, await units.reach(of), CUTS)
+        cells = await units.cells(await Coded.of(units.terms, tenant_id, of), await units.reach(of), CUTS)
         names = await units.terms.values(tenant_id, TERMS, [cell.value for cell in cells if cell.cut >= BY_DIMENSION])
     found = {}
     for cell in cells:
