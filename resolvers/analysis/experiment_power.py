@@ -6,15 +6,20 @@ many.
 
 from collections.abc import Callable
 from enum import Enum
-from math import asin, ceil, sqrt
+from math import asin, ceil, pi, sqrt
 
+import numpy as np
 from scipy.optimize import brentq
-from scipy.special import nctdtr, ndtr, ndtri, stdtrit
+from scipy.special import gammainc, ndtr, ndtri, stdtrit
 
-_LARGE = 5
-"""Standard errors from which an effect is not taken for its opposite once in a million times."""
 _SURE = 10
 """Times the critical value beyond which an effect cannot be missed."""
+_FEW = 50
+"""Degrees of freedom below which the sample's deviation is far from normal."""
+_REACH = 9.0
+_GRID = np.linspace(-_REACH, _REACH, 73)
+"""Standard deviations over which a normal variable is integrated, by the trapezoidal rule: of what is as smooth as its
+density, and as good as 0 at both ends, that is exact to rounding."""
 
 
 class Formula(Enum):
@@ -39,13 +44,14 @@ def shares_size(
         # The scale has one variance, so that the chance to be significant on the wrong side can be counted too.
         return _root(
             lambda units: shares_power(a, b, alpha=alpha, units=units, ratio=ratio, formula=formula) - power,
-            rough * 0.5,
+            0.0,
             rough * 2,
         )
     apart = a * (1 - a) + b * (1 - b) / ratio
     if formula is Formula.UNPOOLED:
         return (upper + beta) ** 2 * apart / (b - a) ** 2
-    return (upper * sqrt(_together(a, b, ratio)) + beta * sqrt(apart)) ** 2 / (b - a) ** 2
+    # A power that is reached by no units at all is below what the unequal variances give to chance alone.
+    return max(0.0, upper * sqrt(_together(a, b, ratio)) + beta * sqrt(apart)) ** 2 / (b - a) ** 2
 
 
 def shares_power(
@@ -67,17 +73,25 @@ def shares_power(
 def means_power(effect: float, deviation: float, *, alpha: float, units: float, ratio: float = 1.0) -> float:
     """The chance to tell means ``effect`` apart, of values with that standard deviation, by Student's t test.
 
-    By the noncentral t distribution with n₁ + n₂ - 2 degrees of freedom.
+    By the noncentral t distribution with n₁ + n₂ - 2 degrees of freedom: T = (Z + δ) / S, integrated over S, or over Z
+    where S has few degrees of freedom. Each arm needs two units.
     """
     freedom = units * (1 + ratio) - 2
     centre = abs(effect) / deviation * sqrt(units / (1 + 1 / ratio))
     cut = -float(stdtrit(freedom, alpha / 2))
     if centre > _SURE + _SURE * cut:
         return 1.0
-    # The tail on the wrong side is the mirrored one of the mirrored effect. Of a large one there is next to nothing,
-    # and the library does not find it.
-    wrong = 1 - float(nctdtr(freedom, -centre, cut)) if centre < _LARGE else 0.0
-    return 1 - float(nctdtr(freedom, centre, cut)) + wrong
+    if freedom < _FEW:
+        # |T| > cut where S² < ((Z + δ) / cut)²; the steps follow how sharply that turns.
+        step = min(0.05, max(0.01, cut / sqrt(freedom) / 4))
+        z = np.arange(-_REACH, _REACH, step)
+        found = gammainc(freedom / 2, freedom / 2 * ((z + centre) / cut) ** 2) * np.exp(-z * z / 2)
+        return float(np.sum(found)) * step / sqrt(2 * pi)
+    x = _GRID / sqrt(2 * freedom)
+    # The logarithm of the density of S at 1 + x, but for a constant.
+    weight = np.exp(freedom * (np.log1p(x) - x - x * x / 2) - np.log1p(x))
+    found = ndtr(centre - cut * (1 + x)) + ndtr(-centre - cut * (1 + x))
+    return float(np.sum(weight * found) / np.sum(weight))
 
 
 def means_size(effect: float, deviation: float, *, alpha: float, power: float, ratio: float = 1.0) -> float:

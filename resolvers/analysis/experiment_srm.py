@@ -2,21 +2,29 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import lgamma, log, sqrt
+from math import isinf, lgamma, log, log1p, sqrt
 
 from scipy.special import gammaincc
+from scipy.stats import binom
 
 from resolvers.analysis.experiment_probabilities import CERTAIN, PValue, two_sided
 
 SUSPICIOUS = 0.001
 """The p-value below which results are not to be trusted. A. Fabijan and others, "Diagnosing Sample Ratio Mismatch in
 Online Controlled Experiments", KDD 2019."""
+SPARSE = 5
+"""Expected units of an arm below which the χ² distribution is not relied upon: three units where a third of one was
+expected would be a mismatch of p 10⁻⁶."""
 _SMALL = 1e-250
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """Pearson's χ² of observed units against those expected by weight."""
+    """Pearson's χ² of observed units against those expected by weight.
+
+    Where an arm expects fewer than five, the p-value is twice the least binomial tail of an arm, times the number of
+    arms (Bonferroni).
+    """
 
     statistic: float
     freedom: int
@@ -40,7 +48,27 @@ def mismatch(units: Sequence[int], weights: Sequence[float]) -> Mismatch | None:
     statistic = sum((observed - total * w / whole) ** 2 / (total * w / whole) for observed, w in weighed)
     expected = tuple(total * weight / whole for weight in weights)
     freedom = len(weighed) - 1
-    return Mismatch(statistic, freedom, _tail(statistic, freedom), expected, sum(units) - total)
+    if total * min(weight for _, weight in weighed) / whole < SPARSE:
+        tails = [_binomial(observed, total, weight / whole) for observed, weight in weighed]
+        # Of two arms, one says all that the other does.
+        p = PValue.of(min(tails) + log(2 * len(weighed) if freedom > 1 else 2))
+    else:
+        p = _tail(statistic, freedom)
+    return Mismatch(statistic, freedom, p, expected, sum(units) - total)
+
+
+def _binomial(observed: int, total: int, share: float) -> float:
+    """The natural logarithm of the smaller tail, the observed number included."""
+    if observed > total * share:
+        tail = float(binom.logsf(observed - 1, total, share))
+        falls = (total - observed) / (observed + 1) * share / (1 - share)
+    else:
+        tail = float(binom.logcdf(observed, total, share))
+        falls = observed / (total - observed + 1) / share * (1 - share)
+    if not isinf(tail):
+        return tail
+    # Too small for a float: the terms fall faster than a geometric series.
+    return float(binom.logpmf(observed, total, share)) - log1p(-falls)
 
 
 def _tail(statistic: float, freedom: int) -> PValue:

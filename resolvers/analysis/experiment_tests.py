@@ -184,10 +184,16 @@ def _lift(a: float, effect: float, variance_a: float, variance_b: float, freedom
 
 def _freedom(variance_a: float, units_a: int, variance_b: float, units_b: int) -> float:
     """Welch's and Satterthwaite's degrees of freedom, of variances of means."""
-    squares = [
-        variance**2 / (units - 1) for variance, units in ((variance_a, units_a), (variance_b, units_b)) if units > 1
+    whole = variance_a + variance_b
+    if not whole:
+        return inf
+    # By parts of the whole, as squares of tiny variances are 0.
+    parts = [
+        (variance / whole) ** 2 / (units - 1)
+        for variance, units in ((variance_a, units_a), (variance_b, units_b))
+        if units > 1
     ]
-    return (variance_a + variance_b) ** 2 / sum(squares) if sum(squares) else inf
+    return 1 / sum(parts) if sum(parts) else inf
 
 
 def _of_mean(share: Share) -> float:

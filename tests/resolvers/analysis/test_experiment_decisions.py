@@ -94,6 +94,13 @@ def test_a_treatment_that_does_harm_does_not_hold_back_another() -> None:
     assert "C: guardrail errors is broken, revenue is significantly worse" in verdict.why
 
 
+def test_a_treatment_without_goals_is_one_too() -> None:
+    guards = [Guarded("errors", "B", Guard.BROKEN), Guarded("errors", "C", Guard.HOLDS)]
+    early = replace(DONE, days=1.0)
+    assert decided([], guards, early).decision is Decision.KEEP_RUNNING
+    assert decided([], guards[:1], early).decision is Decision.ROLL_BACK
+
+
 def test_a_guardrail_that_is_open_holds_its_treatment_back() -> None:
     open_guard = Guarded("errors", "B", Guard.OPEN)
     verdict = decided([BETTER], [open_guard], DONE)

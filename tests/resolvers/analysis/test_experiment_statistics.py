@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import nctdtr, stdtrit
 
 from resolvers.analysis.experiment_bayes import of_effect, of_shares
 from resolvers.analysis.experiment_cuped import Adjusted, Theta, cuped
@@ -209,6 +210,43 @@ def test_mismatches() -> None:
     assert far.p.log10 == pytest.approx(-far.statistic / 2 / np.log(10), rel=1e-5)
 
 
+def test_an_arm_that_expects_a_few_units_is_no_mismatch_by_one_of_them() -> None:
+    found = mismatch([27, 3], [99, 1])
+    assert found is not None
+    # Pearson's p would be 7e-7, of three where a third of one was expected.
+    assert found.p.value == pytest.approx(2 * stats.binom.sf(2, 30, 0.01))
+    assert not found.suspicious
+    ended = mismatch([0, 9], [1, 1])
+    assert ended is not None
+    assert ended.p.value == pytest.approx(stats.binomtest(0, 9).pvalue)
+    three = mismatch([4, 4, 4], [98, 1, 1])
+    assert three is not None
+    assert three.p.value == pytest.approx(3 * 2 * stats.binom.cdf(4, 12, 0.98))
+    far = mismatch([0, 20_000], [9_999, 1])
+    assert far is not None
+    assert (far.suspicious, far.p.value) == (True, 0)
+    assert far.p.log10 == pytest.approx(-4 * 20_000 + log10(2))
+
+
+@given(st.integers(0, 12), st.integers(0, 12), st.sampled_from([0.5, 0.2, 0.01]))
+def test_a_mismatch_of_few_is_as_rare_as_it_says(a: int, b: int, share: float) -> None:
+    found = mismatch([a, b], [1 - share, share])
+    if found is None or (a + b) * share >= 5:
+        return
+    total = a + b
+    chance = [stats.binom.pmf(count, total, share) for count in range(total + 1)]
+    others = [mismatch([total - count, count], [1 - share, share]) for count in range(total + 1)]
+    as_rare = sum(p for p, other in zip(chance, others, strict=True) if other and other.p.log10 <= found.p.log10 + 1e-9)
+    assert as_rare <= found.p.value * (1 + 1e-6) + 1e-12
+
+
+def test_variances_so_small_that_their_squares_are_0() -> None:
+    tiny = Fraction(1, 10**90)
+    small = [Arm(one.units, one.total * tiny, one.squares * tiny**2) for one in (arm([1, 2, 3]), arm([2, 3, 5, 5]))]
+    plain, found = compared(welch(arm([1, 2, 3]), arm([2, 3, 5, 5]))), compared(welch(*small))
+    assert (found.freedom, found.p.value) == (pytest.approx(plain.freedom), pytest.approx(plain.p.value))
+
+
 @given(
     st.floats(0.01, 0.5),
     st.floats(0.02, 0.4),
@@ -224,6 +262,44 @@ def test_a_size_has_the_power_that_it_is_for(
     assert reached == pytest.approx(power, abs=3e-4)
     found = detectable_share(a, alpha=0.05, power=reached, units=size, ratio=ratio, formula=formula)
     assert found == pytest.approx(a + more, abs=1e-6)
+
+
+@pytest.mark.parametrize("formula", Formula)
+def test_a_power_just_above_alpha_needs_next_to_nothing(formula: Formula) -> None:
+    sizes = [shares_size(0.1, 0.11, alpha=0.05, power=power, formula=formula) for power in (0.050001, 0.051, 0.06)]
+    assert sizes == sorted(sizes)
+    if formula is Formula.ARCSINE:
+        assert shares_power(0.1, 0.11, alpha=0.05, units=sizes[0], formula=formula) == pytest.approx(0.050001)
+    # The mean share of arms so unequal varies less than either: chance alone comes by that power.
+    assert shares_size(0.5, 0.01, alpha=0.05, power=0.2, ratio=100) == 0
+
+
+@given(
+    st.floats(4, 5_000),
+    st.sampled_from([1e-6, 1e-4, 0.01, 0.05, 0.3, 0.5]),
+    st.floats(0, 4),
+    st.sampled_from([0.5, 1.0, 3.0]),
+)
+def test_the_power_of_a_t_test_is_that_of_the_noncentral_distribution(
+    units: float, alpha: float, centre: float, ratio: float
+) -> None:
+    freedom = units * (1 + ratio) - 2
+    found = means_power(centre, sqrt(units / (1 + 1 / ratio)), alpha=alpha, units=units, ratio=ratio)
+    assert 0 <= found <= 1 + 1e-12
+    cut = -float(stdtrit(freedom, alpha / 2))
+    # The library gives up on some of it, and on what lies on the other side of more.
+    expected = 1 - float(nctdtr(freedom, centre, cut)) + 1 - float(nctdtr(freedom, -centre, cut))
+    if isfinite(expected):
+        assert found == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize("units", [2, 16, 500, 1e9, 1e15])
+@pytest.mark.parametrize("alpha", [1e-9, 1e-4, 0.5])
+@pytest.mark.parametrize("power", [0.6, 0.99, 0.999999])
+def test_sizes_of_means_are_found_at_the_edges(units: float, alpha: float, power: float) -> None:
+    effect = detectable_mean(1, alpha=alpha, power=power, units=units)
+    assert means_power(effect, 1, alpha=alpha, units=units) == pytest.approx(power, abs=1e-8)
+    assert means_size(effect, 1, alpha=alpha, power=power) == pytest.approx(units, rel=1e-4)
 
 
 @given(st.floats(0.05, 2), st.sampled_from([0.5, 1.0, 3.0]))
