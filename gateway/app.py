@@ -9,19 +9,20 @@ from typing import Any
 import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.admission import Crowd
 from gateway.callers import Callers
+from gateway.downloads import Downloads
 from gateway.endpoint import Endpoint
+from gateway.exports import Exports
 from gateway.folding_metrics import FoldingCollector
 from gateway.health import health_routes
 from gateway.ingest import ingest_route
+from gateway.operations import Operations
 from gateway.pages import page_routes
-from gateway.routes import graphql_routes
-from gateway.sessions import Kind, Sessions
+from gateway.routes import graphql_routes, schema_route
+from gateway.sessions import Kind, Sessions, ended
 from gateway.settings import Settings
 from gateway.telemetry import Metrics, TelemetryMiddleware
 from resolvers.analysis.events import Receipt
@@ -29,6 +30,7 @@ from resolvers.context import Context, Principal, Services
 from resolvers.errors import GatewayError, Unavailable
 from resolvers.events import ingest
 from resolvers.experiment_upkeep import keep_experiments
+from resolvers.export_links import ExportLinks
 from resolvers.keys import Authenticator, pepper
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
@@ -74,6 +76,7 @@ class Gateway:
         self._shared: SharedMemory | None = None
         self._relay: Relay | None = None
         self.version_reader = VersionReader(lambda: connect(database_url, role=APP_ROLE))
+        self._downloads: Downloads | None = None
         self._recheck = asyncio.Event()
 
     @property
@@ -81,6 +84,11 @@ class Gateway:
         if self._services is None:
             raise _starting()
         return self._services
+
+    def downloads(self) -> Downloads:
+        if self._downloads is None:
+            raise _starting()
+        return self._downloads
 
     async def start(self) -> None:
         """Open the database and begin to write and listen; raises GatewayError where the database is away."""
@@ -107,11 +115,13 @@ class Gateway:
             writer,
             bus,
             cache,
+            self.version_reader,
             asyncio.Semaphore(_HEAVY),
             self.turns,
+            links=ExportLinks(secret),
             counted=self._counted,
-            look=self.version_reader,
         )
+        self._downloads = Downloads(await self._pool(self.limits.exports), self._services, self._callers)
         self.metrics.registry.register(FoldingCollector(self._services.folding, self._services.segments))
         self._measure(database, reserved, cache)
         writer.start()
@@ -178,6 +188,7 @@ class Gateway:
             await self._authenticated().note_use()
         self.version_reader.close()
         await services.database.close()
+        await self.downloads().close()
         await services.writer.database.close()
 
     async def _pool(self, size: int) -> Database:
@@ -194,9 +205,9 @@ class Gateway:
             raise _starting()
         return await self._callers.authenticate(token, address)
 
-    def charge(self, principal: Principal | None, cost: int) -> None:
+    def charge(self, principal: Principal | None, cost: int, *, apart: bool = False) -> None:
         if self._callers is not None:
-            self._callers.charge(principal, cost)
+            self._callers.charge(principal, cost, apart=apart)
 
     def context(self, principal: Principal | None) -> Context:
         return Context(self.services, principal)
@@ -254,18 +265,6 @@ def _starting() -> Unavailable:
     return Unavailable("The gateway is starting; try again.", retry_after=1)
 
 
-async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they end: a driver that is cancelled within a COPY tells its caller of a database error."""
-    while pending := [task for task in tasks if not task.done()]:
-        for task in pending:
-            task.cancel()
-        await asyncio.wait(pending, timeout=0.5)
-
-
-async def _printed_schema(request: Request) -> Response:
-    return PlainTextResponse(schema.as_str() + "\n", headers={"cache-control": "no-cache"})
-
-
 def create_app(settings: Settings, database_url: str) -> Starlette:
     """The ASGI application over a database whose schema is this version's; ``state.gateway`` is its Gateway."""
     gateway = Gateway(settings, database_url)
@@ -292,13 +291,15 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         finally:
             await gateway.stop()
 
+    operations = Operations(endpoint)
     app = Starlette(
         routes=[
-            *graphql_routes(endpoint),
+            *graphql_routes(endpoint, operations),
+            Route("/export/{name:path}", Exports(endpoint, operations, gateway.downloads)),
             ingest_route(gateway.authenticate, gateway.ingest),
             *health_routes(gateway.ping, gateway.revision_gap, lambda: gateway.stopping, gateway.redis),
             Route("/metrics", gateway.metrics.endpoint),
-            Route("/schema.graphql", _printed_schema),
+            schema_route(endpoint),
             *page_routes(),
         ],
         middleware=[Middleware(TelemetryMiddleware, metrics=gateway.metrics)],

@@ -1,9 +1,13 @@
 """Callers: who sends a request, and whether it still may at the rate it does."""
 
+from dataclasses import replace
+from datetime import datetime
+
 from gateway.limits import Limits
 from gateway.rates import Rate, network
-from resolvers.context import Principal
+from resolvers.context import Principal, Role
 from resolvers.errors import Unauthenticated
+from resolvers.export_links import ExportLink, ExportLinks
 from resolvers.keys import Authenticator
 
 _WRONG_KEY = 10.0
@@ -50,7 +54,23 @@ class Callers:
             if not wrong:
                 self._addresses.give(caller, _WRONG_KEY)
 
-    def charge(self, principal: Principal | None, cost: int) -> None:
-        """Count what an answer costs that has to be computed; raises RateLimited."""
+    async def linked(self, links: ExportLinks, text: str, address: str, now: datetime) -> tuple[Principal, ExportLink]:
+        """Whom a link is for, and what it says; raises RateLimited, Unauthenticated also where its key is revoked."""
+        try:
+            link = links.open(text, now)
+        except Unauthenticated:
+            self._addresses.take(network(address), _WRONG_KEY)
+            raise
+        holder = await self._authenticator.holder(link.tenant_id, link.key_id)
+        principal = replace(holder, role=min(holder.role, Role(link.role)))
+        self._keys.take(principal.key_id)
+        self._tenants.take(principal.tenant_id)
+        return principal, link
+
+    def charge(self, principal: Principal | None, cost: int, *, apart: bool = False) -> None:
+        """Count what an answer costs that has to be computed; raises RateLimited.
+
+        What is counted ``apart`` takes nothing from what the key may ask for beside it.
+        """
         if principal is not None:
-            self._costs.take(principal.key_id, cost)
+            self._costs.take((principal.key_id, apart), cost)

@@ -7,6 +7,7 @@ import typer
 from gateway.commands.administration import key_commands, migrate_command, schema_command, tenant_commands
 from gateway.commands.common import CommandError, errors
 from gateway.commands.demonstration import demo_command
+from gateway.commands.exchange_rates import rate_commands
 from gateway.commands.importing import import_command
 from gateway.commands.serving import serve
 from gateway.commands.upkeep import rebuild_command, verify_command
@@ -31,6 +32,7 @@ app.command("rebuild")(rebuild_command)
 app.command("verify")(verify_command)
 app.add_typer(key_commands, name="keys")
 app.add_typer(tenant_commands, name="tenants")
+app.add_typer(rate_commands, name="rates")
 app.command("schema")(schema_command)
 
 

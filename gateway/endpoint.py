@@ -49,6 +49,13 @@ class Authenticate(Protocol):
         """
 
 
+class Charge(Protocol):
+    """Counts what an answer costs; raises ``RateLimited`` for a caller that asks for too much."""
+
+    def __call__(self, principal: Principal | None, cost: int, *, apart: bool = False) -> None:
+        """Costs counted ``apart``, those of exports, take nothing from what the caller may ask for beside them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One GraphQL endpoint."""
@@ -62,7 +69,7 @@ class Endpoint:
     observer: Observer = field(default_factory=NullObserver)
     versions: Versions | None = None
     """The present data versions, by which answers may be given again; without it each is sought anew."""
-    charge: Callable[[Principal | None, int], None] = lambda principal, cost: None
+    charge: Charge = lambda principal, cost, *, apart=False: None
     """Told the cost of each answer that has to be computed; raises ``RateLimited``."""
     crowd: Crowd = field(default_factory=Crowd)
     """Requests under way, and the operations of WebSockets."""

@@ -1,6 +1,5 @@
 """GraphQL over HTTP: POST, GET for queries, and event streams for subscriptions."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
@@ -24,8 +23,8 @@ from gateway.http_requests import (
     Buffer,
     Disconnected,
     accepted,
-    disconnected,
     parameters_of,
+    while_connected,
 )
 from gateway.operations import Operation, Operations, Refused
 from gateway.parameters import Malformed, Parameters
@@ -94,25 +93,16 @@ class GraphQLOverHTTP:
                 await stream.run(session, self._operations.stream(operation))
                 return None
             # What is known comes too soon to look for whether the client is still there.
-            answer = await self._operations.known(operation) or await self._execute(operation, exchange.receive)
+            answer = await self._operations.known(operation)
+            if answer is None:
+                work = self._endpoint.sessions.keep(self._operations.execute(operation))
+                answer = await while_connected(work, exchange.receive)
         except Refused as refused:
             answer = refused.answer
         if accept.json is not None:
             return _response(answer, accept)
         await stream.single(answer)
         return None
-
-    async def _execute(self, operation: Operation, receive: Receive) -> Answer:
-        work = self._endpoint.sessions.keep(self._operations.execute(operation))
-        gone = asyncio.create_task(disconnected(receive))
-        try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                raise Disconnected
-            return work.result()
-        finally:
-            gone.cancel()
-            work.cancel()
 
 
 def _check_method(operation: Operation, method: str, accept: Accepted) -> None:

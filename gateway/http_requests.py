@@ -1,9 +1,10 @@
 """HTTP requests of GraphQL over HTTP: what the client accepts, who it is, and the parameters it sent, in bounds."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import orjson
@@ -17,6 +18,8 @@ from resolvers.errors import Overloaded
 RESPONSE_JSON = "application/graphql-response+json"
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
+
+T = TypeVar("T")
 
 
 class BadRequest(Exception):
@@ -114,10 +117,35 @@ async def parameters_of(
     scope: Scope, receive: Receive, headers: Headers, limits: Limits, reservation: Reservation
 ) -> Parameters:
     """The GraphQL parameters of a GET or POST; ``BadRequest`` or ``Malformed`` if there are none to be read."""
+    return read_parameters(await payload_of(scope, receive, headers, limits, reservation, ("variables", "extensions")))
+
+
+async def payload_of(
+    scope: Scope,
+    receive: Receive,
+    headers: Headers,
+    limits: Limits,
+    reservation: Reservation,
+    encoded: Collection[str],
+) -> object:
+    """A POST's JSON, or the parameters of a GET, those ``encoded`` read as JSON; raises as ``parameters_of`` does."""
     if scope["method"] == "GET":
-        return read_parameters(_query_parameters(scope["query_string"], limits))
+        return _query_parameters(scope["query_string"], limits, encoded)
     _require_json(headers)
-    return read_parameters(_decode(await _body(receive, headers, limits.body_seconds, reservation), limits))
+    return _decode(await _body(receive, headers, limits.body_seconds, reservation), limits)
+
+
+async def while_connected(work: asyncio.Task[T], receive: Receive) -> T:
+    """What ``work`` comes to; ``Disconnected``, and the work is cancelled, once the client has left."""
+    gone = asyncio.create_task(disconnected(receive))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise Disconnected
+        return work.result()
+    finally:
+        gone.cancel()
+        work.cancel()
 
 
 async def disconnected(receive: Receive) -> None:
@@ -126,7 +154,7 @@ async def disconnected(receive: Receive) -> None:
         pass
 
 
-def _query_parameters(query_string: bytes, limits: Limits) -> dict[str, object]:
+def _query_parameters(query_string: bytes, limits: Limits, encoded: Collection[str]) -> dict[str, object]:
     if len(query_string) > limits.url:
         raise BadRequest(414, "The query string is too long: send the request by POST.")
     try:
@@ -134,7 +162,7 @@ def _query_parameters(query_string: bytes, limits: Limits) -> dict[str, object]:
     except ValueError:
         raise Malformed("The query string cannot be read.") from None
     parameters: dict[str, object] = dict(pairs)
-    for name in ("variables", "extensions"):
+    for name in encoded:
         if isinstance(text := parameters.get(name), str):
             parameters[name] = _decode(text.encode(), limits)
     return parameters

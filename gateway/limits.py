@@ -100,6 +100,12 @@ class Limits:
     address_rate: float = 100
     """Requests a second of one address without a key; one with a wrong key counts as ten."""
 
+    exports: int = 4
+    """Lists that are being exported, of which each holds a database connection of its own."""
+    exports_per_tenant: int = 2
+    export_seconds: float = 900.0
+    """How long the export of a list may take."""
+
     message: int = 65_536
     """A WebSocket message."""
     init_seconds: float = 10.0

@@ -193,6 +193,23 @@ class Operations:
         async with self._endpoint.turns.turn(principal.tenant_id if principal else 0):
             return await self._sought(operation, context)
 
+    async def page(self, operation: Operation, context: Context, *, patient: bool) -> Answer:
+        """The answer of a query that asks for a page, in the context of its list; whoever is ``patient`` waits for its
+        turn.
+        """
+        endpoint, started = self._endpoint, time.perf_counter()
+        line, answer = ("export", context.require(Role.VIEWER).tenant_id), None
+        context.renew()
+        try:
+            endpoint.charge(operation.principal, operation.cost, apart=True)
+            async with endpoint.turns.turn(line, patient=patient), asyncio.timeout(endpoint.limits.operation_seconds):
+                answer = await self._sought(operation, context)
+        except Exception as error:
+            answer = refuse(error)
+        finally:
+            self._note(operation, started, answer)
+        return answer
+
     async def _sought(self, operation: Operation, context: object) -> Answer:
         pending = execute(**self._arguments(operation, context))
         outcome = pending if isinstance(pending, ExecutionResult) else await pending

@@ -53,8 +53,8 @@ class ServerConfig(uvicorn.Config):
             access_log=False,
             server_header=False,
             forwarded_allow_ips=settings.trusted_proxies,
-            # Longer than load balancers and client pools keep an idle connection, 60 s being usual: else one of them sends
-            # a request in the moment in which the gateway closes, and gets a reset for it.
+            # Longer than load balancers and client pools keep an idle connection, which is some 60 s: else one of them
+            # sends a request in the moment in which the gateway closes, and gets a reset for it.
             timeout_keep_alive=75,
             timeout_graceful_shutdown=settings.shutdown_seconds,
             reset_contextvars=True,

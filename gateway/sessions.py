@@ -1,4 +1,4 @@
-"""Open WebSockets and event streams: counted, bounded, and ended from outside when a key or the process goes.
+"""Open WebSockets, event streams and exports: counted, bounded, and ended from outside when a key or the process goes.
 
 A session ends in one of two ways: its peer leaves, or ``Session.end`` asks its handler to close it. Work that
 must outlive its handler (a write whose sender left, the clean-up of a stream) is kept here until it is done.
@@ -6,7 +6,7 @@ must outlive its handler (a write whose sender left, the clean-up of a stream) i
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from enum import StrEnum
 from math import inf
 from typing import Any, NamedTuple, TypeVar
@@ -26,6 +26,7 @@ class Kind(StrEnum):
 
     WEBSOCKET = "websocket"
     EVENT_STREAM = "event_stream"
+    EXPORT = "export"
 
 
 class Ending(NamedTuple):
@@ -36,7 +37,7 @@ class Ending(NamedTuple):
 
 
 class Session:
-    """One open WebSocket or event stream."""
+    """One open WebSocket, event stream or export."""
 
     def __init__(self, kind: Kind, principal: Principal | None, token: str | None) -> None:
         self.kind = kind
@@ -177,3 +178,11 @@ def _change(counter: Counter[K], key: K, change: int) -> None:
 
 def _key(principal: Principal | None) -> int | None:
     return None if principal is None else principal.key_id
+
+
+async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they end: a driver that is cancelled within a COPY tells its caller of a database error."""
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=0.5)

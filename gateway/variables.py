@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from graphql import ListTypeNode, NamedTypeNode, NonNullTypeNode, OperationDefinitionNode, TypeNode
 
 MOST_CONTAINERS = 3_000
-"""Lists and objects in a variable that is no batch of events."""
+"""Lists and objects in a variable that is no batch."""
 LONGEST_LIST = 10_000
-_BATCHES = frozenset({"EventInput", "IngestEventsInput"})
+_BATCHES = frozenset({"EventInput", "IngestEventsInput", "SetExchangeRatesInput"})
 
 
 def are_modest(operation: OperationDefinitionNode, variables: Mapping[str, object]) -> bool:

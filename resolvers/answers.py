@@ -24,7 +24,7 @@ from resolvers.analysis.questions import Question
 from resolvers.context import Context, Principal, Role
 from resolvers.errors import BadInput, Overloaded, TimedOut, Unavailable
 from resolvers.live.cache import LASTING
-from resolvers.store.versions import WHOLE_LOG, VersionRepository
+from resolvers.store.versions import EXCHANGE_RATES, WHOLE_LOG
 
 T = TypeVar("T")
 Kinds = frozenset[int]
@@ -48,7 +48,8 @@ class Resolved:
     previous: Period | None
     timezone: str
     granularity: Granularity
-    buckets: tuple[datetime, ...]
+    buckets: tuple[datetime, ...] = field(repr=False)
+    """As period, granularity and zone say."""
     by: tuple[str, ...]
     where: Filter
     top: int
@@ -107,9 +108,10 @@ def kinds_of(root: Filter) -> Kinds | None:
             return None
 
 
-def depends_on(*roots: Filter) -> Kinds:
-    """The kinds whose commits can change an answer about events passing any of the filters."""
-    return kinds_of(filters.Any(roots)) or ANYTHING
+def depends_on(*roots: Filter, money: bool = False) -> Kinds:
+    """The kinds whose commits can change an answer about events passing any of the filters, or about their money."""
+    kinds = kinds_of(filters.Any(roots)) or ANYTHING
+    return kinds | {EXCHANGE_RATES} if money else kinds
 
 
 async def kept(
@@ -132,8 +134,7 @@ async def kept(
         if context.reliance is not None:
             context.reliance.accept(recent.at + accepted)
         return cast(T, recent.value)
-    async with context.services.database.tenant(principal.tenant_id) as session:
-        versions = await VersionRepository(session).of(principal.tenant_id, sorted(kinds))
+    versions = await context.services.versions.of(principal.tenant_id, tuple(sorted(kinds)))
     state = f"{_hashed(definite)}|{','.join(map(str, versions))}"
     lasting = max(LASTING, accepted or LASTING)
     found = await cache.answer(key, state, now, compute, weight=points, lasting=lasting)
@@ -166,7 +167,7 @@ async def live(context: Context, kinds: Kinds, ask: Callable[[], Awaitable[T]], 
     Commits that happen while an answer is computed, sent or held back are covered by the next one.
     """
     principal = context.require(Role.VIEWER)
-    watched = frozenset(map(int, Kind)) if kinds == ANYTHING else kinds
+    watched = kinds | set(map(int, Kind)) if WHOLE_LOG in kinds else kinds
     loop = asyncio.get_running_loop()
     with context.services.bus.listen(principal.tenant_id) as mailbox:
         context.renew()

@@ -47,7 +47,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def kinds(definition: AttributionDefinition) -> Kinds:
     """The kinds of events that the answer depends on."""
-    return depends_on(definition.touch, definition.conversion, _COSTING)
+    return depends_on(definition.touch, definition.conversion, _COSTING, money=True)
 
 
 def checked(definition: AttributionDefinition) -> AttributionDefinition:
@@ -120,7 +120,7 @@ class _Reader:
         return Found(period, paths, texts, sales), reading.explain
 
     async def money(self) -> tuple[Costs, tuple[Money, ...], tuple[Money, ...]]:
-        """What values cost, and the amounts and costs in other currencies."""
+        """What values cost, and the amounts and costs that cannot be converted."""
         selection = Selection(self.tenant_id, self.currency, self.asked.period, self.asked.where)
         found = await self.metrics.statistics(selection, _COSTS, by=(self.definition.dimension,), top=COSTLIEST)
         known = {place: _cost(values) for place, values in found.by_group.items()}

@@ -102,8 +102,8 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         slug="average_order_value",
         title="Average order value",
-        definition="Revenue divided by distinct orders: conversions with an amount in the tenant's currency, "
-        "those of one order id being one order.",
+        definition="Revenue divided by distinct orders: conversions with an amount that is in the tenant's currency or "
+        "can be converted to it, those of one order id being one order.",
         unit=Unit.MONEY,
         direction=Direction.UP,
         form=Form.MEAN,

@@ -53,7 +53,7 @@ class _Found:
 
 def kinds(of: CohortBasis) -> Kinds:
     """The kinds of events that cohorts depend on."""
-    return ANYTHING if of is CohortBasis.ACTIVITY else depends_on(CONVERSIONS, REFUNDS)
+    return ANYTHING if of is CohortBasis.ACTIVITY else depends_on(CONVERSIONS, REFUNDS, money=True)
 
 
 async def cohorts(context: Context, of: CohortBasis, question: Question) -> CohortsAnswer:

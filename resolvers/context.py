@@ -1,13 +1,15 @@
 """What a resolver is given: who asks, and the means to answer."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
+from typing import Any, TypeVar, cast
 
 from resolvers.analysis.experiments import Known
 from resolvers.errors import BadInput, Forbidden, Unauthenticated
+from resolvers.export_links import ExportLinks
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
 from resolvers.live.definitions import Definitions
@@ -16,10 +18,13 @@ from resolvers.store.database import Database
 from resolvers.store.folding import FoldingFigures
 from resolvers.store.metrics import Kept
 from resolvers.store.presence_cache import PresenceCache
+from resolvers.store.rollup_days import RollupDays
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TermMemory
 from resolvers.store.versions import VersionReader
 from resolvers.store.writer import Writer
+
+T = TypeVar("T")
 
 
 class Role(IntEnum):
@@ -66,17 +71,18 @@ class Services:
     writer: Writer
     bus: Bus
     cache: Cache
+    versions: VersionReader
     heavy: asyncio.Semaphore
     """Held by whoever reads journeys: it bounds the memory that arrays take."""
     turns: Turns = field(default_factory=Turns)
     """Where answers are computed."""
     segments: SegmentCache = field(default_factory=SegmentCache)
     presence: PresenceCache = field(default_factory=PresenceCache)
+    days: RollupDays = field(default_factory=RollupDays)
     folding: FoldingFigures = field(default_factory=FoldingFigures)
-    look: VersionReader | None = None
-    """Reads data versions for all who ask at the same time; None where there are few."""
     experiments: Definitions[Known] = field(default_factory=Definitions)
     """What tenants have of experiments."""
+    links: ExportLinks = field(default_factory=ExportLinks)
     now: Callable[[], datetime] = utc_now
     counted: Callable[[str, str, int], None] = lambda kind, outcome, count: None
     """Told how many events of a kind had which outcome, for telemetry."""
@@ -84,7 +90,7 @@ class Services:
     @property
     def kept(self) -> Kept:
         """What metrics are read with."""
-        return Kept(self.presence, self.segments, self.heavy)
+        return Kept(self.presence, self.days, self.segments, self.heavy)
 
 
 LARGEST_ANSWER = 12_000
@@ -155,6 +161,8 @@ class Context:
         self._left = LARGEST_ANSWER
         self.reliance: Reliance | None = None
         """Told of every analysis that is answered, where somebody wants to know."""
+        self.found: dict[Hashable, Any] | None = None
+        """What was found already, where all answers are of one moment; None where each is of its own."""
 
     def spend(self, points: int) -> None:
         """Count what an answer takes; raises BadInput where the operation asks for too much in all."""
@@ -167,8 +175,16 @@ class Context:
             )
 
     def renew(self) -> None:
-        """Begin another answer of a subscription, which counts by itself."""
+        """Begin another answer of a subscription or page of an export, which counts by itself."""
         self._left = LARGEST_ANSWER
+
+    async def once(self, key: Hashable, compute: Callable[[], Awaitable[T]]) -> T:
+        """What ``compute`` comes to, which is kept under ``key`` for other answers of the same moment."""
+        if self.found is None:
+            return await compute()
+        if key not in self.found:
+            self.found[key] = await compute()
+        return cast(T, self.found[key])
 
     def require(self, role: Role) -> Principal:
         """The caller, where its role reaches ``role``; raises Unauthenticated or Forbidden otherwise."""

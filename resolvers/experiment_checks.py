@@ -23,6 +23,7 @@ from resolvers.answers import ANYTHING, Kinds, depends_on
 from resolvers.catalogue import metric
 from resolvers.errors import BadInput
 from resolvers.store.experiments import EXPERIMENTS
+from resolvers.store.versions import EXCHANGE_RATES
 
 FEWEST_VARIANTS, MOST_VARIANTS = 2, 20
 MOST_METRICS = 20
@@ -72,7 +73,7 @@ def kinds(definition: ExperimentDefinition) -> Kinds:
     found = depends_on(*filters) if filters else frozenset()
     if found == ANYTHING:
         found = frozenset(map(int, Kind))
-    return found | {int(Kind.EXPOSURE), EXPERIMENTS}
+    return found | {int(Kind.EXPOSURE), EXPERIMENTS, EXCHANGE_RATES}
 
 
 def checked_key(key: str, field: str = "key") -> str:

@@ -61,11 +61,7 @@ async def known(context: Context) -> Known:
     principal, services = context.principal, context.services
     assert principal is not None
     kinds = (EXPERIMENTS,)
-    if services.look is not None:
-        (version,) = await services.look.of(principal.tenant_id, kinds)
-    else:
-        async with services.database.tenant(principal.tenant_id) as session:
-            (version,) = await VersionRepository(session).of(principal.tenant_id, kinds)
+    (version,) = await services.versions.of(principal.tenant_id, kinds)
 
     async def load() -> tuple[int, Known]:
         async with services.database.snapshot(principal.tenant_id) as session:

@@ -64,7 +64,9 @@ async def funnel_subjects(
         raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
     if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 10):
         raise BadInput(_WRONG_CURSOR, field="after")
-    codes = await subject_codes(context, definition, question, step=step, outcome=outcome)
+    asked = ("funnel subjects", definition, question, step, outcome)
+    compute = partial(subject_codes, context, definition, question, step=step, outcome=outcome)
+    codes = await context.once(asked, compute)
     codes = codes[np.searchsorted(codes, np.int64(after or 0), side="right") :][: first + 1]
     async with context.services.database.tenant(principal.tenant_id) as session:
         terms = TermRepository(session, context.services.memory)

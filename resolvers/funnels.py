@@ -107,6 +107,13 @@ async def funnels_by_id(context: Context, ids: Sequence[int]) -> dict[int, Saved
     return {saved.id: saved for saved in map(_saved, rows)}
 
 
+async def latest_funnels(context: Context, limit: int) -> list[SavedFunnel]:
+    """The funnels that were saved last."""
+    principal = context.require(Role.VIEWER)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        return list(map(_saved, await FunnelRepository(session).latest(principal.tenant_id, limit)))
+
+
 async def funnels(context: Context, *, first: int = 50, after: str | None = None) -> FunnelPage:
     """A page of the funnels that the tenant keeps."""
     principal = context.require(Role.VIEWER)

@@ -56,7 +56,7 @@ class CustomerPage:
 
 def kinds() -> Kinds:
     """The kinds of events that lifetime value depends on."""
-    return depends_on(GAIN)
+    return depends_on(GAIN, money=True)
 
 
 async def lifetime_value(context: Context, horizon: timedelta, asking: Asking) -> LifetimeValueAnswer:
@@ -121,7 +121,7 @@ async def _values(context: Context, horizon: timedelta, asking: Asking) -> Lifet
     if not SHORTEST_HORIZON <= horizon <= LONGEST_HORIZON:
         raise BadInput(f"A horizon is 1 to {LONGEST_HORIZON.days} days long.", field="horizon")
     asked = definite(asking, principal, context.services.now())
-    context.spend(POINTS + weight(asked.where))
+    context.spend(POINTS + weight(asked.where) + (asked.top + 1 if asked.by else 0))
     compute = partial(_computed, context, asked, horizon)
     return await kept(context, ("lifetime value", horizon, asked), kinds(), compute, points=POINTS)
 
@@ -135,6 +135,11 @@ async def _computed(context: Context, asked: Resolved, horizon: timedelta) -> Li
         started = perf_counter()
         repository = PurchaseRepository(session, context.services.memory)
         days = await repository.days(principal.tenant_id, principal.currency, asked.where, asked.period, asked.timezone)
+        beginnings = None
+        if asked.by:
+            beginnings = await repository.beginnings(
+                principal.tenant_id, principal.currency, asked.where, asked.period, asked.by
+            )
         selection = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
         metrics = MetricRepository(session, context.services.memory, context.services.kept)
         unconverted = await metrics.unconverted(selection, [_AMOUNT])
@@ -151,4 +156,6 @@ async def _computed(context: Context, asked: Resolved, horizon: timedelta) -> Li
         unconverted=unconverted,
         as_of=as_of,
         explain=explain,
+        beginnings=beginnings,
+        top=asked.top,
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 
 from resolvers.analysis.estimates import Estimate, Money
 from resolvers.analysis.explanations import dearest
@@ -21,19 +21,24 @@ from resolvers.analysis.metrics import (
     Series,
     Statistic,
     finish,
-    value_of,
 )
 from resolvers.analysis.questions import Question
+from resolvers.analysis.series import Column
 from resolvers.analysis.sums import Values
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.catalogue import METRICS, metric
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
 from resolvers.store.metrics import MetricRepository
-from resolvers.store.scans import Keys, Selection, Statistics
+from resolvers.store.remembered import remembered
+from resolvers.store.scans import Keys, Selection, Statistics, by_bucket, nothing
 
 MOST_METRICS = 20
-_PARTS = ("numerator", "denominator", "squares")
+_PARTS_OF: Mapping[str, Mapping[str, Statistic]] = {
+    one.slug: {part: getattr(one, part) for part in ("numerator", "denominator", "squares") if getattr(one, part)}
+    for one in METRICS
+}
+"""The statistics of each metric, by the part that they play."""
 
 
 def catalogue() -> tuple[Metric, ...]:
@@ -43,11 +48,22 @@ def catalogue() -> tuple[Metric, ...]:
 
 def kinds(slugs: Sequence[str]) -> Kinds:
     """The kinds of events that the metrics depend on."""
-    return depends_on(*(statistic.where for slug in slugs for statistic in _parts(metric(slug)).values()))
+    return _kinds(frozenset(slugs))
 
 
-async def metrics(context: Context, slugs: Sequence[str], question: Question) -> tuple[MetricAnswer, ...]:
-    """The answers in the order of ``slugs``; raises BadInput for an unknown one, or more than 20."""
+@lru_cache(maxsize=256)
+def _kinds(slugs: frozenset[str]) -> Kinds:
+    statistics = [statistic for slug in slugs for statistic in _parts(metric(slug)).values()]
+    return depends_on(*(one.where for one in statistics), money=any(one.in_currency for one in statistics))
+
+
+async def metrics(
+    context: Context, slugs: Sequence[str], question: Question, *, groups: Sequence[Keys] | None = None
+) -> tuple[MetricAnswer, ...]:
+    """The answers in the order of ``slugs``; raises BadInput for an unknown one, or more than 20.
+
+    Where ``groups`` are given, those are the groups, in their order, and all others are summed up as one.
+    """
     principal = context.require(Role.VIEWER)
     if not 1 <= len(slugs) <= MOST_METRICS:
         raise BadInput(f"Ask for 1 to {MOST_METRICS} metrics at once.", field="slugs")
@@ -67,28 +83,40 @@ async def metrics(context: Context, slugs: Sequence[str], question: Question) ->
         names = [one.slug for one in batch]
         answers += await kept(
             context,
-            ("metrics", names, definite),
+            ("metrics", names, definite, *([] if groups is None else [list(groups)])),
             kinds(names),
-            partial(_answers, context, batch, definite),
+            partial(_answers, context, batch, definite, groups),
             points=points * len(batch),
         )
     return tuple(answers)
 
 
-def _parts(one: Metric) -> dict[str, Statistic]:
-    parts = {part: getattr(one, part) for part in _PARTS}
-    return {part: statistic for part, statistic in parts.items() if statistic is not None}
+def _parts(one: Metric) -> Mapping[str, Statistic]:
+    return _PARTS_OF[one.slug]
 
 
-async def _answers(context: Context, batch: Sequence[Metric], asked: Resolved) -> list[MetricAnswer]:
+async def _answers(
+    context: Context, batch: Sequence[Metric], asked: Resolved, groups: Sequence[Keys] | None
+) -> list[MetricAnswer]:
     principal = context.require(Role.VIEWER)
     wanted = list(dict.fromkeys(statistic for one in batch for statistic in _parts(one).values()))
     selection = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
+    services = context.services
+    state = await services.versions.state(principal.tenant_id)
+    as_of = services.now()
+    if not asked.by and asked.previous is None:
+        known = remembered(services.days, services.presence, services.memory, state, selection, wanted, asked.buckets)
+        if known is not None:
+            unconverted = {one.slug: known.unconverted(_money(one)) for one in batch if _money(one)}
+            scan = _Scan(wanted, asked, principal.currency, as_of, known.found, None)
+            return [scan.answer(one, unconverted.get(one.slug, ())) for one in batch]
     earlier: Statistics | None = None
-    async with context.services.database.tenant(principal.tenant_id) as session:
-        repository = MetricRepository(session, context.services.memory, context.services.kept)
-        as_of = context.services.now()
-        found = await repository.statistics(selection, wanted, buckets=asked.buckets, by=asked.by, top=asked.top)
+    async with services.database.tenant(principal.tenant_id) as session:
+        repository = MetricRepository(session, services.memory, services.kept, state)
+        as_of = services.now()
+        found = await repository.statistics(
+            selection, wanted, buckets=asked.buckets, by=asked.by, groups=groups, top=asked.top
+        )
         if asked.previous is not None:
             before = replace(selection, period=asked.previous)
             earlier = await repository.statistics(before, wanted, by=asked.by, groups=found.groups)
@@ -99,7 +127,7 @@ async def _answers(context: Context, batch: Sequence[Metric], asked: Resolved) -
 
 
 def _money(one: Metric) -> list[Statistic]:
-    """The statistics that leave out money of other currencies."""
+    """The statistics that leave out money which cannot be converted."""
     return [
         statistic
         for statistic in _parts(one).values()
@@ -131,12 +159,13 @@ class _Scan:
         buckets: defaultdict[int, dict[int, Values]] = defaultdict(dict)
         for (place, bucket), values in found.by_group_and_bucket.items():
             buckets[place][bucket] = values
+        size = len(self.asked.buckets)
         groups = tuple(
             MetricGroup(
                 keys=() if keys is None else self._keys(keys),
                 other=keys is None,
                 estimate=self._compared(one, places, found.by_group.get(place), before.get(place)),
-                series=self._series(one, places, buckets[place]),
+                series=self._series(one, places, by_bucket(self.statistics, size, buckets[place])),
             )
             for place, keys in enumerate(names)
         )
@@ -145,7 +174,7 @@ class _Scan:
             period=self.asked.period,
             previous_period=self.asked.previous,
             estimate=self._compared(one, places, found.total, earlier.total if earlier else None),
-            series=self._series(one, places, found.buckets),
+            series=self._series(one, places, found.columns),
             groups=groups,
             group_count=found.group_count,
             unconverted=unconverted,
@@ -162,16 +191,16 @@ class _Scan:
 
     def _found(self, places: Places, values: Values | None) -> dict[str, Decimal | int | float | None]:
         """A metric's statistics by part; where no event was found they are those of no events."""
-        held = values or tuple(None if s.aggregate is Aggregate.QUANTILE else 0 for s in self.statistics)
+        held = values or nothing(self.statistics)
         return {part: held[place] for part, place in places.items()}
 
-    def _series(self, one: Metric, places: Places, buckets: Mapping[int, Values]) -> Series:
-        points = [value_of(one, self._found(places, buckets.get(place))) for place in range(len(self.asked.buckets))]
+    def _series(self, one: Metric, places: Places, columns: Sequence[Column]) -> Series:
+        parts = {part: columns[place] for part, place in places.items()}
         return Series(
             granularity=self.asked.granularity,
             timezone=self.asked.timezone,
             at=self.asked.buckets,
-            value=tuple(None if value is None else float(value) for value, _ in points),
-            exact=tuple(value for value, _ in points),
-            n=tuple(n for _, n in points),
+            form=one.form,
+            numerator=parts["numerator"],
+            denominator=parts.get("denominator"),
         )

@@ -19,7 +19,7 @@ from resolvers.analysis.behaviour import (
     steps,
 )
 from resolvers.analysis.explanations import Explanation
-from resolvers.analysis.filters import All, NameIs, weight
+from resolvers.analysis.filters import EVERYTHING, All, NameIs, weight
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.periods import epoch_us
 from resolvers.analysis.propensity_answers import (
@@ -30,7 +30,7 @@ from resolvers.analysis.propensity_answers import (
     assessed,
     whom,
 )
-from resolvers.answers import ANYTHING, Kinds, Resolved, kept
+from resolvers.answers import Kinds, Resolved, depends_on, kept
 from resolvers.context import Context, Role
 from resolvers.cutoffs import POINTS, Asking, cursor_of, definite, page_size, place_of
 from resolvers.errors import BadInput
@@ -65,7 +65,7 @@ class CandidatePage:
 
 def kinds() -> Kinds:
     """The kinds of events that a propensity depends on."""
-    return ANYTHING
+    return depends_on(EVERYTHING, money=True)
 
 
 async def churn_risk(context: Context, asking: Asking) -> PropensityAnswer:

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from resolvers.analysis.estimates import Money
+from resolvers.analysis.estimates import Estimate, Money
 from resolvers.analysis.events import Kind
 from resolvers.analysis.filters import KindIs, weight
 from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.mrr import Movements, merged, movements, ranked, tally
 from resolvers.analysis.mrr_answers import (
+    AcquiredGroup,
     MrrGroup,
     MrrMovements,
     RecurringRevenue,
@@ -39,7 +40,7 @@ _COLUMNS = 4
 """A point of this series has as many columns as four of another."""
 
 
-_KINDS = depends_on(KindIs((Kind.SUBSCRIPTION,)))
+_KINDS = depends_on(KindIs((Kind.SUBSCRIPTION,)), money=True)
 _SPENT = "acquisition_spend"
 
 
@@ -68,10 +69,40 @@ async def recurring_revenue(
     )
     (spent,) = await metrics(context, [_SPENT], replace(question, by=(), granularity=Granularity.MONTH))
     given = _circumstances(definite, cost_per_customer, principal.currency, found.as_of)
-    known: dict[str, Any] = {part.name: getattr(found, part.name) for part in fields(found)}
+    known = _fields(found) | {"groups": await _acquired(context, question, found.groups, given)}
     return RecurringRevenueAnswer(
         **(known | acquisition(found.movements, found.previous_movements, spent.estimate, given))
     )
+
+
+async def _acquired(
+    context: Context, question: Question, groups: Sequence[MrrGroup], given: Circumstances
+) -> tuple[AcquiredGroup, ...]:
+    """The groups with what their new customers cost, by the spend that carries their values."""
+    if not groups:
+        return ()
+    keys = [tuple(key.value for key in group.keys) for group in groups if not group.other]
+    (spent,) = await metrics(context, [_SPENT], replace(question, granularity=Granularity.MONTH), groups=keys)
+    none = replace(spent.estimate, value=None, previous=None)
+    known = {group.keys: _carried(group.estimate) for group in spent.groups}
+    return tuple(
+        AcquiredGroup(
+            **(
+                _fields(group)
+                | acquisition(group.movements, group.previous_movements, known.get(group.keys, none), given)
+            )
+        )
+        for group in groups
+    )
+
+
+def _carried(spent: Estimate) -> Estimate:
+    """The spend of a group, without a value where none carries its values: it is not known what that cost."""
+    return replace(spent, value=spent.value if spent.n else None, previous=spent.previous or None)
+
+
+def _fields(found: RecurringRevenue | MrrGroup) -> dict[str, Any]:
+    return {part.name: getattr(found, part.name) for part in fields(found)}
 
 
 def _circumstances(asked: Resolved, cost_per_customer: Decimal, currency: str, as_of: datetime) -> Circumstances:
@@ -99,7 +130,7 @@ class _Told:
     given: Circumstances
 
     def told(self, log: SubscriptionLog) -> RecurringRevenue:
-        found = changes(log.events)
+        found = changes(log.events, log.exchange)
         own = (found.currency == number_of(self.given.currency)).astype(bool)
         changed = found.of(own)
         groups, count = self._groups(changed, log.groups) if self.asked.by else ((), 0)
@@ -154,7 +185,7 @@ def _edges(starts: Sequence[datetime], end: datetime) -> list[int]:
 
 
 def _unconverted(found: Changes) -> tuple[Money, ...]:
-    """What other currencies' subscriptions pay in the end, by currency."""
+    """What subscriptions that cannot be converted pay in the end, by currency."""
     currencies, place = np.unique(found.currency, return_inverse=True)
     sums = np.zeros(currencies.size, dtype=found.delta.dtype)
     np.add.at(sums, place, found.delta)

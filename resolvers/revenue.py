@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import datetime
-from decimal import Context as Arithmetic
 from decimal import Decimal
 from functools import partial
 
@@ -13,7 +12,7 @@ from resolvers.analysis.metrics import Aggregate, Statistic, finish
 from resolvers.analysis.periods import Compare, Period
 from resolvers.analysis.questions import Question
 from resolvers.analysis.revenue import RevenueAnswer, RevenueSeries, growth
-from resolvers.analysis.sums import Values
+from resolvers.analysis.sums import EXACT, Values
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.catalogue import CONVERSIONS, REFUNDS, metric
 from resolvers.context import Context, Role
@@ -31,13 +30,9 @@ _STATISTICS = (
 """Total, recurring, orders, customers, refunds: the columns of every row of Values below."""
 
 
-_EXACT = Arithmetic(prec=60)
-"""Wide enough for any sum of amounts that the log can hold."""
-
-
 def kinds() -> Kinds:
     """The kinds of events that revenue depends on."""
-    return depends_on(CONVERSIONS, REFUNDS)
+    return depends_on(CONVERSIONS, REFUNDS, money=True)
 
 
 async def revenue(context: Context, question: Question) -> RevenueAnswer:
@@ -86,9 +81,9 @@ def _shaped(
         previous_period=previous,
         total=Money(total, currency),
         recurring=Money(recurring, currency),
-        one_time=Money(_EXACT.subtract(total, recurring), currency),
+        one_time=Money(EXACT.subtract(total, recurring), currency),
         refunds=Money(refunds, currency),
-        net=Money(_EXACT.subtract(total, refunds), currency),
+        net=Money(EXACT.subtract(total, refunds), currency),
         orders=orders,
         customers=customers,
         average_order_value=finish(
@@ -114,7 +109,7 @@ def _counted(values: Values | None) -> tuple[Decimal, Decimal, int, int, Decimal
 
 
 def _series(asked: Resolved, found: Statistics, currency: str) -> RevenueSeries:
-    rows = [_counted(found.buckets.get(place)) for place in range(len(asked.buckets))]
+    rows = [_counted(values) for values in zip(*(column.decimals() for column in found.columns), strict=True)]
     return RevenueSeries(
         granularity=asked.granularity,
         timezone=asked.timezone,
@@ -122,7 +117,7 @@ def _series(asked: Resolved, found: Statistics, currency: str) -> RevenueSeries:
         at=asked.buckets,
         total=tuple(row[0] for row in rows),
         recurring=tuple(row[1] for row in rows),
-        one_time=tuple(_EXACT.subtract(row[0], row[1]) for row in rows),
+        one_time=tuple(EXACT.subtract(row[0], row[1]) for row in rows),
         orders=tuple(row[2] for row in rows),
         customers=tuple(row[3] for row in rows),
         refunds=tuple(row[4] for row in rows),

@@ -17,6 +17,7 @@ from resolvers.analysis.metrics import Metric, MetricAnswer
 from resolvers.analysis.mrr_answers import RecurringRevenue
 from resolvers.analysis.plain_values import PlainValues
 from resolvers.analysis.propensity_answers import Propensities
+from resolvers.analysis.recommendations import Findings
 from resolvers.analysis.revenue import RevenueAnswer
 from resolvers.analysis.survival_answers import SurvivalAnswer
 from resolvers.catalogue import metric
@@ -39,6 +40,7 @@ Answers = (
     | LifetimeValues
     | SurvivalAnswer
     | ExperimentAnswer
+    | Findings
 )
 # A metric is known by its slug wherever the catalogue is the same.
 ANSWERS = PlainValues(Answers, {Metric: (lambda one: one.slug, metric)})

@@ -11,6 +11,7 @@ from schema.common import Money, Period
 from schema.conditions import write_filter
 from schema.dimensions import Dimension
 from schema.explanations import Explanation
+from schema.export_tables import BESIDE
 from schema.scalars import BigInt
 from schema.shapes import enumerate_in_schema, shapes
 
@@ -215,19 +216,26 @@ class AttributionAnswer:
             "Journeys with a last touch in the period and no conversion after it; only MARKOV takes them into account."
         )
     )
-    revenue: Decimal = strawberry.field(description="The amounts of the conversions: what is credited.")
+    revenue: Decimal = strawberry.field(
+        description=(
+            "The amounts of the conversions: what is credited. One in another currency is converted by the rate of the "
+            "conversion's day, to 12 decimal places."
+        )
+    )
     cost: Decimal | None = strawberry.field(
         description="Costs of all touchpoints and spend in the period; null where none is known."
     )
     values: AttributionValues = strawberry.field(description="The rows that are credited.")
     value_count: int = strawberry.field(description="How many values there are in all, shown or not.")
-    models: list[AttributionCredits] = strawberry.field(description="What each model gives, in the order asked for.")
+    models: list[AttributionCredits] = strawberry.field(
+        description="What each model gives, in the order asked for.", metadata={BESIDE: "values"}
+    )
     paths: AttributionPaths = strawberry.field(description="What the paths to conversions look like.")
     unconverted: list[Money] = strawberry.field(
-        description="Amounts of conversions in other currencies, one sum each, which revenue leaves out."
+        description="Amounts of conversions that no exchange rate is known for, one sum each, which revenue leaves out."
     )
     unconverted_cost: list[Money] = strawberry.field(
-        description="Costs in other currencies, one sum each, which costs leave out."
+        description="Costs that no exchange rate is known for, one sum each, which costs leave out."
     )
     explain: Explanation = strawberry.field(description="How the paths were come by.")
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")

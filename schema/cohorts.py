@@ -23,7 +23,8 @@ enumerate_in_schema(
     "What makes somebody part of a cohort, and counts as coming back.",
     {
         "ACTIVITY": "An event that passes `where`, of any kind.",
-        "REVENUE": "A payment: a conversion with an amount in the tenant's currency, other than `churn` and `refund`.",
+        "REVENUE": "A payment: a conversion but `churn` and `refund`, its amount in the tenant's currency or in one "
+        "that an exchange rate is known for.",
     },
 )
 
@@ -83,7 +84,7 @@ class CohortsAnswer:
         )
     )
     unconverted: list[Money] = strawberry.field(
-        description="What was paid in the period in other currencies, one sum each, which is left out above."
+        description="What was paid in the period and no exchange rate is known for, one sum each; left out above."
     )
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")
     explain: Explanation = strawberry.field(description="How the answer was come by.")

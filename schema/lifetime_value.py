@@ -14,8 +14,8 @@ from resolvers.analysis import lifetime_value as values
 from resolvers.analysis.estimates import Quality
 from resolvers.context import Context, Role
 from schema.access import Info, field
-from schema.arguments import WhereArgument, read_span
-from schema.common import Estimate, Money
+from schema.arguments import ByArgument, TopArgument, WhereArgument, read_span
+from schema.common import DimensionValue, Estimate, Money
 from schema.conditions import read_filter
 from schema.cutoffs import CutoffArgument, HistoryArgument, Key, ModelFinding, asked, found_again, read_asking
 from schema.explanations import Explanation
@@ -65,34 +65,63 @@ class ValueHoldout:
     actual_by_decile: list[float] = strawberry.field(description="What each tenth bought on average.")
 
 
+@strawberry.type
+class LifetimeValueFigures:
+    customers: BigInt = strawberry.field(description="Subjects with a purchase in the history.")
+    returning: BigInt = strawberry.field(description="Those of them with purchases on at least two days.")
+    value: Estimate = strawberry.field(
+        description="Expected value of all of them, money; its value is null where no spend can be foretold."
+    )
+    average_value: Estimate = strawberry.field(
+        description="LTV: expected value of one of them, `value` / `customers`, money; null likewise."
+    )
+    purchases: Estimate = strawberry.field(
+        description="Expected days with purchases of all of them, a count; its value is null without a model."
+    )
+    probability_alive: Estimate = strawberry.field(
+        description=(
+            "Mean probability that one of them will still buy, a ratio; its value is null without a model, or where "
+            "the model has nobody ever leave."
+        )
+    )
+
+
+@shapes(values.LifetimeValueGroup)
+@strawberry.type(
+    description=(
+        "The customers whose first purchase in the history carried the same values, by the models of all customers. A "
+        "group of fewer than 30 is of `LOW` quality."
+    )
+)
+class LifetimeValueGroup(LifetimeValueFigures):
+    keys: list[DimensionValue] = strawberry.field(
+        description="The group's values, in the order of `by`; empty for the group of all others."
+    )
+    other: bool = strawberry.field(description="Whether this sums up all groups that are not shown.")
+
+
 @shapes(values.LifetimeValueAnswer)
 @strawberry.type(
     description=(
         "What the customers of a moment will buy within a horizon. Purchases of one day are one; conversions other "
-        "than `churn` with an amount in the tenant's currency count, and days that come to nothing or less do not."
+        "than `churn` with an amount count, in the tenant's currency or one that an exchange rate is known for; days "
+        "that come to nothing or less do not."
     )
 )
-class LifetimeValueAnswer:
+class LifetimeValueAnswer(LifetimeValueFigures):
     cutoff: datetime = strawberry.field(description="The moment it is foretold from.")
     horizon: timedelta = strawberry.field(description="How far.")
-    customers: BigInt = strawberry.field(description="Subjects with a purchase in the history.")
-    returning: BigInt = strawberry.field(description="Those of them with purchases on at least two days.")
     quality: Quality = strawberry.field(
         description="`INSUFFICIENT` where there is too little to fit to: then nothing is foretold. `LOW` with findings."
     )
     findings: list[ModelFinding] = strawberry.field(description="What is wrong with the models; empty if nothing.")
-    value: Estimate = strawberry.field(
-        description="Expected value of all customers, money; its value is null where no spend can be foretold."
-    )
-    purchases: Estimate = strawberry.field(
-        description="Expected days with purchases of all customers, a count; its value is null without a model."
-    )
-    probability_alive: Estimate = strawberry.field(
+    groups: list[LifetimeValueGroup] = strawberry.field(
         description=(
-            "Mean probability that a customer will still buy, a ratio; its value is null without a model, or where the "
-            "model has nobody ever leave."
+            "The groups of the breakdown, most customers first: at most `top`, and one of all others; empty unless "
+            "`by` was asked for."
         )
     )
+    group_count: int = strawberry.field(description="How many groups there are in all, shown or not.")
     shares: list[float] = strawberry.field(description="0, 0.1 … 1: shares of the customers, least valuable first.")
     quantiles: list[Decimal | None] = strawberry.field(
         description="The expected value that each share does not exceed; null where no spend can be foretold."
@@ -105,7 +134,7 @@ class LifetimeValueAnswer:
         description="How good it would have been lately; null where the history is too short to hold some back."
     )
     unconverted: list[Money] = strawberry.field(
-        description="Amounts in other currencies than the tenant's, one sum each, which are left out above."
+        description="Amounts that no exchange rate is known for on their day, one sum each, which are left out above."
     )
     explain: Explanation = strawberry.field(description="How the answer came about; rows are days with purchases.")
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")
@@ -121,9 +150,11 @@ def _lifetime_value(
     horizon: HorizonArgument = "90d",
     cutoff: CutoffArgument = None,
     history: HistoryArgument = "730d",
+    by: ByArgument = (),
     where: WhereArgument = None,
+    top: TopArgument = 20,
 ) -> Asked[values.LifetimeValueAnswer]:
-    asking = read_asking(cutoff, history, read_filter(where))
+    asking = read_asking(cutoff, history, read_filter(where), tuple(one.value for one in by), top)
     span = read_span(horizon, "horizon")
     return asked(asking, partial(lifetime_value.lifetime_value, context, span), lifetime_value.kinds())
 

@@ -101,8 +101,8 @@ class MetricAnswer:
     group_count: int = strawberry.field(description="How many groups there are in all, shown or not.")
     unconverted: list[Money] = strawberry.field(
         description=(
-            "Money in other currencies than the tenant's, one sum each, which the value leaves out; "
-            "empty for metrics that are not money."
+            "Money in other currencies that no exchange rate is known for on its day, one sum each, which the value "
+            "leaves out; empty for metrics that are not money."
         )
     )
     explain: Explanation = strawberry.field(description="How the value was come by.")

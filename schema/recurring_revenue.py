@@ -149,7 +149,7 @@ class MrrFigures:
     series: MrrSeries = strawberry.field(description="What moved MRR over time.")
 
 
-@shapes(values.MrrGroup)
+@shapes(values.AcquiredGroup)
 @strawberry.type(
     description=(
         "Recurring revenue of the subscriptions that state the same values in the dimensions broken down by, as a "
@@ -161,6 +161,19 @@ class MrrGroup(MrrFigures):
         description="The group's values, in the order of `by`; empty for the group of all others."
     )
     other: bool = strawberry.field(description="Whether this sums up all groups that are not shown.")
+    acquisition_cost: Estimate = strawberry.field(
+        description=(
+            "CAC: the costs of touchpoints and of spend in the period that carry the group's values / its new "
+            "customers; null without new customers, and where no cost carries these values. Of the group of all "
+            "others: the costs that carry no shown group's values."
+        )
+    )
+    payback: Estimate = strawberry.field(
+        description=(
+            "Months until a new customer of the group has earned what it cost: `acquisitionCost` / (`arpu` - "
+            "`costPerCustomer`). Null where `acquisitionCost` is, and where a customer earns no more than it costs."
+        )
+    )
 
 
 @shapes(values.RecurringRevenueAnswer)
@@ -193,8 +206,9 @@ class RecurringRevenueAnswer(MrrFigures):
     )
     unconverted: list[Money] = strawberry.field(
         description=(
-            "MRR at the end of subscriptions in other currencies than the tenant's, one sum each, which is left out "
-            "above. A subscription counts in the currency in which it began to pay."
+            "MRR at the end of subscriptions that no exchange rate was known for when they began to pay, one sum a "
+            "currency, which is left out above. A subscription counts in the currency in which it began to pay, and by "
+            "the rate of that day for as long as it pays: neither a change of currency nor of its rate is a movement."
         )
     )
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")

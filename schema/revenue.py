@@ -51,7 +51,7 @@ class RevenueSeries:
 @strawberry.type(
     description=(
         "Revenue of a period: the amounts of its conversions other than `churn` and `refund`, exact, in the tenant's "
-        "currency."
+        "currency; those in another one by `exchangeRates`, with all their digits."
     )
 )
 class RevenueAnswer:
@@ -80,7 +80,7 @@ class RevenueAnswer:
     )
     series: RevenueSeries = strawberry.field(description="Revenue over time.")
     unconverted: list[Money] = strawberry.field(
-        description="Amounts in other currencies than the tenant's, one sum each, which are left out above."
+        description="Amounts that no exchange rate is known for on their day, one sum each, which are left out above."
     )
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")
     explain: Explanation = strawberry.field(description="How the numbers of `period` were come by.")

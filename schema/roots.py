@@ -6,10 +6,12 @@ from schema.attribution import AttributionQuery, AttributionSubscription
 from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
+from schema.exchange_rates import ExchangeRateMutation, ExchangeRateQuery
 from schema.experiment_assignment import AssignmentMutation, AssignmentQuery
 from schema.experiment_changes import ExperimentMutation
 from schema.experiment_results import ExperimentResultsQuery, ExperimentResultsSubscription
 from schema.experiments import ExperimentQuery
+from schema.exports import ExportMutation
 from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.holdouts import HoldoutMutation, HoldoutQuery
@@ -18,6 +20,7 @@ from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
 from schema.prices import PriceMutation, PriceQuery
 from schema.propensity import PropensityQuery, PropensitySubscription
+from schema.recommendations import RecommendationMutation, RecommendationQuery, RecommendationSubscription
 from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
@@ -44,8 +47,10 @@ class Query(
     ExperimentResultsQuery,
     AssignmentQuery,
     HoldoutQuery,
+    RecommendationQuery,
     EventQuery,
     PriceQuery,
+    ExchangeRateQuery,
     NodeQuery,
     TenantQuery,
 ):
@@ -64,7 +69,10 @@ class Mutation(
     ExperimentMutation,
     AssignmentMutation,
     HoldoutMutation,
+    RecommendationMutation,
     PriceMutation,
+    ExchangeRateMutation,
+    ExportMutation,
 ):
     pass
 
@@ -84,6 +92,7 @@ class Subscription(
     PropensitySubscription,
     LifetimeValueSubscription,
     ExperimentResultsSubscription,
+    RecommendationSubscription,
     EventSubscription,
 ):
     pass

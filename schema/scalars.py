@@ -6,7 +6,7 @@ the gateway sends is exact: no exponent, no rounding, no NaN; a value that its s
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NewType
 
@@ -94,6 +94,12 @@ SCALARS: dict[object, ScalarDefinition] = {
             "Accepted with any offset (`2026-01-31T13:00:00+01:00`), never without one; years 2000 to 2100."
         ),
         serialize=instant_text,
+        parse_value=_as_sent,
+    ),
+    date: strawberry.scalar(
+        name="Date",
+        description="A calendar day, ISO 8601 text, e.g. `2026-01-31`.",
+        serialize=date.isoformat,
         parse_value=_as_sent,
     ),
     Decimal: strawberry.scalar(

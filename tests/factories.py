@@ -11,8 +11,9 @@ from resolvers.context import Context, Principal, Role, Services
 from resolvers.events import ingest
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
-from resolvers.store.database import Database, connect
+from resolvers.store.database import APP_ROLE, Database, connect
 from resolvers.store.terms import TermMemory
+from resolvers.store.versions import VersionReader
 from resolvers.store.writer import Writer
 from resolvers.tenants import create_tenant
 
@@ -37,13 +38,15 @@ async def running_services(url: str, cache: Cache | None = None, **changes: Any)
     memory = TermMemory()
     writer = Writer(database, memory)
     bus = Bus(lambda: connect(url))
+    versions = VersionReader(lambda: connect(url, role=APP_ROLE))
     writer.start()
     bus.start()
     async with asyncio.timeout(10):
         await bus.ready.wait()
     try:
-        yield Services(database, memory, writer, bus, cache or Cache(), asyncio.Semaphore(2), **changes)
+        yield Services(database, memory, writer, bus, cache or Cache(), versions, asyncio.Semaphore(2), **changes)
     finally:
+        versions.close()
         await writer.stop()
         await bus.stop()
         await database.close()

@@ -19,6 +19,8 @@ BOUNDED = {
     "PropensityGroup.keys": "as long as by, at most 3",
     "PropensityModel.features": "at most 27",
     **{f"Calibration.{column}": "at most 10" for column in ("predicted", "observed", "n")},
+    "LifetimeValueAnswer.groups": "top + 1",
+    "LifetimeValueGroup.keys": "as long as by, at most 3",
     "LifetimeValueAnswer.findings": "each diagnosis at most twice",
     "LifetimeValueAnswer.shares": "11",
     "LifetimeValueAnswer.quantiles": "11",

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import NoneType, UnionType
@@ -54,6 +54,11 @@ MADE_BY_THE_SCHEMA = {
     "EventDimensions",
     "SaveFunnelPayload",
     "DeleteFunnelPayload",
+    "ExportLinkPayload",
+    "RecommendationConnection",
+    "RecommendationEdge",
+    "AcceptRecommendationPayload",
+    "DismissRecommendationPayload",
     "InvalidInput",
     "NotFound",
     "Unauthenticated",
@@ -63,6 +68,9 @@ MADE_BY_THE_SCHEMA = {
     "ModelPriceConnection",
     "ModelPriceEdge",
     "SetModelPricePayload",
+    "DeleteExchangeRatePayload",
+    "ExchangeRateConnection",
+    "ExchangeRateEdge",
     *foretelling.MADE,
     *experiments.MADE,
 }
@@ -73,6 +81,8 @@ FIELDS_MADE_BY_THE_SCHEMA = {
     "SavedFunnel.id",
     "Subject.id",
     "ModelPrice.id",
+    "Recommendation.id",
+    "ExchangeRate.id",
     *foretelling.IDS,
 }
 NOT_SHOWN = {
@@ -82,6 +92,9 @@ NOT_SHOWN = {
     "Metric.numerator": "said by definition",
     "Metric.denominator": "said by definition",
     "Metric.squares": "said by definition",
+    "Series.form": "what values are told from",
+    "Series.numerator": "what values are told from",
+    "Series.denominator": "what values are told from",
     "Principal.tenant_id": "a number of the gateway's own",
     "Principal.key_id": "a number of the gateway's own",
     "Principal.tenant": "shown as slug",
@@ -94,6 +107,7 @@ SCALARS: dict[str, type] = {
     "Float": float,
     "Boolean": bool,
     "Decimal": Decimal,
+    "Date": date,
     "DateTime": datetime,
     "Duration": timedelta,
 }
@@ -125,6 +139,10 @@ BOUNDED = {
     "FunnelGroup.keys": "as long as by, at most 3",
     "TimeToConvert.edges": "fixed by the window",
     "TimeToConvert.histogram": "fixed by the window",
+    "ExportLinkPayload.tables": "fixed by the type of the answer",
+    "Recommendation.about": "at most 2",
+    "Recommendation.evidence": "at most 4",
+    "RealisedEffect.effects": "at most 2",
     **foretelling.BOUNDED,
     **experiments.BOUNDED,
     **{f"Series.{column}": "at most 5,000 buckets" for column in ("at", "value", "exact", "n")},
@@ -224,10 +242,16 @@ def fits(graphql_type: Any, hint: Any) -> bool:
     ("name", "field", "values"), [pytest.param(*of, id=f"{of[0]}.{of[1].name}") for of in shaped()]
 )
 def test_a_field_is_there_on_the_value_behind_it(name: str, field: StrawberryField, values: tuple[type, ...]) -> None:
-    hints = [get_type_hints(value) for value in values]
+    hints = [get_type_hints(value) | properties(value) for value in values]
     (hint,) = {known[field.python_name] for known in hints if field.python_name in known}
     graphql_type = fields_of(name)[schema.config.name_converter.from_field(field)].type
     assert fits(graphql_type, hint), f"{graphql_type} does not fit {hint}"
+
+
+def properties(value: type) -> dict[str, Any]:
+    """What a value makes when it is asked for."""
+    made = {name: one.fget for name, one in vars(value).items() if isinstance(one, property)}
+    return {name: get_type_hints(one)["return"] for name, one in made.items()}
 
 
 @pytest.mark.parametrize("graphql_type", SHAPES, ids=lambda graphql_type: graphql_type.__name__)
@@ -335,20 +359,23 @@ ANALYSES = {
     "experimentResults",
     *foretelling.LEAST_EVERY,
 }
+WATCHED_LISTS = {"recommendations"}
+"""Lists that can be watched as analyses can."""
+LEAST_EVERY = {**foretelling.LEAST_EVERY, "recommendations": "10s"}
 
 
 def test_every_analysis_has_a_live_twin() -> None:
     asked, watched = fields_of("Query"), fields_of("Subscription")
     analyses = {name for name, of in asked.items() if get_named_type(of.type).name.endswith("Answer")}
-    assert analyses == set(watched) - {"events"} == ANALYSES
-    for name in analyses:
+    assert analyses == set(watched) - {"events"} - WATCHED_LISTS == ANALYSES
+    for name in analyses | WATCHED_LISTS:
         once, again = asked[name], watched[name]
         assert str(once.type) == str(again.type)
         ask, watch = [
             {argument: (str(of.type), of.default_value, of.description) for argument, of in field.args.items()}
             for field in (once, again)
         ]
-        assert watch.pop("every")[:2] == ("Duration!", foretelling.LEAST_EVERY.get(name, "1s"))
+        assert watch.pop("every")[:2] == ("Duration!", LEAST_EVERY.get(name, "1s"))
         assert ask.pop("maxAge")[:2] == ("Duration", None)
         assert ask == watch
 

@@ -149,7 +149,7 @@ class AttributionAnswer:
     models: tuple[ModelCredits, ...]
     paths: PathStatistics
     unconverted: tuple[Money, ...]
-    """Amounts of the conversions in other currencies, which revenue leaves out."""
+    """Amounts of the conversions that cannot be converted, which revenue leaves out."""
     unconverted_cost: tuple[Money, ...]
     explain: Explanation = field(compare=False)
     as_of: datetime = field(compare=False)

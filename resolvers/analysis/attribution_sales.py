@@ -21,7 +21,8 @@ _LIMB_BITS = 24
 class Sales:
     """Events that may be paid, as columns by subject, time and arrival; ``at`` in microseconds since 1970 (UTC).
 
-    The amount is ``whole + fraction / UNIT`` of the currency asked for, 0 of any other; neither part is negative.
+    The amount is ``whole + fraction / UNIT`` of the currency asked for, 0 where it cannot be converted; neither part is
+    negative.
     """
 
     subject: NDArray[np.int32]

@@ -1,13 +1,11 @@
 """Classes of events: what those share that metrics tell apart, and which of them pass a filter."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import NamedTuple
 
 from resolvers.analysis.filters import All, Any, Filter, FlagIs, KindIs, NameIs, Not
 from resolvers.analysis.metrics import Statistic
 from resolvers.analysis.rollups import FLAGS
-
-_IN_CURRENCY = ("amount", "cost", "order", "customer")
 
 
 class EventClass(NamedTuple):
@@ -40,10 +38,10 @@ class EventClass(NamedTuple):
                 return self.says(flag) == (2 if value else 1)
         raise ValueError(f"classes do not tell {root}")
 
-    def counts(self, statistic: Statistic, names: Mapping[str, int], currency: str | None) -> bool:
-        """Whether a statistic is taken over its events; money only of ``currency``, or of any where that is None."""
+    def counts(self, statistic: Statistic, names: Mapping[str, int], currencies: Container[str] | None) -> bool:
+        """Whether a statistic is taken over its events; money only of ``currencies``, or of any where that is None."""
         if statistic.field in FLAGS and not self.says(statistic.field):
             return False
-        if statistic.field in _IN_CURRENCY and currency is not None and self.currency != currency:
+        if statistic.in_currency and currencies is not None and self.currency not in currencies:
             return False
         return self.passes(statistic.where, names)

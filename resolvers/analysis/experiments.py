@@ -8,7 +8,7 @@ from enum import Enum
 from hashlib import blake2b
 
 from resolvers.analysis.filters import EVERYTHING, Filter
-from resolvers.analysis.metrics import Direction
+from resolvers.analysis.metrics import MONEY_FIELDS, Direction
 
 WHOLE = 10_000
 """Shares of traffic, weights and holdouts are whole numbers of this many parts."""
@@ -209,6 +209,12 @@ class Scheme:
     breakdowns: tuple[str, ...]
     currency: str
     timezone: str
+
+    @property
+    def money(self) -> bool:
+        """Whether any metric is about money, so that exchange rates matter."""
+        parts = [part for metric in self.metrics for part in (metric.value, metric.per) if part is not None]
+        return any(part.field in MONEY_FIELDS for part in parts)
 
     @property
     def edition(self) -> str:

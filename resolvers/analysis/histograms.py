@@ -43,7 +43,7 @@ def quantile(q: float, histograms: Sequence[Sequence[int]]) -> float | None:
     parts.sort()
     below = (parts & _LOW).cumsum()
     rank = q * float(below[-1] - 1)
-    low, high = (_middle(int(parts[np.searchsorted(below, at, "right")]) >> 32) for at in (floor(rank), ceil(rank)))
+    low, high = (middle(int(parts[np.searchsorted(below, at, "right")]) >> 32) for at in (floor(rank), ceil(rank)))
     return low + (high - low) * (rank - floor(rank))
 
 
@@ -62,5 +62,6 @@ def _strung(histograms: Sequence[Sequence[int]]) -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=8192)
-def _middle(bucket: int) -> float:
+def middle(bucket: int) -> float:
+    """The value that stands for all in a bucket."""
     return 0.0 if bucket == ZERO else float(2 * GAMMA**bucket / (GAMMA + 1))

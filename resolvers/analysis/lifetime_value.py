@@ -1,8 +1,10 @@
 """Lifetime value: what customers without a contract will buy within a horizon, by BG/NBD times Gamma-Gamma."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ from resolvers.analysis.customers import Customers, Fitted, Holdout, customers, 
 from resolvers.analysis.diagnoses import Finding
 from resolvers.analysis.estimates import Estimate, Money, Quality, Unit, estimate
 from resolvers.analysis.explanations import Explanation
+from resolvers.analysis.funnel_answers import Breakdown, Groups, grouped
+from resolvers.analysis.metrics import DimensionValue
 
 MOST_RANKED = 5_000
 _SHARES = tuple(place / 10 for place in range(11))
@@ -44,19 +48,37 @@ class SpendModel:
 
 
 @dataclass(frozen=True, slots=True)
-class LifetimeValueAnswer:
+class LifetimeValueFigures:
+    """What some customers will buy within the horizon."""
+
+    customers: int
+    returning: int
+    """Those who bought on at least two days."""
+    value: Estimate
+    average_value: Estimate
+    purchases: Estimate
+    probability_alive: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class LifetimeValueGroup(LifetimeValueFigures):
+    """The customers whose first purchase carried the same values."""
+
+    keys: tuple[DimensionValue, ...]
+    other: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LifetimeValueAnswer(LifetimeValueFigures):
     """What the customers of a moment will buy within the horizon after it."""
 
     cutoff: datetime
     horizon: timedelta
-    customers: int
-    returning: int
-    """Those who bought on at least two days."""
     quality: Quality
     findings: tuple[Finding, ...]
-    value: Estimate
-    purchases: Estimate
-    probability_alive: Estimate
+    groups: tuple[LifetimeValueGroup, ...]
+    """Most customers first; by the models of all of them."""
+    group_count: int
     shares: tuple[float, ...]
     quantiles: tuple[Decimal | None, ...]
     purchase_model: PurchaseModel | None
@@ -65,6 +87,26 @@ class LifetimeValueAnswer:
     unconverted: tuple[Money, ...]
     explain: Explanation
     as_of: datetime = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beginnings:
+    """What the first purchase of subjects carried: ascending ``subject``, and the codes of each of some dimensions."""
+
+    subject: NDArray[np.int32]
+    codes: Mapping[str, NDArray[np.int32]]
+    """By dimension; 0 for none."""
+    texts: Mapping[int, str]
+    """What the codes stand for."""
+
+    def of(self, subjects: NDArray[np.int32]) -> list[Breakdown]:
+        """The dimensions of some of the subjects."""
+        place = np.searchsorted(self.subject, subjects)
+        found = []
+        for dimension, codes in self.codes.items():
+            present, value = np.unique(codes[place], return_inverse=True)
+            found.append(Breakdown(dimension, value, [self.texts.get(code) for code in present.tolist()]))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +145,28 @@ def valued(
     unconverted: tuple[Money, ...],
     as_of: datetime,
     explain: Explanation,
+    beginnings: Beginnings | None = None,
+    top: int = 0,
 ) -> LifetimeValues:
-    """What follows from purchases, given as one row for each subject and day; days count from any one of them."""
+    """What follows from purchases, given as one row for each subject and day; days count from any one of them.
+
+    Where ``beginnings`` are given, the ``top`` largest groups by them are told apart.
+    """
     known = customers(subject, day, amount, cutoff_day)
     models = fitted(known)
     days = horizon / timedelta(days=1)
     count, alive, value = foretold(models, known, days)
-    said = _Said(models.quality, known.subject.size, currency, as_of)
+    said = _Said(models.quality, currency, as_of, known, count, alive, value)
+    breakdown = [] if beginnings is None else beginnings.of(known.subject)
+    groups = grouped(breakdown, known.subject.size, top)
     answer = LifetimeValueAnswer(
+        **said.of(np.ones(known.subject.size, np.bool_)),
         cutoff=cutoff,
         horizon=horizon,
-        customers=known.subject.size,
-        returning=int((known.purchases.repeats > 0).sum()),
         quality=models.quality,
         findings=models.findings,
-        value=said.of(value, "Sum of the expected values of all customers within the horizon.", Unit.MONEY),
-        purchases=said.of(count, "Sum of the expected purchases of all customers within the horizon.", Unit.COUNT),
-        probability_alive=said.of(alive, "Mean probability that a customer will still buy at all.", Unit.RATIO),
+        groups=tuple(_groups(said, groups)),
+        group_count=groups.count,
         shares=_SHARES,
         quantiles=(None,) * len(_SHARES) if value is None else tuple(map(_money, np.quantile(value, _SHARES))),
         purchase_model=_purchase_model(models),
@@ -154,21 +201,58 @@ def _ranked(
     )
 
 
-@dataclass(frozen=True, slots=True)
+def _groups(said: "_Said", groups: Groups) -> Iterator[LifetimeValueGroup]:
+    shown = len(groups.keys)
+    for slot in range(shown + (groups.count > shown)):
+        keys = groups.keys[slot] if slot < shown else ()
+        yield LifetimeValueGroup(**said.of(groups.slot == slot), keys=keys, other=slot == shown)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Said:
+    """What is foretold of each customer; None where the models say nothing."""
+
     quality: Quality
-    n: int
     currency: str
     as_of: datetime
+    known: Customers
+    count: Floats | None
+    alive: Floats | None
+    value: Floats | None
 
-    def of(self, each: Floats | None, definition: str, unit: Unit) -> Estimate:
-        """The sum over all customers, or their mean for a share; no value where nothing is foretold of each."""
+    def of(self, rows: NDArray[np.bool_]) -> dict[str, Any]:
+        """The fields of LifetimeValueFigures of some customers."""
+        some = {name: None if each is None else each[rows] for name, each in self._each().items()}
+        mean = {name: None if each is None or not each.size else float(each.mean()) for name, each in some.items()}
+        total = {name: None if each is None else float(each.sum()) for name, each in some.items()}
+        n = int(rows.sum())
+        return {
+            "customers": n,
+            "returning": int((self.known.purchases.repeats[rows] > 0).sum()),
+            "value": self._estimate(
+                total["value"], n, "Sum of the customers' expected values within the horizon.", Unit.MONEY
+            ),
+            "average_value": self._estimate(
+                mean["value"], n, "Mean expected value of a customer within the horizon.", Unit.MONEY
+            ),
+            "purchases": self._estimate(
+                total["count"], n, "Sum of the customers' expected purchases within the horizon.", Unit.COUNT
+            ),
+            "probability_alive": self._estimate(
+                mean["alive"], n, "Mean probability that a customer will still buy at all.", Unit.RATIO
+            ),
+        }
+
+    def _each(self) -> Mapping[str, Floats | None]:
+        return {"count": self.count, "alive": self.alive, "value": self.value}
+
+    def _estimate(self, found: float | None, n: int, definition: str, unit: Unit) -> Estimate:
         number = None
-        if each is not None:
-            total = float(each.mean() if unit is Unit.RATIO else each.sum())
-            number = _money(total) if unit is Unit.MONEY else Decimal(f"{total:.12g}")
-        made = estimate(number, n=self.n, as_of=self.as_of, definition=definition, unit=unit, currency=self.currency)
-        return made if made.quality is Quality.INSUFFICIENT else replace(made, quality=self.quality)
+        if found is not None:
+            number = _money(found) if unit is Unit.MONEY else Decimal(f"{found:.12g}")
+        made = estimate(number, n=n, as_of=self.as_of, definition=definition, unit=unit, currency=self.currency)
+        # Many customers do not make up for a model that is poor, nor a good model for few of them.
+        return replace(made, quality=self.quality) if made.quality is Quality.SUFFICIENT else made
 
 
 def _money(value: float) -> Decimal:

@@ -10,8 +10,10 @@ from resolvers.analysis.estimates import Estimate, Money, Unit, estimate, quotie
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import Filter
 from resolvers.analysis.periods import Granularity, Period
+from resolvers.analysis.series import Column, Number, exact
 
 MONEY_FIELDS = ("amount", "cost")
+_IN_CURRENCY = (*MONEY_FIELDS, "order", "customer")
 
 
 class Aggregate(Enum):
@@ -29,16 +31,22 @@ class Statistic:
     """One aggregate over the events that pass ``where`` and, if there is a ``field``, carry it.
 
     ``field`` is a column of Event (``amount``, ``cost``, ``duration_ms``, ``success``, ``subject`` …), ``order`` or
-    ``customer``; None for COUNT of the events themselves. ``amount`` and ``cost`` are there only in the tenant's
-    currency, whatever the aggregate. ``subject`` is there unless empty. ``order`` is the order of an event that
-    carries ``amount``: its ``order_id``, or the event itself where it has none; ``customer`` is the subject of such
-    an event. ``q`` is the quantile, 0..1, linear interpolation between closest ranks (Hyndman and Fan's type 7).
+    ``customer``; None for COUNT of the events themselves. ``amount`` and ``cost`` are there only where they
+    are in the tenant's currency, or there is a rate to convert them by, whatever the aggregate. ``subject`` is there
+    unless empty. ``order`` is the order of an event that carries ``amount``: its ``order_id``, or the event itself
+    where it has none; ``customer`` is the subject of such an event. ``q`` is the quantile, 0..1,
+    linear interpolation between closest ranks (Hyndman and Fan's type 7).
     """
 
     aggregate: Aggregate
     where: Filter
     field: str | None = None
     q: float | None = None
+
+    @property
+    def in_currency(self) -> bool:
+        """Whether it is taken over money, or over who and what it is of."""
+        return self.field in _IN_CURRENCY
 
 
 class Form(Enum):
@@ -82,14 +90,52 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A metric over time, as columns of one length: ``at[i]`` is the start of bucket i."""
+    """A metric over time, as columns of one length: ``at[i]`` is the start of bucket i.
+
+    It holds what the values are told from; each column is made when it is asked for.
+    """
 
     granularity: Granularity
     timezone: str
     at: tuple[datetime, ...]
-    value: tuple[float | None, ...]
-    exact: tuple[Decimal | None, ...]
-    n: tuple[int, ...]
+    form: Form
+    numerator: Column
+    denominator: Column | None = None
+
+    @property
+    def value(self) -> tuple[float | None, ...]:
+        """The floats nearest to the values; None where there is none."""
+        above, below = self.numerator, self.denominator
+        if self.form is Form.QUANTILE:
+            return tuple([None if value is None else float(value) for value in above.values])
+        if not above.whole or not (below is None or below.whole):
+            return tuple([None if value is None else float(value) for value in self.exact])
+        # Whole numbers divide to the nearest float, however large they are.
+        unit = 10**above.places
+        if below is None or self.form is Form.TOTAL:
+            return tuple([part / unit for part in above.values])
+        part_unit = 10**below.places
+        parts = zip(above.values, below.values, strict=True)
+        return tuple([part * part_unit / (whole * unit) if whole else None for part, whole in parts])
+
+    @property
+    def exact(self) -> tuple[Decimal | None, ...]:
+        """The values, quotients carried to 28 digits."""
+        return tuple([value for value, _ in self._points()])
+
+    @property
+    def n(self) -> tuple[int, ...]:
+        """How many observations stand behind each."""
+        counts = self.numerator if self.denominator is None and self.form is Form.TOTAL else self.denominator
+        if counts is not None and counts.whole and not counts.places:
+            return counts.values  # type: ignore[return-value]  # whole
+        return tuple([n for _, n in self._points()])
+
+    def _points(self) -> list[tuple[Decimal | None, int]]:
+        above = self.numerator.decimals()
+        below = (None,) * len(above) if self.denominator is None else self.denominator.decimals()
+        counted = self.denominator is not None
+        return [_value(self.form, *parts, counted=counted) for parts in zip(above, below, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,24 +170,29 @@ class MetricAnswer:
     group_count: int
     """How many groups there are in all, shown or summed up under ``other``."""
     unconverted: tuple[Money, ...]
-    """Money in other currencies than the tenant's, which the value leaves out; only for metrics of money."""
+    """Money that no exchange rate is known for, which the value leaves out; only for metrics of money."""
     explain: Explanation
 
 
-Number = Decimal | int | float
 Statistics = Mapping[str, Number | None]
 """What the store found, under ``numerator``, ``denominator`` and ``squares``; None and absent are nothing."""
 
 
 def value_of(metric: Metric, statistics: Statistics) -> tuple[Decimal | None, int]:
-    """A metric's value and how many observations stand behind it: what a point of a series needs."""
+    """A metric's value and how many observations stand behind it."""
     numerator = _decimal(statistics.get("numerator"))
     denominator = _decimal(statistics.get("denominator"))
+    return _value(metric.form, numerator, denominator, counted=metric.denominator is not None)
+
+
+def _value(
+    form: Form, numerator: Decimal | None, denominator: Decimal | None, *, counted: bool
+) -> tuple[Decimal | None, int]:
     n = int(denominator or 0)
-    match metric.form:
+    match form:
         case Form.TOTAL:
             value = Decimal(0) if numerator is None else numerator
-            return value, int(value) if metric.denominator is None else n
+            return value, n if counted else int(value)
         case Form.QUANTILE:
             return numerator, n
         case Form.RATIO | Form.MEAN:
@@ -179,8 +230,4 @@ def finish(
 
 
 def _decimal(number: Number | None) -> Decimal | None:
-    """The same number as a Decimal: a float by its shortest notation, None where it is not finite."""
-    if number is None:
-        return None
-    exact = Decimal(repr(number)) if isinstance(number, float) else Decimal(number)
-    return exact if exact.is_finite() else None
+    return None if number is None else exact(number)

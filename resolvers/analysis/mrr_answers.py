@@ -99,15 +99,24 @@ class RecurringRevenue(MrrFigures):
     groups: tuple[MrrGroup, ...]
     group_count: int
     unconverted: tuple[Money, ...]
-    """MRR at the end of the period of subscriptions in other currencies, which everything above leaves out."""
+    """MRR at the end of the period of subscriptions that cannot be converted, which everything above leaves out."""
     as_of: datetime = field(compare=False)
     explain: Explanation = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AcquiredGroup(MrrGroup):
+    """A group, and what its new customers cost by the spend that carries its values."""
+
+    acquisition_cost: Estimate
+    payback: Estimate
 
 
 @dataclass(frozen=True, slots=True)
 class RecurringRevenueAnswer(RecurringRevenue):
     """The same, and what its new customers cost."""
 
+    groups: tuple[AcquiredGroup, ...]
     acquisition_cost: Estimate
     payback: Estimate
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from itertools import pairwise
 from typing import NoReturn
 from zoneinfo import ZoneInfo
@@ -188,6 +189,7 @@ def fitting_granularity(period: Period) -> Granularity:
     return Granularity.MONTH
 
 
+@lru_cache(maxsize=64)
 def buckets(period: Period, granularity: Granularity, timezone: str) -> tuple[datetime, ...]:
     """The instants (UTC, ascending) at which the period's buckets begin; each ends where the next begins.
 

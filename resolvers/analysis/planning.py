@@ -4,12 +4,16 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
+
+import numpy as np
 
 from resolvers.analysis.columns import columns_of
 from resolvers.analysis.filters import All, Any, DimensionIs, Filter, FlagIs, KindIs, NameIs, Not, Op
 from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.periods import Period
+from resolvers.analysis.rollup_table import Pieces
 from resolvers.analysis.rollups import FLAGS
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
@@ -64,13 +68,14 @@ def plan_of(where: Filter, period: Period, buckets: Sequence[datetime], by: Sequ
         return None
     if any(part.op is not Op.IN for part in narrowing):
         return None
-    cuts = cuts_of(period, buckets)
+    cuts = cuts_of(period, tuple(buckets))
     if cuts is None:
         return None
     return Plan(cuts, next(iter(dimensions), None), narrowing[0].values if narrowing else None, classes)
 
 
-def cuts_of(period: Period, buckets: Sequence[datetime]) -> Cuts | None:
+@lru_cache(maxsize=256)
+def cuts_of(period: Period, buckets: tuple[datetime, ...]) -> Cuts | None:
     """The spans of a period; None where most of its hours are ragged."""
     cuts = sorted({period.start, period.end, *buckets})
     ragged_hours = sorted({_floor(cut, _HOUR) for cut in cuts if cut != _floor(cut, _HOUR)})
@@ -88,9 +93,10 @@ def cuts_of(period: Period, buckets: Sequence[datetime]) -> Cuts | None:
     return Cuts(tuple(_joined(days)), tuple(_joined(hours)), tuple(ragged))
 
 
-def parts_of(cuts: Cuts, period: Period, buckets: Sequence[datetime]) -> list[Part]:
+@lru_cache(maxsize=256)
+def parts_of(cuts: Cuts, period: Period, buckets: tuple[datetime, ...]) -> tuple[Part, ...]:
     """Days and hours, parted by bucket, in order; without buckets all is in the first."""
-    starts = list(buckets) or [period.start]
+    starts = buckets or (period.start,)
     found: dict[tuple[int, int], int] = {}
     for span in cuts.days:
         for day in range((span.start - _EPOCH) // _DAY, (span.end - _EPOCH) // _DAY):
@@ -99,7 +105,20 @@ def parts_of(cuts: Cuts, period: Period, buckets: Sequence[datetime]) -> list[Pa
         for hour in range((span.start - _EPOCH) // _HOUR, (span.end - _EPOCH) // _HOUR):
             key = hour // 24, bisect_right(starts, _EPOCH + hour * _HOUR) - 1
             found[key] = found.get(key, 0) | 1 << hour % 24
-    return [Part(day, hours, bucket) for (day, bucket), hours in sorted(found.items())]
+    return tuple([Part(day, hours, bucket) for (day, bucket), hours in sorted(found.items())])
+
+
+@lru_cache(maxsize=256)
+def pieces_of(days: tuple[Period, ...], buckets: tuple[datetime, ...]) -> Pieces:
+    """Whole days, parted by bucket, in order; without buckets all is in the first."""
+    cuts = [(start - _EPOCH) // _DAY for start in buckets]
+    found: list[tuple[int, int, int]] = []
+    for span in days:
+        first, end = (span.start - _EPOCH) // _DAY, (span.end - _EPOCH) // _DAY
+        for start, stop in pairwise(sorted({first, end, *(cut for cut in cuts if first < cut < end)})):
+            found.append((start, stop, max(bisect_right(buckets, _EPOCH + start * _DAY) - 1, 0)))
+    first_days, ends, of = np.array(found, np.int64).reshape(-1, 3).T
+    return Pieces(first_days, ends, of, max(len(buckets), 1))
 
 
 def in_rollups(statistic: Statistic) -> bool:

@@ -5,8 +5,8 @@ pays from t on where start <= t < end. Amounts are whole numbers of 10^-12 of a 
 places that an event's amount may have, so that what is paid by the month is never rounded.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from enum import IntEnum
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.events import Interval
+from resolvers.analysis.exchange_rates import DAY_US
 
 Ints = NDArray[np.signedinteger[Any]]
 Flags = NDArray[np.bool_]
@@ -108,7 +109,45 @@ class Changes:
         return Changes(*(getattr(self, column.name)[rows] for column in fields(self)))
 
 
-def changes(events: SubscriptionEvents) -> Changes:
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What money comes to in the currency numbered ``home``, by currency and day (counted from 1970, UTC)."""
+
+    home: int
+    factors: Mapping[tuple[int, int], Decimal]
+
+    def exchanged(self, units: Amounts, currency: Ints, at: Ints) -> tuple[Amounts, Ints]:
+        """Amounts of some currencies and instants at home, and the currencies that they are in then.
+
+        They are rounded to a unit of 10^-12, a half to the even one; without a factor they stay what they are.
+        """
+        if not self.factors:
+            return units, currency
+        found, currencies = units.astype(object), currency.copy()
+        known: dict[tuple[int, int, int], int | None] = {}
+        foreign = np.flatnonzero((currency != self.home) & (units != 0).astype(bool))
+        days = at[foreign] // DAY_US
+        asked = zip(units[foreign].tolist(), currency[foreign].tolist(), days.tolist(), strict=True)
+        for place, (value, of, day) in zip(foreign.tolist(), asked, strict=True):
+            key = value, of, day
+            if key not in known:
+                known[key] = self._units(value, self.factors.get((of, day)))
+            if (worth := known[key]) is not None:
+                found[place], currencies[place] = worth, self.home
+        return found, currencies
+
+    @staticmethod
+    def _units(units: int, factor: Decimal | None) -> int | None:
+        if factor is None:
+            return None
+        return int(_EXACT.multiply(Decimal(units), factor).to_integral_value(ROUND_HALF_EVEN))
+
+
+AS_STATED = Exchange(0, {})
+"""No rates: every subscription counts in the currency that it is stated in."""
+
+
+def changes(events: SubscriptionEvents, exchange: Exchange = AS_STATED) -> Changes:
     """What events amount to, however late, often or out of order they came.
 
     - Each ``started`` and ``changed`` states the whole from its instant on, so a ``changed`` without a start, or after
@@ -116,11 +155,16 @@ def changes(events: SubscriptionEvents) -> Changes:
     - At one instant ``changed`` outdoes ``started``, and of several of one name the one stored last counts.
       ``ended`` outdoes both, unless the subscription ran before and a ``started`` renews it at that very instant.
     - A subscription counts in the currency in which it began to pay. Stated in another one it is held at what it
-      paid last in its own: without an exchange rate nobody knows whether it grew, and a change of currency alone is no
-      movement.
+      paid last in its own: a change of currency alone is no movement.
+    - What it pays is exchanged at the rate of the day on which it began to pay, for as long as it pays: that rates
+      move is no movement either.
     """
-    found = [_changes(events.of(rows)) for rows in by_customer(events.customer)]
-    return Changes(*(np.concatenate([getattr(one, column.name) for one in found]) for column in fields(Changes)))
+    parts = [_changes(events.of(rows), exchange) for rows in by_customer(events.customer)]
+    found = Changes(*(np.concatenate([getattr(one, column.name) for one in parts]) for column in fields(Changes)))
+    if found.delta.dtype != object:
+        return found
+    deltas = found.delta.tolist()
+    return replace(found, delta=amounts(deltas, room=2 * sum(map(abs, deltas))))
 
 
 def by_customer(customer: Ints) -> Iterator[Flags]:
@@ -130,7 +174,7 @@ def by_customer(customer: Ints) -> Iterator[Flags]:
         yield customer % parts == part
 
 
-def _changes(events: SubscriptionEvents) -> Changes:
+def _changes(events: SubscriptionEvents, exchange: Exchange) -> Changes:
     order = np.lexsort((events.position, events.at, events.subscription, events.customer))
     customer, at = events.customer[order], events.at[order]
     first = _differs(customer, events.subscription[order])
@@ -147,12 +191,13 @@ def _changes(events: SubscriptionEvents) -> Changes:
     began = np.maximum.accumulate(np.where(begins, places, 0))
     home = currency[began]
     held = np.maximum.accumulate(np.where(pays & (currency == home), places, 0))
-    counted = np.where(pays & events.inside[stated], value[held], 0)
+    worth, coin = exchange.exchanged(value[held], home, at[opens][began])
+    counted = np.where(pays & events.inside[stated], worth, 0)
     group = events.group[stated]
     found = Changes(
         customer=np.tile(customer[opens], 2),
         at=np.tile(at[opens], 2),
-        currency=np.concatenate([home, _before(home, first, 0)]),
+        currency=np.concatenate([coin, _before(coin, first, 0)]),
         group=np.concatenate([group, _before(group, first, 0)]),
         delta=np.concatenate([counted, -_before(counted, first, 0)]),
     )

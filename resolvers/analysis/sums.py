@@ -14,8 +14,8 @@ Sums = list[Any]
 Values = tuple[Decimal | int | float | None, ...]
 """One value for each statistic asked for, in that order."""
 
-_EXACT = Context(prec=80)
-"""Wide enough for any sum of amounts that the log can hold."""
+EXACT = Context(prec=120)
+"""Wide enough for any sum of amounts that the log can hold, converted or not."""
 
 
 def nothing(statistics: Sequence[Statistic]) -> Sums:
@@ -26,7 +26,7 @@ def nothing(statistics: Sequence[Statistic]) -> Sums:
 def total(statistics: Sequence[Statistic], parts: Iterable[Sums]) -> Sums:
     """The sums of several parts of the events together."""
     found = nothing(statistics)
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         for part in parts:
             for place, value in enumerate(part):
                 found[place] = found[place] + value
@@ -35,7 +35,7 @@ def total(statistics: Sequence[Statistic], parts: Iterable[Sums]) -> Sums:
 
 def rest(whole: Sums, part: Sums) -> Sums:
     """The sums of the events that are not in a part of the whole."""
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         return [
             [difference(one, other)] if isinstance(one, list) else one - other
             for one, other in zip(whole, part, strict=True)
@@ -46,7 +46,7 @@ def collected(statistics: Sequence[Statistic], rows: Iterable[tuple[int, Any, Se
     """Sums by key, from rows: which statistics they count for (as bits), the key, a value for each of them, events."""
     places: dict[int, list[int]] = {}
     found: dict[Any, Sums] = {}
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         for mask, key, values, events in rows:
             if key not in found:
                 found[key] = nothing(statistics)

@@ -15,9 +15,12 @@ from resolvers.analysis.estimates import Money
 from resolvers.analysis.events import Kind
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import Filter
+from resolvers.analysis.intake_values import EARLIEST
+from resolvers.analysis.periods import Period
 from resolvers.store.conditions import Codes, condition
 from resolvers.store.database import rows
 from resolvers.store.events import EVENT
+from resolvers.store.exchange_rates import Converted, ExchangeRateRepository
 from resolvers.store.terms import TermMemory, TermRepository
 
 
@@ -58,21 +61,19 @@ class CohortRepository:
         own bucket; given back before anything was paid, it is of no cohort.
         """
         codes = await Codes.of(self.terms, asked.tenant_id, asked.where, asked.paid, asked.refunded)
+        exchange = ExchangeRateRepository(self.session)
+        money = await exchange.converted(asked.tenant_id, asked.currency, Period(EARLIEST, asked.end))
         refunded = condition(asked.refunded, codes)
         signed = case((refunded, -EVENT.amount), else_=EVENT.amount)
         counts = _rows(asked, codes)
         edges = bindparam(None, list(starts), type_=ARRAY(DateTime(timezone=True)))
-        payment = (
-            select(
-                EVENT.subject,
-                (func.width_bucket(EVENT.occurred_at, edges) - 1).label("bucket"),
-                case((~refunded, func.coalesce(EVENT.order_id, ""))).label("order_id"),
-                signed.label("amount"),
-            )
-            .where(*counts, EVENT.currency == asked.currency)
-            .subquery()
-        )
-        own = payment.c
+        payment = select(
+            EVENT.subject,
+            (func.width_bucket(EVENT.occurred_at, edges) - 1).label("bucket"),
+            case((~refunded, func.coalesce(EVENT.order_id, ""))).label("order_id"),
+            money.of(signed).label("amount"),
+        ).where(*counts, money.known)
+        own = money.joined(payment).subquery().c
         named = func.count(own.order_id.distinct()).filter(own.order_id != "")
         person = (
             select(
@@ -102,7 +103,7 @@ class CohortRepository:
         )
         started = perf_counter()
         found = await rows(self.session, query)
-        others = await self._unconverted(asked, starts[0], signed, counts)
+        others = await self._unconverted(money, starts[0], signed, counts)
         seconds = perf_counter() - started
         return PaidCohorts(
             cells=[Cell(*row[:4]) for row in found if row.bucket is not None],
@@ -112,16 +113,17 @@ class CohortRepository:
         )
 
     async def _unconverted(
-        self, asked: Payments, start: datetime, signed: ColumnElement[Any], counts: Sequence[ColumnElement[bool]]
+        self, money: Converted, start: datetime, signed: ColumnElement[Any], counts: Sequence[ColumnElement[bool]]
     ) -> tuple[Money, ...]:
-        """What was paid in other currencies since ``start``, by currency."""
+        """What was paid since ``start`` and cannot be converted, by currency."""
         query = (
             select(EVENT.currency, func.sum(signed))
-            .where(*counts, EVENT.currency != asked.currency, EVENT.occurred_at >= start)
+            .where(*counts, money.unknown, EVENT.occurred_at >= start)
             .group_by(EVENT.currency)
             .order_by(EVENT.currency)
         )
-        return tuple(Money(amount, currency) for currency, amount in await rows(self.session, query) if amount)
+        found = await rows(self.session, money.joined(query))
+        return tuple(Money(amount, currency) for currency, amount in found if amount)
 
 
 def _rows(asked: Payments, codes: Codes) -> list[ColumnElement[bool]]:

@@ -6,8 +6,8 @@ commit.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import asyncpg
@@ -164,14 +164,54 @@ class Database:
     @asynccontextmanager
     async def shared(self) -> AsyncIterator[AsyncSession]:
         """A unit of work that has not entered a tenant: under the application's role it sees no tenant's rows."""
-        try:
+        with _translating():
             async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
                 yield session
-        except Exception as error:
-            meaning = translated(error)
-            if meaning is None:
-                raise
-            raise meaning from error
+
+
+class Moment(Database):
+    """One tenant's part of a database as it was at one moment: every unit of work is the same one, which only reads."""
+
+    def __init__(self, database: Database, session: AsyncSession, tenant_id: int) -> None:
+        super().__init__(database.engine, database.url)
+        self._session = session
+        self._tenant_id = tenant_id
+        self._free = asyncio.Lock()
+        self._holder: asyncio.Task[Any] | None = None
+
+    @asynccontextmanager
+    async def tenant(self, tenant_id: int) -> AsyncIterator[AsyncSession]:
+        """The unit of work, for one task at a time."""
+        if tenant_id != self._tenant_id:
+            raise ValueError("a moment is of one tenant")
+        if self._holder is asyncio.current_task():
+            yield self._session
+            return
+        async with self._free:
+            self._holder = asyncio.current_task()
+            try:
+                with _translating():
+                    yield self._session
+            finally:
+                self._holder = None
+
+    @asynccontextmanager
+    async def snapshot(self, tenant_id: int) -> AsyncIterator[AsyncSession]:
+        """The same: it is a snapshot already."""
+        async with self.tenant(tenant_id) as session:
+            yield session
+
+
+@contextmanager
+def _translating() -> Iterator[None]:
+    """Raise what a failure of the database means to a caller in its place."""
+    try:
+        yield
+    except Exception as error:
+        meaning = translated(error)
+        if meaning is None:
+            raise
+        raise meaning from error
 
 
 async def enter(session: AsyncSession, tenant_id: int) -> None:

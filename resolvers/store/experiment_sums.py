@@ -19,7 +19,7 @@ from resolvers.store.database import driver, rows
 from resolvers.store.events import EVENT
 from resolvers.store.experiment_unit_sql import Coded
 from resolvers.store.terms import TermMemory, TermRepository
-from resolvers.store.versions import WHOLE_LOG, VersionRepository
+from resolvers.store.versions import EXCHANGE_RATES, WHOLE_LOG, VersionRepository
 
 _SUMS = ("x", "y", "c", "xx", "yy", "cc", "xy", "xc")
 _KEYS = ("phase", "cut", "value", "variant", "multiple", "slot")
@@ -143,15 +143,19 @@ class UnitRepository:
 
     async def reach(self, scheme: Scheme) -> Reach:
         """How far what is kept by a scheme goes."""
-        connection = await driver(self.session)
-        folded_to = await connection.fetchval(
+        edition, version = await self._edition(scheme)
+        folded_to = await (await driver(self.session)).fetchval(
             "SELECT folded_to FROM experiment_state WHERE tenant_id = $1 AND experiment_id = $2 AND edition = $3",
             self.tenant_id,
             scheme.experiment_id,
-            scheme.edition,
+            edition,
         )
-        (version,) = await VersionRepository(self.session).of(self.tenant_id, [WHOLE_LOG])
         return Reach(folded_to or 0, version)
+
+    async def _edition(self, scheme: Scheme) -> tuple[str, int]:
+        """What is kept has to be of this edition to be right still; and how far the log goes."""
+        version, rates = await VersionRepository(self.session).of(self.tenant_id, [WHOLE_LOG, EXCHANGE_RATES])
+        return f"{scheme.edition}.{rates if scheme.money else 0}", version
 
     async def fold(self, scheme: Scheme, *, batch: int, wait: bool = False) -> tuple[int, bool]:
         """Take the next events into what is kept; return how many units that was about, and whether more are left.
@@ -163,11 +167,11 @@ class UnitRepository:
         if held is None:
             return 0, False
         folded_to = held[1]
-        if held[0] != scheme.edition:
+        edition, version = await self._edition(scheme)
+        if held[0] != edition:
             await self.drop(scheme.experiment_id)
             await self.begin(scheme.experiment_id)
             folded_to = 0
-        (version,) = await VersionRepository(self.session).of(self.tenant_id, [WHOLE_LOG])
         coded = await Coded.of(self.terms, self.tenant_id, scheme)
         through = min(version, folded_to + batch) if folded_to else version
         subjects = await self.touched(coded, folded_to, through) if folded_to else None
@@ -176,7 +180,7 @@ class UnitRepository:
             "UPDATE experiment_state SET edition = $3, folded_to = $4 WHERE tenant_id = $1 AND experiment_id = $2",
             self.tenant_id,
             scheme.experiment_id,
-            scheme.edition,
+            edition,
             through,
         )
         return count, through < version

@@ -35,15 +35,19 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, array, distinct_on
 
 from resolvers.analysis.events import Kind
+from resolvers.analysis.exchange_rates import NO_RATES
 from resolvers.analysis.experiments import Measure, Scheme, Tally, UnitMetric
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.metrics import MONEY_FIELDS
+from resolvers.analysis.periods import Period
 from resolvers.store.conditions import Codes, condition
 from resolvers.store.copying import plain
 from resolvers.store.events import EVENT
+from resolvers.store.exchange_rates import Converted, ExchangeRateRepository
 from resolvers.store.terms import TERMS, TermRepository
 
 _EPOCH = date(1970, 1, 1)
+_LONGEST = timedelta(days=366)
 _OF_UNIT = ("subject", "phase", "variant", "multiple", "at", "day", "parts")
 _THROUGH, _SUBJECTS = -(2**40), [-1]
 """What stands in a statement that is kept for the arguments that it is asked with."""
@@ -61,6 +65,7 @@ class Coded:
     experiment: int | None
     variants: dict[int, int]
     """The place of each variant by its code."""
+    money: Converted
 
     @classmethod
     async def of(cls, terms: TermRepository, tenant_id: int, scheme: Scheme) -> "Coded":
@@ -69,7 +74,11 @@ class Coded:
         known = await terms.codes(tenant_id, TERMS, [scheme.key, *scheme.variants])
         places = {known[key]: place for place, key in enumerate(scheme.variants) if key in known}
         codes = await Codes.of(terms, tenant_id, scheme.where, *filters)
-        return cls(tenant_id, scheme, codes, known.get(scheme.key), places)
+        money = Converted(scheme.currency, NO_RATES)
+        if scheme.money:
+            span = Period(scheme.starts[0] - _LONGEST, scheme.starts[0] + 30 * _LONGEST)
+            money = await ExchangeRateRepository(terms.session).converted(tenant_id, scheme.currency, span)
+        return cls(tenant_id, scheme, codes, known.get(scheme.key), places, money)
 
     def relevant(self) -> ColumnElement[bool]:
         """Which events matter: exposures, and what any of the metrics is about."""
@@ -94,6 +103,8 @@ class Coded:
 
     def statement(self, through: int, subjects: Sequence[int] | None) -> tuple[str, list[Any]]:
         """``units`` as PostgreSQL reads it, and its arguments; what is asked again is not written anew."""
+        if self.money.rate is not None:
+            return plain(self.units(through, subjects))
         codes = (_frozen(self.codes.terms), _frozen(self.codes.subjects), _frozen(self.variants))
         key = (self.tenant_id, self.scheme, self.experiment, subjects is None, codes)
         if key not in _WRITTEN:
@@ -201,21 +212,23 @@ class Coded:
         since = EVENT.occurred_at - first.c.at
         inside = [since >= -back, since < on, first.c.phase > 0, self._measured()]
         sums = select(func.count(), *columns).where(*self._of(first.c.subject, through), *inside)
-        return sums.correlate(first).lateral("sums")
+        return self.money.joined(sums).correlate(first).lateral("sums")
 
     def _measure(self, measure: Measure, span: Sequence[ColumnElement[bool]]) -> ColumnElement[Any]:
         where = [*span, condition(measure.where, self.codes)]
-        if measure.field is not None:
-            where.append(EVENT[measure.field].is_not(None))
-        if measure.field in MONEY_FIELDS:
-            where.append(EVENT.currency == self.scheme.currency)
+        field: ColumnElement[Any] | None = None if measure.field is None else EVENT[measure.field]
+        if field is not None:
+            where.append(field.is_not(None))
+            if field.key in MONEY_FIELDS:
+                where.append(self.money.known)
+                field = self.money.of(field)
         count = func.count().filter(*where)
         match measure.tally:
             case Tally.ANY:
                 return case((count > 0, 1), else_=0)
             case Tally.SUM:
-                assert measure.field is not None
-                return func.coalesce(func.sum(cast(EVENT[measure.field], Numeric)).filter(*where), 0)
+                assert field is not None
+                return func.coalesce(func.sum(cast(field, Numeric)).filter(*where), 0)
             case Tally.ORDERS:
                 loose = func.count().filter(*where, EVENT.order_id.is_(None))
                 return func.count(distinct(EVENT.order_id)).filter(*where) + loose

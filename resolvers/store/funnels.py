@@ -9,7 +9,8 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from resolvers.store.database import rows
+from resolvers.store.database import driver, rows
+from resolvers.store.versions import RECOMMENDATIONS, advance
 
 
 class FunnelRow(SQLModel, table=True):
@@ -46,6 +47,7 @@ class FunnelRepository:
             .returning(col(FunnelRow.funnel_id))
         )
         ((funnel_id,),) = await rows(self.session, statement)
+        await advance(await driver(self.session), tenant_id, RECOMMENDATIONS)
         return await self.session.get_one(FunnelRow, (tenant_id, funnel_id), populate_existing=True)
 
     async def count(self, tenant_id: int) -> int:
@@ -61,7 +63,14 @@ class FunnelRepository:
         row = await self.session.get(FunnelRow, (tenant_id, funnel_id))
         if row is not None:
             await self.session.delete(row)
+            await advance(await driver(self.session), tenant_id, RECOMMENDATIONS)
         return row
+
+    async def latest(self, tenant_id: int, limit: int) -> list[FunnelRow]:
+        """Those that were saved last."""
+        query = select(FunnelRow).where(FunnelRow.tenant_id == tenant_id)
+        order = (col(FunnelRow.updated_at).desc(), col(FunnelRow.funnel_id).desc())
+        return list(await self.session.exec(query.order_by(*order).limit(limit)))
 
     async def page(self, tenant_id: int, *, after: int | None, limit: int) -> list[FunnelRow]:
         """By id, from the one after ``after`` on."""

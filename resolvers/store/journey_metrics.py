@@ -13,6 +13,7 @@ from resolvers.analysis.distinct import DistinctCounts, by_value, counted, toget
 from resolvers.analysis.explanations import Explanation, dearest
 from resolvers.analysis.metrics import Statistic
 from resolvers.analysis.periods import epoch_us
+from resolvers.analysis.series import Column
 from resolvers.analysis.sums import Values
 from resolvers.errors import BadInput
 from resolvers.store.journeys import JourneyRepository
@@ -91,7 +92,7 @@ class JourneyMetrics:
         found = together(reading.parts)
         answer = Statistics(
             total=_values(found.total),
-            buckets={place: _values(found.buckets[:, place]) for place in range(len(buckets))},
+            columns=[Column(_values(row)) for row in found.buckets] if buckets else [],
             explanations=(dearest(explanations),) * len(statistics),
         )
         if shown is None:

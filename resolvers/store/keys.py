@@ -8,6 +8,8 @@ from sqlalchemy import Column, DateTime, Identity, Integer, LargeBinary, SmallIn
 from sqlmodel import Field, SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from resolvers.store.tenants import TenantRow
+
 
 class ApiKeyRow(SQLModel, table=True):
     __tablename__ = "api_key"
@@ -66,6 +68,14 @@ class KeyRepository:
         row = await self.session.get(ApiKeyRow, (tenant_id, key_id))
         if row is not None:
             row.last_used_at = at
+
+    async def live(self, tenant_id: int, key_id: int) -> Holder | None:
+        """The holder of a key of the tenant entered, unless it was revoked."""
+        key = await self.session.get(ApiKeyRow, (tenant_id, key_id))
+        tenant = await self.session.get(TenantRow, tenant_id)
+        if key is None or tenant is None or key.revoked_at is not None:
+            return None
+        return Holder(tenant_id, tenant.slug, tenant.currency, tenant.timezone, key_id, key.role, key.digest)
 
     async def find(self, digest: bytes) -> Holder | None:
         """The holder of a live key of any tenant."""

@@ -24,12 +24,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from resolvers.analysis.estimates import Money
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import Any as AnyOf
-from resolvers.analysis.metrics import MONEY_FIELDS, Aggregate, Statistic
+from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.sums import Values
 from resolvers.store.conditions import Codes, condition
 from resolvers.store.database import rows as fetched
 from resolvers.store.events import EVENT
-from resolvers.store.scans import Keys, Selection, Statistics
+from resolvers.store.exchange_rates import Converted
+from resolvers.store.scans import Keys, Selection, Statistics, by_bucket
 from resolvers.store.terms import TERMS, TermRepository
 
 
@@ -53,8 +54,9 @@ class LogMetrics:
         started = perf_counter()
         codes = await self._codes(selection, statistics)
         rows = _rows(selection, statistics, codes)
-        columns = [_column(statistic, codes, selection.currency) for statistic in statistics]
-        shown, count = await self._groups(selection.tenant_id, rows, columns[0], by, groups, top)
+        money = Converted(selection.currency, selection.rates)
+        columns = [_column(statistic, codes, money) for statistic in statistics]
+        shown, count = await self._groups(selection.tenant_id, rows, columns[0], money, by, groups, top)
         bucket = _bucket(buckets)
         group = _group(by, [codes_of for codes_of, _ in shown])
         sets = ["()"]
@@ -66,20 +68,21 @@ class LogMetrics:
             .where(*rows)
             .group_by(text(f"GROUPING SETS ({', '.join(sets)})"))
         )
-        found = await fetched(self.session, query)
-        return _sorted_out(found, [keys for _, keys in shown], count, len(statistics), started)
+        found = await fetched(self.session, money.joined(query))
+        return _sorted_out(found, [keys for _, keys in shown], count, statistics, len(buckets), started)
 
     async def unconverted(self, selection: Selection, sums: Sequence[Statistic]) -> tuple[Money, ...]:
-        """What sums of money leave out: the money in other currencies than the tenant's, per currency."""
+        """What sums of money leave out: the money that there is no rate for, per currency."""
         codes = await self._codes(selection, sums)
+        money = Converted(selection.currency, selection.rates)
         totals = [_column(statistic, codes, None) for statistic in sums]
         query = (
             select(EVENT.currency, sum(totals[1:], start=totals[0]))
-            .where(*_rows(selection, sums, codes), EVENT.currency != selection.currency)
+            .where(*_rows(selection, sums, codes), money.unknown)
             .group_by(EVENT.currency)
             .order_by(EVENT.currency)
         )
-        found = await fetched(self.session, query)
+        found = await fetched(self.session, money.joined(query))
         return tuple(Money(amount, currency) for currency, amount in found if amount)
 
     async def _codes(self, selection: Selection, statistics: Sequence[Statistic]) -> Codes:
@@ -90,6 +93,7 @@ class LogMetrics:
         tenant_id: int,
         rows: list[ColumnElement[bool]],
         rank: ColumnElement[Any],
+        money: Converted,
         by: Sequence[str],
         given: Sequence[Keys] | None,
         top: int,
@@ -110,7 +114,7 @@ class LogMetrics:
             .order_by(rank.desc().nulls_last(), *columns)
             .limit(top)
         )
-        found = await fetched(self.session, query)
+        found = await fetched(self.session, money.joined(query))
         texts_of = await self.terms.values(tenant_id, TERMS, [code for row in found for code in row[:-1]])
         shown = [
             (
@@ -133,15 +137,16 @@ def _rows(selection: Selection, statistics: Sequence[Statistic], codes: Codes) -
     ]
 
 
-def _column(statistic: Statistic, codes: Codes, currency: str | None) -> ColumnElement[Any]:
-    """A statistic; money only of ``currency``, or of any where that is None."""
+def _column(statistic: Statistic, codes: Codes, money: Converted | None) -> ColumnElement[Any]:
+    """A statistic; its money as ``money`` says, or as it is where that is None."""
     where = condition(statistic.where, codes)
     if statistic.field is None:
         return func.count().filter(where)
-    field = EVENT["amount" if statistic.field in ("order", "customer") else statistic.field]
+    field: ColumnElement[Any] = EVENT["amount" if statistic.field in ("order", "customer") else statistic.field]
     where = and_(where, field.is_not(None))
-    if field.key in MONEY_FIELDS and currency is not None:
-        where = and_(where, EVENT.currency == currency)
+    if statistic.in_currency and money is not None:
+        where = and_(where, money.known)
+        field = money.of(field)
     match statistic.aggregate:
         case Aggregate.COUNT:
             return func.count().filter(where)
@@ -178,7 +183,12 @@ def _group(by: Sequence[str], shown: Sequence[tuple[int, ...]]) -> ColumnElement
 
 
 def _sorted_out(
-    rows: Sequence[Any], groups: list[Keys], group_count: int, statistics: int, started: float
+    rows: Sequence[Any],
+    groups: list[Keys],
+    group_count: int,
+    statistics: Sequence[Statistic],
+    size: int,
+    started: float,
 ) -> Statistics:
     total: Values = ()
     read = 0
@@ -196,4 +206,5 @@ def _sorted_out(
         else:
             by_both[group, bucket] = tuple(values)
     explanation = Explanation(Source.LOG, read, (perf_counter() - started) * 1e3)
-    return Statistics(total, buckets, (explanation,) * statistics, groups, group_count, by_group, by_both)
+    columns, explanations = by_bucket(statistics, size, buckets), (explanation,) * len(statistics)
+    return Statistics(total, columns, explanations, groups, group_count, by_group, by_both)

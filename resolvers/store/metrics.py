@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from resolvers.analysis.classes import EventClass
 from resolvers.analysis.code_sets import EMPTY, CodeSet
 from resolvers.analysis.columns import leaves
 from resolvers.analysis.estimates import Money
+from resolvers.analysis.exchange_rates import Rates
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import EVERYTHING, DimensionIs, Filter, NameIs
 from resolvers.analysis.metrics import Aggregate, Statistic
@@ -19,15 +19,18 @@ from resolvers.analysis.periods import Period
 from resolvers.analysis.planning import in_journeys, in_presence, in_rollups, plan_of
 from resolvers.store.database import driver, rows
 from resolvers.store.events import EVENT
+from resolvers.store.exchange_rates import ExchangeRateRepository
 from resolvers.store.journey_metrics import JourneyMetrics
 from resolvers.store.log_metrics import LogMetrics
 from resolvers.store.presence_cache import PresenceCache
 from resolvers.store.presence_metrics import PresenceMetrics
+from resolvers.store.rollup_days import RollupDays
 from resolvers.store.rollup_metrics import RollupMetrics, Scope
-from resolvers.store.rollup_reading import RollupReader, Which
+from resolvers.store.rollup_reading import Which
 from resolvers.store.scans import Keys, Selection, Statistics, joined
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TERMS, TermMemory, TermRepository
+from resolvers.store.versions import LogState
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Kept:
     """What a process holds in memory of what is kept, and the places of those who read journeys."""
 
     presence: PresenceCache
+    days: RollupDays
     segments: SegmentCache
     heavy: asyncio.Semaphore
 
@@ -42,13 +46,17 @@ class Kept:
 class MetricRepository:
     """Aggregates the events of one tenant."""
 
-    def __init__(self, session: AsyncSession, memory: TermMemory, kept: Kept) -> None:
+    def __init__(self, session: AsyncSession, memory: TermMemory, kept: Kept, state: LogState | None = None) -> None:
+        """``state`` is what was known of the log before the session began, if anything was."""
         self.session = session
+        self.seen = None if state is None else state.rollups
+        self.unrated = state is not None and not state.rates
         self.memory = memory
         self.kept = kept
         self.terms = TermRepository(session, memory)
         self._known: dict[str, int | None] = {}
-        self._classes: dict[Period, list[EventClass]] = {}
+        self._rates: dict[Period, Rates] = {}
+        self._rollups: RollupMetrics | None = None
 
     async def statistics(
         self,
@@ -66,6 +74,7 @@ class MetricRepository:
         everything else is summed up as one more group. What is kept of the log answers what it can, the log the rest.
         """
         scope = await self._scope(selection, statistics, buckets, by)
+        selection = await self._converting(selection, scope, statistics)
         scans: list[tuple[list[int], Statistics]] = []
         logged = list(range(len(statistics)))
         # The groups of one statistic are those of all.
@@ -100,7 +109,7 @@ class MetricRepository:
         scans: list[tuple[list[int], Statistics]] = []
         places = [place for place, one in enumerate(statistics) if in_rollups(one)]
         if places:
-            rollups = RollupMetrics(connection, self.terms, tenant_id)
+            rollups = await self._reader(tenant_id)
             own = [statistics[place] for place in places]
             scans.append((places, await rollups.statistics(selection, scope, own, buckets, by, groups, top)))
         places = [place for place, one in enumerate(statistics) if in_presence(one) and scope.plan.dimension is None]
@@ -123,7 +132,7 @@ class MetricRepository:
         """What journeys tell of statistics."""
         existing: list[int] = []
         if by and scope is not None:
-            rollups = RollupMetrics(await driver(self.session), self.terms, selection.tenant_id)
+            rollups = await self._reader(selection.tenant_id)
             existing = await rollups.existing(selection, scope, statistics)
         journeys = JourneyMetrics(self.session, self.memory, self.kept.segments, self.kept.heavy)
         return await journeys.statistics(selection, statistics, buckets, next(iter(by), None), groups, existing, top)
@@ -150,11 +159,12 @@ class MetricRepository:
         return None if found is None else ([EMPTY] * (len(buckets) + 1 - len(starts)) + found[0], found[1])
 
     async def unconverted(self, selection: Selection, sums: Sequence[Statistic]) -> tuple[Money, ...]:
-        """What sums of money leave out: the money in other currencies than the tenant's, per currency."""
+        """What sums of money leave out: the money that there is no rate for, per currency."""
         scope = await self._scope(selection, sums, (), ())
+        selection = await self._converting(selection, scope, sums)
         if scope is None:
             return await LogMetrics(self.session, self.terms).unconverted(selection, sums)
-        rollups = RollupMetrics(await driver(self.session), self.terms, selection.tenant_id)
+        rollups = await self._reader(selection.tenant_id)
         return await rollups.unconverted(selection, scope, sums)
 
     async def _scope(
@@ -165,12 +175,27 @@ class MetricRepository:
         if plan is None:
             return None
         names = await self._names(selection.tenant_id, selection.where, *(one.where for one in statistics))
-        if selection.period not in self._classes:
-            reader = RollupReader(await driver(self.session), selection.tenant_id)
-            self._classes[selection.period] = await reader.classes(selection.period)
         values = None if plan.values is None else [names[one] for one in plan.values if one in names]
-        passing = [one for one in self._classes[selection.period] if one.passes(plan.where, names)]
-        return Scope(plan, passing, names, Which(plan.dimension, values))
+        return Scope(plan, names, Which(plan.dimension, values))
+
+    async def _converting(
+        self, selection: Selection, scope: Scope | None, statistics: Sequence[Statistic]
+    ) -> Selection:
+        """The selection with the rates that it takes to answer in its currency, looked up once."""
+        if self.unrated or not any(statistic.in_currency for statistic in statistics):
+            return selection
+        if selection.period not in self._rates:
+            currencies = await (await self._reader(selection.tenant_id)).currencies(selection, scope)
+            self._rates[selection.period] = await ExchangeRateRepository(self.session).rates(
+                selection.tenant_id, selection.currency, selection.period, currencies
+            )
+        return replace(selection, rates=self._rates[selection.period])
+
+    async def _reader(self, tenant_id: int) -> RollupMetrics:
+        if self._rollups is None:
+            connection = await driver(self.session)
+            self._rollups = RollupMetrics(connection, self.terms, self.kept.days, tenant_id, self.seen)
+        return self._rollups
 
     async def _names(self, tenant_id: int, *filters: Filter) -> dict[str, int]:
         """The codes of the names and dimension values that filters name, each looked up once."""
@@ -182,4 +207,6 @@ class MetricRepository:
         if missing := texts - self._known.keys():
             found = await self.terms.codes(tenant_id, TERMS, missing)
             self._known |= {text: found.get(text) for text in missing}
+            if self.seen is not None and missing - found.keys():
+                self.kept.days.miss(tenant_id, self.seen, frozenset(missing - found.keys()))
         return {text: code for text in texts if (code := self._known[text]) is not None}

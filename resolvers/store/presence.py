@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from random import getrandbits
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,8 @@ class PresenceStateRow(SQLModel, table=True):
 
     tenant_id: int = Field(primary_key=True)
     folded_to: int = Field(sa_column=Column(BigInteger, nullable=False))
+    edition: int = Field(sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    """Another number, drawn at random, whenever a row is written or deleted."""
 
 
 class PresenceRow(SQLModel, table=True):
@@ -93,6 +95,14 @@ class PresenceRow(SQLModel, table=True):
     edition: int = Field(sa_column=Column(BigInteger, nullable=False))
     codes: bytes | None = Field(sa_column=Column(LargeBinary))
     hours: bytes | None = Field(sa_column=Column(LargeBinary))
+
+
+class PresenceState(NamedTuple):
+    """How far the log is folded, how long it is, and what tells whether the rows are still the same."""
+
+    folded_to: int
+    version: int
+    edition: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +142,16 @@ class PresenceRepository:
         self.connection = connection
         self.tenant_id = tenant_id
 
-    async def state(self) -> tuple[int, int]:
-        """How far the log is folded, and how long it is."""
+    async def state(self) -> PresenceState:
+        """How far the log is folded."""
         row = await self.connection.fetchrow(
-            "SELECT coalesce((SELECT folded_to FROM presence_state WHERE tenant_id = $1), 0),"
-            " coalesce((SELECT version FROM data_version WHERE tenant_id = $1 AND kind = $2), 0)",
+            "SELECT coalesce(folded_to, 0), coalesce(version, 0), coalesce(edition, 0)"
+            " FROM (SELECT folded_to, edition FROM presence_state WHERE tenant_id = $1) AS state"
+            " FULL JOIN (SELECT version FROM data_version WHERE tenant_id = $1 AND kind = $2) AS log ON true",
             self.tenant_id,
             WHOLE_LOG,
         )
-        return row[0], row[1]
+        return PresenceState(*row or (0, 0, 0))
 
     async def hold(self, *, wait: bool = False) -> int | None:
         """How far it is folded, nobody else's to change until the transaction ends; None where somebody holds it."""
@@ -206,6 +217,7 @@ class PresenceRepository:
             codes,
             hours,
         )
+        await self._change()
 
     async def empty(self, leaf: Leaf) -> None:
         """Mark a row as lost, unless it changes meanwhile."""
@@ -223,6 +235,12 @@ class PresenceRepository:
         """Delete the rows of a day."""
         await self.connection.execute(
             "DELETE FROM presence WHERE tenant_id = $1 AND day = $2", self.tenant_id, day_of(day)
+        )
+        await self._change()
+
+    async def _change(self) -> None:
+        await self.connection.execute(
+            "UPDATE presence_state SET edition = $2 WHERE tenant_id = $1", self.tenant_id, getrandbits(63)
         )
 
     async def number_orders(self, after: int, through: int) -> None:

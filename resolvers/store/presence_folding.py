@@ -21,7 +21,7 @@ async def fold_presence(database: Database, tenant_id: int, *, batch: int) -> in
     database is away; the batches done until then stay.
     """
     async with database.tenant(tenant_id) as session:
-        folded_to, _ = await PresenceRepository(await driver(session), tenant_id).state()
+        folded_to = (await PresenceRepository(await driver(session), tenant_id).state()).folded_to
     while await _fold_batch(database, tenant_id, batch):
         pass
     return folded_to
@@ -37,7 +37,7 @@ async def _fold_batch(database: Database, tenant_id: int, batch: int) -> bool:
             return False
         for day in await presence.lost():
             await remake(presence, day, folded_to)
-        _, version = await presence.state()
+        version = (await presence.state()).version
         through = min(version, folded_to + batch)
         if through > folded_to:
             await presence.number_orders(folded_to, through)
@@ -94,7 +94,7 @@ async def verify_presence(database: Database, tenant_id: int, day: datetime) -> 
     async with database.snapshot(tenant_id) as session:
         await take_time(session, statement_seconds=0)
         presence = PresenceRepository(await driver(session), tenant_id)
-        folded_to, _ = await presence.state()
+        folded_to = (await presence.state()).folded_to
         made = await _logged(presence, number_of(day), folded_to)
         rows = {row.leaf.member: row for row in await presence.sealed([(one, number_of(day)) for one in Member])}
         members = made.keys() | rows.keys()

@@ -11,9 +11,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.behaviour import GAIN
 from resolvers.analysis.filters import Filter
+from resolvers.analysis.periods import Period
 from resolvers.store.conditions import Codes, condition
 from resolvers.store.copying import copied
 from resolvers.store.events import EVENT
+from resolvers.store.exchange_rates import ExchangeRateRepository
 from resolvers.store.terms import TermMemory, TermRepository
 
 
@@ -45,9 +47,12 @@ class SpendRepository:
         """The amounts in ``currency`` of conversions but churn and refunds, in the ``days`` before each cut-off."""
         codes = await Codes.of(self.terms, tenant_id, where, GAIN)
         back = timedelta(days=days)
+        period = Period(min(cutoffs) - back, max(cutoffs))
+        money = await ExchangeRateRepository(self.session).converted(tenant_id, currency, period)
+        spent = money.of(EVENT.amount)
         sums = [
             func.coalesce(
-                func.sum(EVENT.amount).filter(EVENT.occurred_at >= cutoff - back, EVENT.occurred_at < cutoff), 0
+                func.sum(spent).filter(EVENT.occurred_at >= cutoff - back, EVENT.occurred_at < cutoff), 0
             ).cast(Double)
             for cutoff in cutoffs
         ]
@@ -56,9 +61,9 @@ class SpendRepository:
             .where(
                 EVENT.tenant_id == tenant_id,
                 EVENT.subject.is_not(None),
-                EVENT.occurred_at >= min(cutoffs) - back,
-                EVENT.occurred_at < max(cutoffs),
-                EVENT.currency == currency,
+                EVENT.occurred_at >= period.start,
+                EVENT.occurred_at < period.end,
+                money.known,
                 EVENT.amount.is_not(None),
                 condition(GAIN, codes),
                 condition(where, codes),
@@ -67,6 +72,6 @@ class SpendRepository:
             .order_by(EVENT.subject)
         )
         names = [f"amount_{place}" for place in range(len(cutoffs))]
-        rows = await copied(self.session, query, [("subject", ">i4"), *((name, ">f8") for name in names)])
+        rows = await copied(self.session, money.joined(query), [("subject", ">i4"), *((name, ">f8") for name in names)])
         subject = rows["subject"].astype(np.int32)
         return [Spend(subject, rows[name].astype(np.float64)) for name in names]

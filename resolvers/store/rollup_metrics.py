@@ -1,6 +1,6 @@
 """Statistics from rollups: totals, buckets of time and groups by one dimension."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -12,10 +12,14 @@ from resolvers.analysis.estimates import Money
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING
 from resolvers.analysis.metrics import Aggregate, Statistic
+from resolvers.analysis.periods import Period
 from resolvers.analysis.planning import Plan
+from resolvers.analysis.rollup_table import RollupTable
 from resolvers.analysis.sums import Sums, nothing, rest, told, total
+from resolvers.store.day_metrics import DayQuestion
+from resolvers.store.rollup_days import RollupDays, Seen
 from resolvers.store.rollup_reading import Marked, RollupReader, Which
-from resolvers.store.scans import Keys, Selection, Statistics
+from resolvers.store.scans import Keys, Selection, Statistics, by_bucket
 from resolvers.store.terms import TERMS, TermRepository
 
 NONE = 0
@@ -29,27 +33,36 @@ class Scope:
     """A question that rollups answer, its texts turned into codes."""
 
     plan: Plan
-    classes: Sequence[EventClass]
-    """Those that the period may hold and that pass the question's own condition."""
     names: Mapping[str, int]
     which: Which
 
-    def marked(self, statistics: Sequence[Statistic], currency: str | None) -> Marked:
+    def marked(
+        self, classes: Sequence[EventClass], statistics: Sequence[Statistic], currencies: Container[str] | None
+    ) -> Marked:
         """The classes that at least one statistic is about, and which of them count their events, as bits."""
         return {
-            one: sum(one.counts(statistic, self.names, currency) << place for place, statistic in enumerate(statistics))
-            for one in self.classes
-            if any(one.passes(statistic.where, self.names) for statistic in statistics)
+            one: sum(
+                one.counts(statistic, self.names, currencies) << place for place, statistic in enumerate(statistics)
+            )
+            for one in classes
+            if one.passes(self.plan.where, self.names)
+            and any(one.passes(statistic.where, self.names) for statistic in statistics)
         }
 
 
 class RollupMetrics:
     """Reads statistics of one tenant from its rollups."""
 
-    def __init__(self, connection: Any, terms: TermRepository, tenant_id: int) -> None:
+    def __init__(
+        self, connection: Any, terms: TermRepository, days: RollupDays, tenant_id: int, seen: Seen | None
+    ) -> None:
         self.connection = connection
         self.terms = terms
+        self.days = days
         self.tenant_id = tenant_id
+        self.seen = seen
+        self._tables: dict[tuple[int, int], RollupTable] = {}
+        self._classes: dict[Period, list[EventClass]] = {}
 
     async def statistics(
         self,
@@ -62,16 +75,21 @@ class RollupMetrics:
         top: int,
     ) -> Statistics:
         """All statistics in total, for each bucket and each group."""
+        plan = scope.plan
+        asked = self._of_days(selection, scope, statistics)
+        if asked is not None:
+            return asked.statistics(await self._table(asked), statistics, tuple(buckets))
         started = perf_counter()
-        reader = RollupReader(self.connection, self.tenant_id)
-        marked = scope.marked(statistics, selection.currency)
+        reader = RollupReader(self.connection, self.tenant_id, selection.rates)
+        marked = await self._marked(selection, scope, statistics, selection.currencies)
         # Without values to choose from, what is of any value is of every event.
         all_of = scope.which if scope.which.values is not None else Which()
-        summed = await reader.sums(statistics, marked, scope.plan.cuts, all_of, buckets)
+        summed = await reader.sums(statistics, marked, plan.cuts, all_of, buckets)
         whole = {bucket: sums for (_, bucket), sums in summed.items()}
+        by_place = {bucket: told(statistics, sums) for bucket, sums in whole.items()} if buckets else {}
         found = Statistics(
             total=told(statistics, total(statistics, whole.values())),
-            buckets={bucket: told(statistics, sums) for bucket, sums in whole.items()} if buckets else {},
+            columns=by_bucket(statistics, len(buckets), by_place),
             explanations=(),
         )
         if by:
@@ -92,7 +110,7 @@ class RollupMetrics:
     async def existing(self, selection: Selection, scope: Scope, statistics: Sequence[Statistic]) -> list[int]:
         """The values of the dimension that any event carries which statistics are about, as codes."""
         counts = [Statistic(Aggregate.COUNT, EVERYTHING)]
-        marked = dict.fromkeys(scope.marked(statistics, selection.currency), 1)
+        marked = dict.fromkeys(await self._marked(selection, scope, statistics, selection.currencies), 1)
         reader = RollupReader(self.connection, self.tenant_id)
         found, _, _, events = await reader.largest(counts[0], marked, scope.plan.cuts, scope.which, _EVERY)
         codes = [code for code, _ in found]
@@ -102,16 +120,53 @@ class RollupMetrics:
         return codes
 
     async def unconverted(self, selection: Selection, scope: Scope, sums: Sequence[Statistic]) -> tuple[Money, ...]:
-        """What sums of money leave out: the money in other currencies than the tenant's, per currency."""
-        marked = scope.marked(sums, None)
+        """What sums of money leave out: the money that there is no rate for, per currency."""
+        asked = self._of_days(selection, scope, sums)
+        if asked is not None:
+            return asked.unconverted(await self._table(asked), sums)
+        marked = await self._marked(selection, scope, sums, None)
         found = []
         for currency in sorted({one.currency for one in marked} - {"", selection.currency}):
-            reader = RollupReader(self.connection, self.tenant_id)
+            reader = RollupReader(self.connection, self.tenant_id, selection.rates, unconverted=True)
             own = {one: mask for one, mask in marked.items() if one.currency == currency}
             parts = await reader.sums(sums, own, scope.plan.cuts, scope.which, ())
             *amounts, _ = total(sums, parts.values())
             found.append(Money(sum(amounts, Decimal()), currency))
         return tuple(money for money in found if money.amount)
+
+    async def currencies(self, selection: Selection, scope: Scope | None) -> set[str]:
+        """The currencies that the events of a period may be in, empty for those in none."""
+        asked = None if scope is None else self._of_days(selection, scope, ())
+        if asked is not None:
+            return {one.currency for one in (await self._table(asked)).classes}
+        return {one.currency for one in await self._classes_of(selection.period)}
+
+    def _of_days(self, selection: Selection, scope: Scope, statistics: Sequence[Statistic]) -> DayQuestion | None:
+        """The question, where it is one about days that fit in memory, and takes no rates to answer."""
+        asked = DayQuestion.of(scope.plan, scope.names, selection.currency)
+        if asked is None or not self.days.fits(self.tenant_id, asked.span):
+            return None
+        return None if selection.rates and any(one.in_currency for one in statistics) else asked
+
+    async def _table(self, asked: DayQuestion) -> RollupTable:
+        """The rollups of days, for as long as this reader is there of one state."""
+        if asked.span not in self._tables:
+            self._tables[asked.span] = await self.days.read(self.connection, self.tenant_id, asked.span, self.seen)
+        return self._tables[asked.span]
+
+    async def _marked(
+        self,
+        selection: Selection,
+        scope: Scope,
+        statistics: Sequence[Statistic],
+        currencies: Container[str] | None,
+    ) -> Marked:
+        return scope.marked(await self._classes_of(selection.period), statistics, currencies)
+
+    async def _classes_of(self, period: Period) -> list[EventClass]:
+        if period not in self._classes:
+            self._classes[period] = await RollupReader(self.connection, self.tenant_id).classes(period)
+        return self._classes[period]
 
 
 @dataclass(frozen=True, slots=True)

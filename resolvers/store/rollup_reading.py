@@ -13,8 +13,9 @@ import numpy as np
 
 from resolvers.analysis.classes import EventClass
 from resolvers.analysis.events import DIMENSIONS
+from resolvers.analysis.exchange_rates import NO_RATES, Rates
 from resolvers.analysis.histograms import quantile
-from resolvers.analysis.metrics import Aggregate, Statistic
+from resolvers.analysis.metrics import MONEY_FIELDS, Aggregate, Statistic
 from resolvers.analysis.periods import Period
 from resolvers.analysis.planning import Cuts
 from resolvers.analysis.rollups import DAY, HOUR
@@ -36,6 +37,15 @@ _OF_EVENT = {
 }
 """What an event adds to a column of the rollups."""
 
+_RATE = ("text[]", "date[]", "numeric[]")
+_CONVERTED = {
+    **{f"{name}_sum": f"{name}_sum * coalesce(factor, 1) AS {name}_sum" for name in MONEY_FIELDS},
+    **{
+        f"{name}_squares": f"{name}_squares * coalesce(factor * factor, 1)::double precision AS {name}_squares"
+        for name in MONEY_FIELDS
+    },
+}
+"""How the columns that hold money become another currency's."""
 _FEW = 4
 
 Marked = Mapping[EventClass, int]
@@ -62,9 +72,13 @@ class _Arguments:
 class RollupReader:
     """Reads the rollups of one tenant, and counts what it reads."""
 
-    def __init__(self, connection: Any, tenant_id: int) -> None:
+    def __init__(self, connection: Any, tenant_id: int, rates: Rates = NO_RATES, *, unconverted: bool = False) -> None:
         self.connection = connection
         self.tenant_id = tenant_id
+        self.rates = rates
+        """By which money of some currencies becomes that of another one; money of any other stays as it is."""
+        self.unconverted = unconverted
+        """Whether it is what there is no rate for that is read."""
         self.rows = 0
         """Rows read so far, rollups and events."""
         self.events = 0
@@ -86,9 +100,9 @@ class RollupReader:
         shown: Sequence[int] = (),
     ) -> dict[tuple[int, int], Sums]:
         """What statistics add up to, by dimension value and bucket; values not among those shown go under 0."""
-        columns = list(dict.fromkeys(["n", *map(_column, statistics)]))
+        columns = list(dict.fromkeys(["n", *map(column_of, statistics)]))
         arguments = _Arguments()
-        part = self._part(arguments, marked, cuts, which, columns)
+        part = self._part(arguments, statistics, marked, cuts, which, columns)
         value = bucket = "0"
         if shown:
             value = f"CASE WHEN value = ANY({arguments.add(list(shown), 'integer[]')}) THEN value ELSE 0 END"
@@ -104,7 +118,7 @@ class RollupReader:
         if "histogram" in held:
             # Made into arrays once, however many quantiles are told from them.
             held["histogram"] = [np.array(parts or (), np.int64) for parts in held["histogram"]]
-        values = zip(*(held[_column(statistic)] for statistic in statistics), strict=True)
+        values = zip(*(held[column_of(statistic)] for statistic in statistics), strict=True)
         keyed = zip(rows, values, strict=True)
         return collected(statistics, ((row[0], (row[1], row[2]), own, row[5]) for row, own in keyed))
 
@@ -115,9 +129,9 @@ class RollupReader:
 
         Also how many values there are in all, and what the statistic and the events of all of them add up to.
         """
-        column = _column(statistic)
+        column = column_of(statistic)
         arguments = _Arguments()
-        part = self._part(arguments, marked, cuts, which, list(dict.fromkeys(["n", column])))
+        part = self._part(arguments, [statistic], marked, cuts, which, list(dict.fromkeys(["n", column])))
         if statistic.aggregate is Aggregate.QUANTILE:
             return await self._largest_quantile(statistic, part, arguments.values, top)
         rank = f"coalesce(sum({column}) FILTER (WHERE mask & 1 = 1), 0)"
@@ -147,8 +161,36 @@ class RollupReader:
         ranked.sort(key=lambda one: (one[1] is None, -(one[1] or 0), one[0]))
         return ranked[:top], len(rows), [row[1] or () for row in rows], int(sum(row[2] for row in rows))
 
-    def _part(self, arguments: _Arguments, marked: Marked, cuts: Cuts, which: Which, columns: Sequence[str]) -> str:
-        """The rows to be added up: rollups, and of ragged hours events that look like them."""
+    def _part(
+        self,
+        arguments: _Arguments,
+        statistics: Sequence[Statistic],
+        marked: Marked,
+        cuts: Cuts,
+        which: Which,
+        columns: Sequence[str],
+    ) -> str:
+        """The rows to be added up, their money converted."""
+        foreign = self.rates.factors.keys() & {one.currency for one in marked}
+        money = sum(statistic.in_currency << place for place, statistic in enumerate(statistics))
+        if not foreign or not money:
+            return self._plain(arguments, marked, cuts, which, columns)
+        plain = self._plain(arguments, marked, cuts, which, ["class.currency", *columns])
+        rates = zip(*(row for row in self.rates.rows() if row[0] in foreign), strict=True)
+        given = ", ".join(arguments.add(list(column), kind) for column, kind in zip(rates, _RATE, strict=True))
+        mask, known = "mask", " WHERE factor IS NULL"
+        if not self.unconverted:
+            # Nothing that is taken over money counts what there is no rate for.
+            missing = f"factor IS NULL AND currency = ANY({arguments.add(sorted(foreign), 'text[]')})"
+            mask, known = f"CASE WHEN {missing} THEN mask & ~{arguments.add(money, 'bigint')} ELSE mask END AS mask", ""
+        return (
+            f"SELECT {mask}, at, value, is_event, {', '.join(_CONVERTED.get(name, name) for name in columns)}"  # noqa: S608
+            f" FROM ({plain}) AS plain LEFT JOIN unnest({given}) AS rate (of, day, factor)"
+            f" ON of = currency AND day = (at AT TIME ZONE 'UTC')::date{known}"
+        )
+
+    def _plain(self, arguments: _Arguments, marked: Marked, cuts: Cuts, which: Which, columns: Sequence[str]) -> str:
+        """Rollups, and of ragged hours events that look like them."""
         tenant = arguments.add(self.tenant_id, "integer")
         kinds, names, currencies, flags = ([one[place] for one in marked] for place in range(4))
         classes = (
@@ -172,7 +214,7 @@ class RollupReader:
             value = which.dimension or "0"
             carried = "true" if which.dimension is None else f"{which.dimension} {some or 'IS NOT NULL'}"
             parts.append(
-                f"SELECT mask, occurred_at, {value}, 1, {', '.join(_OF_EVENT[name] for name in columns)}"  # noqa: S608
+                f"SELECT mask, occurred_at, {value}, 1, {', '.join(_OF_EVENT.get(name, name) for name in columns)}"  # noqa: S608
                 f" FROM unnest({begins}, {ends}) AS span (begins, ends) CROSS JOIN LATERAL (SELECT * FROM event"
                 f" WHERE tenant_id = {tenant} AND occurred_at >= begins AND occurred_at < ends AND {carried} OFFSET 0)"
                 f" AS event JOIN {classes} ON class.kind = event.kind AND class.name = event.name"
@@ -208,7 +250,7 @@ def _of_rollups(columns: str, classes: str, rows: str, some: str | None) -> str:
     )
 
 
-def _column(statistic: Statistic) -> str:
+def column_of(statistic: Statistic) -> str:
     """The column of the rollups that a statistic adds up."""
     measure = MEASURES.get(statistic.field or "")
     match statistic.aggregate:

@@ -5,11 +5,12 @@ aggregates (n, and for each measure n, Σx, Σx², least, greatest; of durations
 whole hours is a sum of rows. They are updated in the transaction that stores the events, from the very rows it adds.
 """
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from random import getrandbits
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Column, DateTime, Double, Integer, Numeric, SmallInteger, Text, inspect
+from sqlalchemy import ARRAY, BigInteger, Column, Date, DateTime, Double, Integer, Numeric, SmallInteger, Text, inspect
 from sqlalchemy.dialects.postgresql import dialect
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.elements import KeyedColumnElement
@@ -20,7 +21,7 @@ from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.histograms import GAMMA, LEAST, ZERO
 from resolvers.analysis.rollups import DAY, FLAGS, HOUR, Columns, deltas
 from resolvers.store.database import driver
-from resolvers.store.versions import hold_log
+from resolvers.store.versions import REBUILT, hold_log
 
 MEASURES = {"amount": "amount", "cost": "cost", "duration_ms": "duration"}
 """The prefix of a measure's columns."""
@@ -73,6 +74,16 @@ class RollupRow(SQLModel, table=True):
     histogram: list[int] | None = Field(sa_column=Column(ARRAY(BigInteger)))
 
 
+class RollupDayRow(SQLModel, table=True):
+    """A day (UTC) that has rollups; ``edition`` is another number, drawn at random, whenever they change."""
+
+    __tablename__ = "rollup_day"
+
+    tenant_id: int = Field(primary_key=True)
+    day: date = Field(sa_column=Column(Date, primary_key=True))
+    edition: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
 ROLLUP: ReadOnlyColumnCollection[str, KeyedColumnElement[Any]] = inspect(RollupRow).local_table.c
 """The columns of the rollups, for expressions."""
 
@@ -96,6 +107,11 @@ _ARRAYS = ", ".join(f"${place}::{_TYPES[name]}[]" for place, name in enumerate(_
 # A histogram travels as text, since an array of arrays of different lengths cannot. Its parts are strung together
 # and merged now and then only, which is dear.
 _ADD = f"""
+WITH changed AS (
+    INSERT INTO rollup_day (tenant_id, day, edition) SELECT $1, day, ${len(_PLAIN) + 4}
+    FROM unnest(${len(_PLAIN) + 3}::date[]) AS day
+    ON CONFLICT (tenant_id, day) DO UPDATE SET edition = excluded.edition
+)
 INSERT INTO rollup (tenant_id, {", ".join(_PLAIN)}, histogram)
 SELECT $1, {", ".join(_PLAIN)}, histogram::bigint[]
 FROM unnest({_ARRAYS}, ${len(_PLAIN) + 2}::text[]) AS new({", ".join(_PLAIN)}, histogram)
@@ -110,7 +126,8 @@ async def add(connection: Any, tenant_id: int, columns: Columns) -> None:
     """Add a batch of new events, given as columns of the log, to the tenant's rollups; part of their transaction."""
     *added, histograms = zip(*deltas(columns), strict=True)
     texts = [None if parts is None else f"{{{','.join(map(str, parts))}}}" for parts in histograms]
-    await connection.execute(_ADD, tenant_id, *added, texts)
+    days = sorted({at.date() for grain, at in zip(added[0], added[-1 - len(_AGGREGATES)], strict=True) if grain == DAY})
+    await connection.execute(_ADD, tenant_id, *added, texts, days, getrandbits(63))
 
 
 def _digit(flag: str) -> str:
@@ -164,6 +181,14 @@ SELECT {", ".join(_KEYS)}, {", ".join(map(_over_parts, _AGGREGATES))},
 FROM bucketed GROUP BY {", ".join(_KEYS)}
 """  # noqa: S608  # constants only
 _REBUILD = f"INSERT INTO rollup (tenant_id, {', '.join(_PLAIN)}, histogram) SELECT $1, log.* FROM ({_FROM_LOG}) AS log"  # noqa: S608  # constants only
+_CHANGE = """
+INSERT INTO rollup_day (tenant_id, day, edition) VALUES ($1, $2, $3)
+ON CONFLICT (tenant_id, day) DO UPDATE SET edition = excluded.edition
+"""
+_REBUILT = f"""
+INSERT INTO data_version (tenant_id, kind, version) VALUES ($1, {REBUILT}, 1)
+ON CONFLICT (tenant_id, kind) DO UPDATE SET version = data_version.version + 1
+"""  # noqa: S608  # constants only
 _EXACT = [name for name in _AGGREGATES if not name.startswith("duration_") and not name.endswith("_squares")]
 _EXACT += ["duration_n"]
 _CLOSE = [name for name in _AGGREGATES if name not in _EXACT]
@@ -171,9 +196,12 @@ _DIFFERS = " OR ".join(
     [f"log.{name} IS DISTINCT FROM kept.{name}" for name in _EXACT]
     + [f"abs(log.{name} - kept.{name}) > 1e-9 * greatest(abs(log.{name}), 1e-9)" for name in _CLOSE]
 )
+# A day without an edition is a day that nobody reads.
+_NOTED = "EXISTS (SELECT FROM rollup_day WHERE tenant_id = $1 AND day = ($2 AT TIME ZONE 'UTC')::date)"
 _VERIFY = f"""
 SELECT count(*), count(*) FILTER (WHERE log.n IS NULL OR kept.n IS NULL OR {_DIFFERS}
-    OR coalesce((SELECT sum(part & 4294967295) FROM unnest(kept.histogram) AS part), 0) <> kept.duration_n)
+    OR coalesce((SELECT sum(part & 4294967295) FROM unnest(kept.histogram) AS part), 0) <> kept.duration_n
+    OR NOT {_NOTED})
 FROM ({_FROM_LOG}) AS log
 FULL JOIN (SELECT * FROM rollup WHERE tenant_id = $1 AND at >= $2 AND at < $3) AS kept USING ({", ".join(_KEYS)})
 """  # noqa: S608  # constants only
@@ -192,6 +220,8 @@ class RollupRepository:
         span = (tenant_id, day, day + timedelta(days=1))
         await connection.execute("DELETE FROM rollup WHERE tenant_id = $1 AND at >= $2 AND at < $3", *span)
         done: str = await connection.execute(_REBUILD, *span)
+        await connection.execute(_CHANGE, tenant_id, day.date(), getrandbits(63))
+        await connection.execute(_REBUILT, tenant_id)
         return int(done.rpartition(" ")[2])
 
     async def verify(self, tenant_id: int, day: datetime) -> tuple[int, int]:

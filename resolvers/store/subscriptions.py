@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
 
@@ -13,11 +13,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from resolvers.analysis.events import Kind
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import Filter
+from resolvers.analysis.periods import Period
 from resolvers.analysis.subscriptions import (
     PLACES,
     STEPS,
     TIMES_A_YEAR,
     Amounts,
+    Exchange,
     Ints,
     Step,
     SubscriptionEvents,
@@ -29,6 +31,7 @@ from resolvers.errors import BadInput
 from resolvers.store.conditions import Codes, condition
 from resolvers.store.copying import EPOCH_US, copied
 from resolvers.store.events import EVENT
+from resolvers.store.exchange_rates import ExchangeRateRepository
 from resolvers.store.terms import TERMS, TermMemory, TermRepository
 
 Keys = tuple[str | None, ...]
@@ -39,6 +42,7 @@ _MOST = 1_000_000
 _ROOM = 9 * 10**6
 """Amounts below this have their 12 decimal places in a number of 64 bits."""
 _LETTERS = 256
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class SubscriptionLog:
     """The events of a tenant's subscriptions; ``groups[i]`` are the dimension values of the group numbered i."""
 
     events: SubscriptionEvents
+    exchange: Exchange
     groups: Sequence[Keys]
     explanation: Explanation
 
@@ -62,8 +67,8 @@ class SubscriptionRepository:
     ) -> SubscriptionLog:
         """All that was said before ``end``, whether or not it passes ``where``, as what was said may end what passes.
 
-        ``currency`` is the one that most are in, which is read with less work. Raises BadInput where the events are
-        more than fit in memory.
+        ``currency`` is the tenant's, which most are in and is read with less work. Raises BadInput where the events
+        are more than fit in memory.
         """
         codes = await Codes.of(self.terms, tenant_id, where)
         columns = await self._columns(tenant_id, currency)
@@ -93,7 +98,23 @@ class SubscriptionRepository:
             inside=rows["inside"] == 1,
             group=group,
         )
-        return SubscriptionLog(events, groups, Explanation(Source.LOG, len(rows), seconds * 1e3))
+        exchange = await self._exchange(tenant_id, currency, events)
+        return SubscriptionLog(events, exchange, groups, Explanation(Source.LOG, len(rows), seconds * 1e3))
+
+    async def _exchange(self, tenant_id: int, home: str, events: SubscriptionEvents) -> Exchange:
+        """The rates of all days on which anything was said."""
+        numbers = {currency_of(number): number for number in np.unique(events.currency).tolist() if number}
+        if not numbers.keys() - {home}:
+            return Exchange(number_of(home), {})
+        instants = (_EPOCH + timedelta(microseconds=int(at)) for at in (events.at.min(), events.at.max() + 1))
+        exchange = ExchangeRateRepository(self.session)
+        rates = await exchange.rates(tenant_id, home, Period(*instants), numbers)
+        factors = {
+            (numbers[currency], day): factor
+            for currency, by_day in rates.factors.items()
+            for day, factor in by_day.items()
+        }
+        return Exchange(number_of(home), factors)
 
     async def _columns(self, tenant_id: int, currency: str) -> dict[str, tuple[str, ColumnElement[int]]]:
         """What is read of an event, and as numbers of which form."""

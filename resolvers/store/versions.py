@@ -6,7 +6,7 @@ that positions follow the order of commits without gaps and a reader that has se
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 from sqlalchemy import BigInteger, Column, SmallInteger
@@ -14,12 +14,18 @@ from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.errors import Unavailable
+from resolvers.live.bus import CHANNEL
 from resolvers.live.looks import Looks
-from resolvers.store.database import translated
+from resolvers.store.database import Moment, driver, translated
 
 WHOLE_LOG = 0
-CHANNEL = "gateway"
-"""Where commits are announced: ``v <tenant> <version> <kind>,<kind>…``."""
+EXCHANGE_RATES = 102
+"""Stands for a tenant's exchange rates; 0 where it never had any."""
+RECOMMENDATIONS = 104
+"""Stands for what a tenant decided about recommendations, and for the funnels it keeps."""
+REBUILT = 1_000
+"""Stands for the rollups: its version advances when they are made anew."""
+_FOLDED, _PRESENCE = -1, -2
 _AWAY = "The database cannot be reached for the moment; try again."
 
 
@@ -38,8 +44,35 @@ _VERSIONS = """
 SELECT entered.tenant, found.kind, found.version
 FROM (SELECT set_config('gateway.tenant', wanted::text, true)::integer AS tenant
       FROM unnest($1::integer[]) AS wanted OFFSET 0) AS entered
-CROSS JOIN LATERAL (SELECT kind, version FROM data_version WHERE tenant_id = entered.tenant OFFSET 0) AS found
+CROSS JOIN LATERAL (
+    SELECT kind, version FROM data_version WHERE tenant_id = entered.tenant
+    UNION ALL
+    SELECT kind, version FROM presence_state
+    CROSS JOIN LATERAL (VALUES (-1, folded_to), (-2, edition)) AS told (kind, version)
+    WHERE tenant_id = entered.tenant
+    OFFSET 0
+) AS found
 """
+
+
+class LogState(NamedTuple):
+    """What tells that nothing of a tenant's log, and of what is kept of it beside journeys, has changed."""
+
+    version: int
+    """The last position in the log."""
+    rebuilt: int
+    """How often rollups were made anew."""
+    folded_to: int
+    """The position up to which the sets of each day hold the log."""
+    presence: int
+    """Their edition."""
+    rates: int
+    """The version of the exchange rates; 0 where there never were any."""
+
+    @property
+    def rollups(self) -> tuple[int, int]:
+        """What tells that no rollup has changed."""
+        return self.version, self.rebuilt
 
 
 class VersionReader:
@@ -58,34 +91,52 @@ class VersionReader:
         self._wanted: set[int] = set()
         self._connection: asyncpg.Connection | None = None
         self._statement: Any = None
+        self._closed = False
 
     async def of(self, tenant_id: int, kinds: tuple[int, ...]) -> tuple[int, ...]:
         """The version of each kind in the order given, as of a moment after the call.
 
         Raises Unavailable, Overloaded or TimedOut where the database does not do its part.
         """
-        self._wanted.add(tenant_id)
-        found = (await self._looks.fresh()).get(tenant_id, {})
+        found = await self._seen(tenant_id)
         return tuple([found.get(kind, 0) for kind in kinds])
 
+    async def state(self, tenant_id: int) -> LogState:
+        """What else there is to know, in the same way."""
+        found = await self._seen(tenant_id)
+        return LogState(*(found.get(kind, 0) for kind in (WHOLE_LOG, REBUILT, _FOLDED, _PRESENCE, EXCHANGE_RATES)))
+
+    async def _seen(self, tenant_id: int) -> dict[int, int]:
+        self._wanted.add(tenant_id)
+        return (await self._looks.fresh()).get(tenant_id, {})
+
     def close(self) -> None:
-        """Leave the database."""
+        """Leave the database for good."""
+        self._closed = True
+        self._leave()
+
+    def _leave(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()
 
     async def _read(self) -> dict[int, dict[int, int]]:
         # Whoever asks from here on gets the next look.
-        wanted, self._wanted = self._wanted, set()
+        wanted, self._wanted = list(self._wanted), set()
         self.looks += 1
+        used = self._connection is not None
         try:
             async with asyncio.timeout(self._seconds):
-                if self._connection is None or self._connection.is_closed():
-                    self._connection = await self._connect()
-                    self._statement = await self._connection.prepare(_VERSIONS)
-                rows = await self._statement.fetch(list(wanted))
+                try:
+                    rows = await self._rows(wanted)
+                except Exception:
+                    # A connection may have been cut while nobody looked.
+                    self._leave()
+                    if not used or self._closed:
+                        raise
+                    rows = await self._rows(wanted)
         except Exception as error:
-            self.close()
+            self._leave()
             meaning = Unavailable(_AWAY, retry_after=1) if isinstance(error, TimeoutError) else translated(error)
             if meaning is None:
                 raise
@@ -94,6 +145,28 @@ class VersionReader:
         for tenant_id, kind, version in rows:
             found.setdefault(tenant_id, {})[kind] = version
         return found
+
+    async def _rows(self, wanted: list[int]) -> list[tuple[int, int, int]]:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await self._connect()
+            if self._closed:
+                self._leave()
+                raise Unavailable(_AWAY, retry_after=1)
+            self._statement = await self._connection.prepare(_VERSIONS)
+        found: list[tuple[int, int, int]] = await self._statement.fetch(wanted)
+        return found
+
+
+class MomentVersions(VersionReader):
+    """The versions as they were at one moment."""
+
+    def __init__(self, moment: Moment) -> None:
+        self._moment = moment
+
+    async def _seen(self, tenant_id: int) -> dict[int, int]:
+        async with self._moment.tenant(tenant_id) as session:
+            rows = await (await driver(session)).fetch(_VERSIONS, [tenant_id])
+        return {kind: version for _, kind, version in rows}
 
 
 class VersionRepository:
@@ -126,9 +199,9 @@ async def hold_log(connection: Any, tenant_id: int) -> int:
 
 
 async def advance(connection: Any, tenant_id: int, kind: int) -> None:
-    """Note that definitions of a ``kind`` of their own (100 and above) change with this transaction, and tell it.
+    """Give a kind that is no kind of events its next version, and say so to all who watch; part of the transaction.
 
-    Whoever else changes some of the kind waits until it ends. ``connection`` is an asyncpg connection.
+    What a tenant defines stands for such a kind, of 100 or above: answers that depend on it are computed anew.
     """
     version = await connection.fetchval(
         "INSERT INTO data_version (tenant_id, kind, version) VALUES ($1, $2, 1)"

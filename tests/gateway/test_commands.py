@@ -143,6 +143,22 @@ def test_an_import_can_be_repeated_and_keeps_what_it_refuses(ready: Command, tmp
     assert json.loads(refused)["line"] == 4
 
 
+def test_rates_are_imported_and_once_more_change_nothing(ready: Command, tmp_path: Path) -> None:
+    ready("tenants", "create", "acme")
+    file = tmp_path / "eurofxref-hist.csv"
+    file.write_text("Date,USD,JPY,ROL,\n2026-03-09,1.25,157,N/A,\n2026-03-06,1.2,N/A,N/A,\n")
+    words = ["rates", "import", str(file), "--tenant", "acme"]
+    first = ready(*words)
+    assert "3 rates: 3 new or changed, 0 as they were." in first.stdout
+    assert "no event can be in them: ROL." in first.stdout
+    assert "3 rates: 0 new or changed, 3 as they were." in ready(*words).stdout
+    file.write_text("Date,USD\n2026-03-09,1.26\n2026-03-06,1.20\n")
+    assert "2 rates: 1 new or changed" in ready(*words).stdout
+    file.write_text("Date,USD\n2026-03-09,-1\n")
+    assert "Line 2, USD: rate must be" in _fail(ready, *words)
+    assert "XXX is no ISO 4217 code" in _fail(ready, *words, "--base", "XXX")
+
+
 async def _execute(url: str, statement: str) -> None:
     connection = await connect(url)
     await connection.execute(statement)

@@ -224,6 +224,43 @@ async def test_new_customers_cost_what_was_spent_on_touching_them(client: Client
     assert (never["payback"]["value"], never["acquisitionCost"]["value"]) == (None, "210")
 
 
+GROUPS = f"groups {{keys {{value}} other acquisitionCost {ESTIMATE} payback {ESTIMATE} lifetimeValue {ESTIMATE}}}"
+
+
+async def test_a_group_s_new_customers_cost_the_spend_that_carries_its_values(client: Client) -> None:
+    def joins(who: str, channel: str | None, amount: str) -> dict[str, Any]:
+        return said("started", "02-01", amount, subject=who, dimensions={"channel": channel} if channel else {})
+
+    def spent(cost: str, channel: str | None, day: str = "02-01") -> dict[str, Any]:
+        made = {"kind": "SPEND", "cost": cost, "currency": "USD", "occurredAt": f"2026-{day}T00:00:00Z"}
+        return made | {"dimensions": {"channel": channel} if channel else {}}
+
+    await client.ingest(
+        joins("ann", "ads", "100"),
+        joins("bob", "ads", "100"),
+        joins("cleo", "fair", "50"),
+        joins("dan", None, "40"),
+        joins("eve", "mail", "3"),
+        joins("fay", "post", "2"),
+        spent("60", "ads"),
+        spent("20", None),
+        spent("12", "post"),
+        spent("4", "radio"),
+        spent("30", "ads", "01-15"),
+    )
+    period = 'period: {from: "2026-02-01T00:00:00Z", to: "2026-03-01T00:00:00Z"}'
+    ask = f"{{recurringRevenue({period}, by: [CHANNEL], top: 3, compare: PREVIOUS_PERIOD) {{{GROUPS}}}}}"
+    groups = (await client.ask(ask))["recurringRevenue"]["groups"]
+    costs = [
+        (group["keys"][0]["value"] if group["keys"] else "(other)", group["acquisitionCost"]["value"])
+        for group in groups
+    ]
+    assert costs == [("ads", "30"), ("fair", None), (None, "20"), ("(other)", "8")]
+    assert [group["payback"]["value"] for group in groups] == ["0.3", None, "0.5", "3.2"]
+    whole = await client.ask(f"{{recurringRevenue({period}) {{acquisitionCost {ESTIMATE}}}}}")
+    assert whole["recurringRevenue"]["acquisitionCost"]["value"] == "16"
+
+
 TRACK = """mutation ($input: TrackSubscriptionInput!) {trackSubscription(input: $input) {
   ... on TrackPayload {accepted eventId} ... on InvalidInput {field message}}}"""
 

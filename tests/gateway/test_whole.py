@@ -174,8 +174,10 @@ async def test_a_repeated_dashboard_costs_one_look_at_the_versions(
     seen, again = await statements(gateway[1], client.ask(DASHBOARD, unknown=1))
     assert again == first
     assert (seen, reader.looks - looks) == ([], 1)
-    other, _ = await statements(gateway[1], client.ask(DASHBOARD, by=["CHANNEL"]))
-    assert len(other) > 1
+    looks = reader.looks
+    await client.ask(DASHBOARD, by=["CHANNEL"])
+    # Whatever is computed looks for itself.
+    assert reader.looks - looks > 1
     await client.ingest(purchase("10", occurredAt="2026-03-10T12:00:00Z"))
     assert (await client.ask(DASHBOARD))["revenue"] == {"orders": 2}
 
@@ -208,7 +210,8 @@ async def test_those_who_ask_the_same_at_once_share_answers_that_begin_after_the
     assert [answer["revenue"]["orders"] for answer in answers] == [1] * 20
     await first
     assert len(computed) == 2
-    assert asked == gateway[1].version_reader.looks
+    # Those looked who computed, not those who waited.
+    assert gateway[1].version_reader.looks - asked < len(others)
 
 
 async def test_what_is_no_analysis_is_sought_anew(client: Client, gateway: tuple[str, Gateway]) -> None:

@@ -1,5 +1,6 @@
 """Lifetime value over the log."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -136,3 +137,39 @@ async def test_names_are_for_analysts(context: Context, owner: Database) -> None
     ):
         with pytest.raises(Forbidden):
             await attempt
+
+
+async def test_groups_are_of_what_the_first_purchase_carried_and_add_up(context: Context) -> None:
+    made = [one | {"dimensions": {"channel": "abc"[int(one["subject"][1:]) % 3]}} for one in shoppers()]
+    later = [one | {"dimensions": {"channel": "z"}} for one in shoppers(40, seed=9)]
+    first = {}
+    for one in sorted([*made, *later], key=lambda one: datetime.fromisoformat(one["occurredAt"])):
+        first.setdefault(one["subject"], one["dimensions"]["channel"])
+    await store(context, *made, *later, purchase("7", subject="none", occurredAt=at(9)))
+    found = await lifetime_value(context, QUARTER, replace(ASKING, by=("channel",), top=3))
+    whole = await lifetime_value(context, QUARTER, ASKING)
+    assert (found.value, found.customers, found.quality) == (whole.value, whole.customers, whole.quality)
+    assert (whole.groups, whole.group_count, found.group_count) == ((), 0, len({*first.values(), None}))
+    expected = Counter(first.values())
+    shown = {group.keys[0].value: group for group in found.groups if not group.other}
+    assert {name: group.customers for name, group in shown.items()} == dict(expected.most_common(3))
+    (other,) = [group for group in found.groups if group.other]
+    assert other.customers == found.customers - sum(group.customers for group in shown.values())
+    assert other.value.quality is Quality.LOW
+    for name in ("customers", "returning"):
+        assert sum(getattr(group, name) for group in found.groups) == getattr(found, name)
+    for name in ("value", "purchases"):
+        parts = [getattr(group, name).value for group in found.groups]
+        assert sum(parts) == pytest.approx(getattr(found, name).value, abs=Decimal("0.05")), name
+    for group in (found, *found.groups):
+        assert group.value.value is not None
+        assert group.average_value.value is not None
+        assert group.average_value.value == pytest.approx(group.value.value / group.customers, abs=Decimal("0.01"))
+
+
+async def test_groups_of_too_few_customers_have_no_values(context: Context) -> None:
+    await store(context, purchase("5", subject="ann", occurredAt=at(5), dimensions={"plan": "pro"}))
+    (group,) = (await lifetime_value(context, QUARTER, replace(ASKING, by=("plan", "channel")))).groups
+    assert [key.value for key in group.keys] == ["pro", None]
+    assert (group.customers, group.value.value, group.average_value.value) == (1, None, None)
+    assert group.value.quality is Quality.INSUFFICIENT

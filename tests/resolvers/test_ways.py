@@ -33,6 +33,7 @@ from resolvers.analysis.questions import Question
 from resolvers.analysis.revenue import RevenueAnswer
 from resolvers.context import Context, Principal
 from resolvers.events import ingest
+from resolvers.exchange_rates import set_exchange_rates
 from resolvers.live.cache import Cache
 from resolvers.metrics import metrics
 from resolvers.revenue import revenue
@@ -46,7 +47,11 @@ ZONES = ("UTC", "Asia/Tokyo", "America/New_York", "Asia/Kolkata", "Australia/Lor
 @contextmanager
 def only_the_log() -> Iterator[None]:
     metrics_module = "resolvers.store.metrics"
-    with patch(f"{metrics_module}.plan_of", lambda *_: None), patch(f"{metrics_module}.in_journeys", lambda *_: False):
+    with (
+        patch("resolvers.metrics.remembered", lambda *_: None),
+        patch(f"{metrics_module}.plan_of", lambda *_: None),
+        patch(f"{metrics_module}.in_journeys", lambda *_: False),
+    ):
         yield
 
 
@@ -131,7 +136,7 @@ def near(one: Decimal | None, other: Decimal | None) -> bool:
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_random_questions_about_random_events(context: Context, principal: Principal, seed: int) -> None:
-    """Late, repeated and conflicting events, folded at random moments in batches of random size."""
+    """Late, repeated and conflicting events, folded at random moments in batches of random size; rates of some days."""
     chance = Random(seed)
     made = [one | {"id": f"e{n}"} for n, one in enumerate(random_events(seed, 500))]
     made += [one | {"id": f"e{chance.randrange(400)}"} for one in random_events(seed + 50, 100)]
@@ -142,6 +147,11 @@ async def test_random_questions_about_random_events(context: Context, principal:
         made = made[size:]
         if chance.random() < 0.7:
             await fold(context.services.database, principal.tenant_id, batch=chance.choice([7, 1000]))
+        if chance.random() < 0.5:
+            base, currency = chance.sample(["EUR", "USD"], 2)
+            day = START.date() + timedelta(days=chance.randrange(-5, 31))
+            rate = {"date": day.isoformat(), "base": base, "currency": currency, "rate": chance.choice(["1.1", "0.7"])}
+            await set_exchange_rates(context, [rate])
         for _ in range(6):
             slug, question = chance.choice(SLUGS), question_of(chance)
             planned, logged = await both_ways(context, slug, question)

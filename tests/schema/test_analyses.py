@@ -22,13 +22,15 @@ from resolvers.analysis.funnels import (
     StepAnswer,
     TimeToConvert,
 )
-from resolvers.analysis.metrics import DimensionValue, MetricAnswer, MetricGroup, Series
+from resolvers.analysis.metrics import DimensionValue, Form, MetricAnswer, MetricGroup, Series
 from resolvers.analysis.periods import Compare, Granularity, Period, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.analysis.revenue import RevenueAnswer, RevenueSeries
+from resolvers.analysis.series import Column
 from resolvers.answers import Kinds
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
+from resolvers.store.versions import EXCHANGE_RATES
 from schema import schema
 from tests.schema.conftest import Recorder, answer, context, failure
 
@@ -50,7 +52,7 @@ RATE = Estimate(
 NONE = Estimate(
     value=None, unit=Unit.MONEY, n=0, as_of=NOON, definition="", quality=Quality.INSUFFICIENT, currency="EUR"
 )
-SERIES = Series(Granularity.DAY, "UTC", (NOON,), (None,), (Decimal("1E+2"),), (2**40,))
+SERIES = Series(Granularity.DAY, "UTC", (NOON,), Form.TOTAL, Column((Decimal("1E+2"),)), Column((2**40,)))
 METRIC = MetricAnswer(
     metric=catalogue.METRICS[0],
     period=MARCH,
@@ -98,7 +100,7 @@ async def test_a_metric_is_shown_whole(record: Callable[[str, Any], Recorder]) -
         "granularity": "DAY",
         "timezone": "UTC",
         "at": ["2026-03-10T12:00:00Z"],
-        "value": [None],
+        "value": [100.0],
         "exact": ["100"],
         "n": [2**40],
     }
@@ -373,14 +375,15 @@ def live(monkeypatch: pytest.MonkeyPatch, record: Callable[[str, Any], Recorder]
 
 
 CONVERSIONS = frozenset({int(Kind.CONVERSION)})
+EARNINGS = CONVERSIONS | {EXCHANGE_RATES}
 
 
 @pytest.mark.parametrize(
     ("field", "shown", "kinds"),
     [
-        ('metric(slug: "revenue") {groupCount}', {"metric": {"groupCount": 9}}, CONVERSIONS),
-        ('metrics(slugs: ["revenue"]) {groupCount}', {"metrics": [{"groupCount": 9}]}, CONVERSIONS),
-        ("revenue {orders}", {"revenue": {"orders": 2**40}}, CONVERSIONS),
+        ('metric(slug: "revenue") {groupCount}', {"metric": {"groupCount": 9}}, EARNINGS),
+        ('metrics(slugs: ["revenue"]) {groupCount}', {"metrics": [{"groupCount": 9}]}, EARNINGS),
+        ("revenue {orders}", {"revenue": {"orders": 2**40}}, EARNINGS),
         (
             "funnel(steps: [{kind: SPEND}, {kind: CONVERSION}]) {groupCount}",
             {"funnel": {"groupCount": 1}},

@@ -209,7 +209,8 @@ def test_ids_tell_types_apart() -> None:
     assert decode(encode("Event", "1")) == ("Event", "1")
     assert encode("Event", "1") != encode("SavedFunnel", "1")
     foretold = {"SubjectAtRisk", "UpsellCandidate", "ValuableCustomer"}
-    assert set(Node.types) == {"Event", "Experiment", "ModelPrice", "SavedFunnel", "Subject"} | foretold
+    known = {"Event", "ExchangeRate", "Experiment", "ModelPrice", "Recommendation", "SavedFunnel", "Subject"}
+    assert set(Node.types) == known | foretold
 
 
 async def test_new_events_come_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:

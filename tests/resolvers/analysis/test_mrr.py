@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resolvers.analysis.exchange_rates import DAY_US
 from resolvers.analysis.mrr import GAINS, LOSSES, Movement, Tally, merged, movements, ranked, tally
 from resolvers.analysis.subscriptions import (
     TIMES_A_YEAR,
+    Exchange,
     Interval,
     Step,
     SubscriptionEvents,
@@ -24,6 +26,7 @@ from resolvers.analysis.subscriptions import (
 )
 
 USD, EUR = 1, 2
+EXACT = Context(prec=80, rounding=ROUND_HALF_EVEN)
 
 
 @dataclass(frozen=True)
@@ -246,12 +249,16 @@ EVENTS = st.lists(
 EDGES = st.lists(st.integers(0, 7), min_size=2, max_size=6, unique=True).map(sorted)
 
 
-def walked(said: list[Said], group: int | None) -> dict[int, dict[int, int]]:
+Factors = dict[tuple[int, int], Decimal]
+"""What one unit of a currency comes to at home, by currency and instant."""
+
+
+def walked(said: list[Said], group: int | None, factors: Factors) -> dict[int, dict[int, int]]:
     """What each customer pays from each instant on, walking subscription by subscription."""
     paid: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for who in sorted({(one.customer, one.subscription) for one in said}):
         own = [one for one in said if (one.customer, one.subscription) == who]
-        runs, home, held = False, 0, 0
+        runs, home, held, factor = False, 0, 0, Decimal(0)
         for at in range(8):
             now = [one for one in own if one.at == at]
             last = {step: [one for one in now if one.step is step][-1:] for step in Step}
@@ -266,19 +273,20 @@ def walked(said: list[Said], group: int | None) -> dict[int, dict[int, int]]:
                     home = 0
                 elif home == 0:
                     home = state.currency
+                    factor = Decimal(1) if home == USD else factors.get((home, at), Decimal(0))
                 if state.pays and state.currency == home:
                     held = state.pays
                 shown = state.inside and (group is None or state.group == group)
-                counts = held if home == USD and shown else 0
+                counts = int(EXACT.multiply(Decimal(held), factor).to_integral_value()) if home and shown else 0
             elif at == 0:
                 counts = 0
             paid[who[0]][at] += counts
     return paid
 
 
-def expected(said: list[Said], edges: list[int], group: int | None) -> dict[Movement, list[int]]:
+def expected(said: list[Said], edges: list[int], group: int | None, factors: Factors) -> dict[Movement, list[int]]:
     sizes = {one: [0] * (len(edges) - 1) for one in Movement}
-    for paid in walked(said, group).values():
+    for paid in walked(said, group, factors).values():
         ever, before = False, 0
         for at in range(8):
             after = paid[at]
@@ -297,19 +305,26 @@ def expected(said: list[Said], edges: list[int], group: int | None) -> dict[Move
     return sizes
 
 
-@given(EVENTS, EDGES, st.randoms(use_true_random=False))
+RATES = st.dictionaries(
+    st.tuples(st.just(EUR), st.integers(0, 6)), st.sampled_from([Decimal("0.5"), Decimal("1.085"), Decimal(3)])
+)
+
+
+@given(EVENTS, EDGES, RATES, st.randoms(use_true_random=False))
 def test_movements_are_those_of_a_walk_and_always_explain_the_ending(
-    said: list[Said], edges: list[int], random: Any
+    said: list[Said], edges: list[int], factors: Factors, random: Any
 ) -> None:
     order = list(range(len(said)))
     random.shuffle(order)
-    found = changes(columns(said, order))
-    found = found.of(found.currency == USD)
+    events = columns(said, order)
+    # An instant is a day, so that each has a rate of its own.
+    found = changes(replace(events, at=events.at * DAY_US), Exchange(USD, factors))
+    found = replace(found, at=found.at // DAY_US).of(found.currency == USD)
     whole = tally(movements(replace(found, group=np.zeros_like(found.group))), edges, 0)
-    assert {kind: list(sizes) for kind, sizes in whole.moved.items()} == expected(said, edges, None)
+    assert {kind: list(sizes) for kind, sizes in whole.moved.items()} == expected(said, edges, None, factors)
     by_group = [tally(movements(found), edges, group) for group in range(3)]
     for group, one in enumerate(by_group):
-        assert {kind: list(sizes) for kind, sizes in one.moved.items()} == expected(said, edges, group)
+        assert {kind: list(sizes) for kind, sizes in one.moved.items()} == expected(said, edges, group, factors)
     assert [sum(one.ending[-1] for one in by_group)] == list(whole.ending[-1:])
     for one in (whole, whole.whole(), *by_group):
         holds(one)

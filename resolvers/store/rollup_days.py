@@ -1,0 +1,153 @@
+"""Rollups of days as a process last read them, with the edition of each day: only what changed is read again.
+
+Whoever changes rollups draws another edition for their day in the same transaction. One statement compares editions
+and reads the rows of days that have another one, so all of what is told is of one state of the log.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import Any
+
+from resolvers.analysis.classes import EventClass
+from resolvers.analysis.rollup_table import RollupTable
+from resolvers.analysis.rollups import DAY
+
+BUDGET = 32 << 20
+_SHARE = 4
+"""One tenant may take so much of it: its fourth part."""
+_SPANS = 16
+_ABSENT = 1_000
+_FIRST_DAY = date(1970, 1, 1)
+_CHANGED = f"""
+WITH known AS (
+    SELECT * FROM unnest($4::date[], $5::bigint[]) AS known (day, edition)
+), changed AS MATERIALIZED (
+    SELECT day, present.edition, present.day IS NULL AS gone
+    FROM (SELECT day, edition FROM rollup_day WHERE tenant_id = $1 AND day >= $2 AND day < $3) AS present
+    FULL JOIN known USING (day) WHERE present.edition IS DISTINCT FROM known.edition
+), span AS (
+    SELECT min(day)::timestamp AT TIME ZONE 'UTC' AS first,
+           (max(day) + 1)::timestamp AT TIME ZONE 'UTC' AS "end" FROM changed WHERE NOT gone
+)
+SELECT day - date '1970-01-01', edition, kind, name, currency, flags,
+       n, amount_n, amount_sum, cost_n, cost_sum, duration_n, histogram
+FROM changed LEFT JOIN (
+    SELECT (at AT TIME ZONE 'UTC')::date AS day, kind, name, currency, flags,
+           n, amount_n, amount_sum, cost_n, cost_sum, duration_n, histogram
+    FROM span CROSS JOIN LATERAL (
+        SELECT * FROM rollup WHERE tenant_id = $1 AND grain = {DAY} AND dimension = 0 AND value = 0
+        AND at >= span.first AND at < span."end" OFFSET 0
+    ) AS rollup
+) AS own USING (day)
+"""  # noqa: S608  # constants only
+
+
+Span = tuple[int, int]
+"""A first day, and the one after the last."""
+Seen = tuple[int, int]
+"""What tells that no rollup of a tenant has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The rollups of some days, each in an edition; days count from 1970."""
+
+    editions: Mapping[int, int]
+    table: RollupTable
+    seen: Mapping[Span, Seen] = field(default_factory=dict)
+    """What was known of the log before some days were last read."""
+
+    def within(self, span: Span) -> dict[int, int]:
+        """The editions of some days."""
+        return {day: edition for day, edition in self.editions.items() if span[0] <= day < span[1]}
+
+
+_NOTHING = Held({}, RollupTable.of(()))
+
+
+@dataclass(slots=True)
+class RollupDays:
+    """Keeps the rollups of the tenants asked for last, within a budget of bytes."""
+
+    budget: int = BUDGET
+    size: int = 0
+    """Bytes held."""
+    _held: OrderedDict[int, Held] = field(default_factory=OrderedDict)
+    _large: dict[int, int] = field(default_factory=dict)
+    """By tenant the number of days that was too much to hold."""
+
+    _absent: dict[int, tuple[Seen, frozenset[str]]] = field(default_factory=dict)
+    """By tenant, names that no event had when so much was seen of the log."""
+
+    def absent(self, tenant_id: int, seen: Seen) -> frozenset[str]:
+        """Names that no event has, as far as is known."""
+        known = self._absent.get(tenant_id)
+        return known[1] if known is not None and known[0] == seen else frozenset()
+
+    def miss(self, tenant_id: int, seen: Seen, names: frozenset[str]) -> None:
+        """Remember names that were looked for in vain after so much was ``seen`` of the log."""
+        known = self.absent(tenant_id, seen)
+        if len(known) < _ABSENT:
+            self._absent[tenant_id] = seen, known | names
+
+    def fits(self, tenant_id: int, span: Span) -> bool:
+        """Whether so many days of a tenant are less than what turned out to be too much."""
+        return span[1] - span[0] < self._large.get(tenant_id, 1 << 31)
+
+    def recall(self, tenant_id: int, span: Span, seen: Seen) -> RollupTable | None:
+        """What is held of some days, where it was read when no more was ``seen`` of the log; None otherwise."""
+        held = self._held.get(tenant_id)
+        if held is None or held.seen.get(span) != seen:
+            return None
+        self._held.move_to_end(tenant_id)
+        return held.table
+
+    async def read(self, connection: Any, tenant_id: int, span: Span, seen: Seen | None) -> RollupTable:
+        """The rollups of some days, and perhaps of others.
+
+        ``seen`` is what was known of the log before, if anything was.
+        """
+        held = self._held.get(tenant_id, _NOTHING)
+        known = held.within(span)
+        days = [_date(day) for day in known]
+        rows = await connection.fetch(_CHANGED, tenant_id, *map(_date, span), days, list(known.values()))
+        if rows:
+            held = _renewed(held, rows)
+        if seen is not None:
+            # The spans that questions are asked about now.
+            known_spans = [one for one in held.seen.items() if one[1] == seen][-_SPANS:]
+            held = replace(held, seen={**dict(known_spans), span: seen})
+        self._keep(tenant_id, held, span)
+        return held.table
+
+    def _keep(self, tenant_id: int, held: Held, span: Span) -> None:
+        if held.table.nbytes > self.budget // _SHARE:
+            # What was asked for last, at least.
+            others = held.editions.keys() - held.within(span).keys()
+            table = held.table.replaced(others, _NOTHING.table)
+            held = Held(held.within(span), table, {span: held.seen[span]} if span in held.seen else {})
+        before = self._held.pop(tenant_id, None)
+        self.size -= 0 if before is None else before.table.nbytes
+        if held.table.nbytes > self.budget // _SHARE:
+            self._large[tenant_id] = span[1] - span[0]
+            return
+        self._held[tenant_id] = held
+        self.size += held.table.nbytes
+        while self.size > self.budget:
+            self.size -= self._held.popitem(last=False)[1].table.nbytes
+
+
+def _renewed(held: Held, rows: Any) -> Held:
+    """What is held, with the days that were read; other days may be older than these."""
+    editions = {**held.editions, **{row[0]: row[1] for row in rows}}
+    table = RollupTable.of((row[0], EventClass(*row[2:6]), *row[6:]) for row in rows if row[2] is not None)
+    return Held(
+        {day: edition for day, edition in editions.items() if edition is not None},
+        held.table.replaced({row[0] for row in rows}, table),
+    )
+
+
+def _date(day: int) -> date:
+    return _FIRST_DAY + timedelta(days=day)
