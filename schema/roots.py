@@ -8,6 +8,7 @@ from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
 from schema.exchange_rates import ExchangeRateMutation, ExchangeRateQuery
 from schema.experiment_assignment import AssignmentMutation, AssignmentQuery
+from schema.experiment_calculators import ExperimentCalculatorQuery
 from schema.experiment_changes import ExperimentMutation
 from schema.experiment_results import ExperimentResultsQuery, ExperimentResultsSubscription
 from schema.experiments import ExperimentQuery
@@ -48,6 +49,7 @@ class Query(
     AssignmentQuery,
     HoldoutQuery,
     RecommendationQuery,
+    ExperimentCalculatorQuery,
     EventQuery,
     PriceQuery,
     ExchangeRateQuery,

@@ -2,7 +2,7 @@
 
 const EXAMPLES = [
   "events", "metric", "revenue", "recurring-revenue", "cohorts", "funnel", "attribution", "recommendations", "churn-risk",
-  "experiment", "exchange-rates", "live-metrics", "track-conversion",
+  "experiment", "sample-size", "exchange-rates", "live-metrics", "track-conversion",
 ];
 const STORED = "metrics-gateway.key";
 const { React, ReactDOM, GraphiQL, GraphiQLPluginExplorer } = window;

@@ -109,7 +109,8 @@ def decided(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances)
         )
     harms = _harms(goals, guards)
     harm = "; ".join(f"{variant}: {', '.join(found)}" for variant, found in harms.items())
-    if harms and harms.keys() >= {one.variant for one in (*goals, *guards)}:
+    treatments = {one.variant for one in goals} | {one.variant for one in guards}
+    if harms and harms.keys() >= treatments:
         return Verdict(Decision.ROLL_BACK, f"Every treatment does harm ({harm}).")
     waiting = _waiting(at)
     safe = [one for one in goals if one.variant not in harms]

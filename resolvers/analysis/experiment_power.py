@@ -114,7 +114,10 @@ def detectable_share(
     def missing(b: float) -> float:
         return shares_power(a, b, alpha=alpha, units=units, ratio=ratio, formula=formula) - power
 
-    return None if missing(1.0) < 0 else float(brentq(missing, a + (1 - a) * 1e-12, 1.0, xtol=1e-14))
+    if missing(1.0) < 0:
+        return None
+    low = a + (1 - a) * 1e-15
+    return low if missing(low) >= 0 else float(brentq(missing, low, 1.0, xtol=1e-18))
 
 
 def detectable_mean(deviation: float, *, alpha: float, power: float, units: float, ratio: float = 1.0) -> float:
