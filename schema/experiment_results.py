@@ -207,7 +207,10 @@ class ExperimentUnits:
 
 @shapes(values.SampleRatio)
 @strawberry.type(
-    description="Whether variants are as large as their weights say: Pearson's chi-squared over those with a weight."
+    description=(
+        "Whether variants are as large as their weights say: Pearson's chi-squared over those with a weight, exact "
+        "binomial tails where few are expected."
+    )
 )
 class SampleRatio:
     statistic: float = strawberry.field(description="The chi-squared statistic.")
@@ -215,7 +218,7 @@ class SampleRatio:
     p_value: float = strawberry.field(description="How likely so large a mismatch is by chance.")
     log10_p: float = strawberry.field(name="log10P", description="Its common logarithm, also where that underflows.")
     unexpected: BigInt = strawberry.field(description="Subjects of variants whose weight is 0.")
-    suspicious: bool = strawberry.field(description="Whether the p-value is below 0.001, or any are unexpected.")
+    suspicious: bool = strawberry.field(description="Whether the p-value is below 0.001.")
 
 
 @shapes(values.ExperimentAnswer)
