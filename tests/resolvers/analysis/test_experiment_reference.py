@@ -273,6 +273,22 @@ def test_a_shop_split_by_chance() -> None:
     plain, asked = compared(welch(arms[0].values, arms[1].values)), said["raw"]["unadjusted"]
     assert (plain.statistic, plain.p.value) == (near(asked["t"]), near(asked["p"]))
     assert_cuped(arms, said["raw"])
+    # Each value capped at the 99th percentile of both halves (type 7).
+    capped = said["winsor_99"]
+    caps = [percentile([pair[place] for half in halves for pair in half], Fraction(99, 100)) for place in (0, 1)]
+    assert [float(cap) for cap in caps] == [near(capped["cap_x"]), near(capped["cap_y"])]
+    arms = [paired([(min(x, caps[0]), min(y, caps[1])) for x, y in half]) for half in halves]
+    plain, asked = compared(welch(arms[0].values, arms[1].values)), capped["unadjusted"]
+    assert (plain.effect, plain.p.value) == (near(asked["diff"]), near(asked["p"]))
+    assert_cuped(arms, capped)
+
+
+def percentile(values: list[Decimal], share: Fraction) -> Decimal:
+    """Between the two values on either side of place (n - 1) times the share, in proportion."""
+    ordered, place = sorted(values), (len(values) - 1) * share
+    low = int(place)
+    part = Decimal((place - low).numerator) / Decimal((place - low).denominator)
+    return ordered[low] + part * (ordered[min(low + 1, len(values) - 1)] - ordered[low])
 
 
 def test_power() -> None:
