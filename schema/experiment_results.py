@@ -115,10 +115,13 @@ class ExperimentEffect:
     )
     sequential_p_value: float | None = strawberry.field(description="Valid at any look; null if undefined.")
     holm_p_value: float | None = strawberry.field(
-        description="What decides, corrected by Holm for the family of tests; null if undefined."
+        description=(
+            "What decides, corrected by Holm for the family of tests: the p-value, of a fixed horizon once the planned "
+            "end is reached, else of what holds at any look; null if undefined."
+        )
     )
     benjamini_hochberg_p_value: float | None = strawberry.field(
-        description="What decides, corrected by Benjamini and Hochberg for the same family; null if undefined."
+        description="The same, corrected by Benjamini and Hochberg; null if undefined."
     )
     significant: bool = strawberry.field(description="Whether `holmPValue` is below the experiment's alpha.")
     chance_to_win: float | None = strawberry.field(

@@ -13,7 +13,7 @@ from resolvers.analysis.experiment_cells import Arms, UnitSums
 from resolvers.analysis.experiment_cuped import Adjusted, cuped
 from resolvers.analysis.experiment_decisions import guard
 from resolvers.analysis.experiment_power import means_power, means_size, shares_power, shares_size, whole
-from resolvers.analysis.experiment_sequential import always
+from resolvers.analysis.experiment_sequential import Always, always
 from resolvers.analysis.experiment_tests import Comparison, Refusal, ratios, two_proportions, welch
 from resolvers.analysis.experiments import ExperimentDefinition, ExperimentMetric, MetricRole
 from resolvers.analysis.metrics import Direction
@@ -86,8 +86,7 @@ class Measured:
     def _judged(self, variant: str, control: UnitSums, treatment: UnitSums) -> "Judged":
         plain = self.compared(control, treatment)
         if isinstance(plain, Refusal):
-            guarded = guard(-inf, inf, 0.0, up_is_good=True) if self.metric.role is MetricRole.GUARDRAIL else None
-            return Judged(ExperimentEffect(variant, undefined=plain.reason, guard=guarded), None, None)
+            return Judged(ExperimentEffect(variant, undefined=plain.reason), None, None, 0.0, self._up)
         adjusted = self._adjusted(control, treatment)
         decisive = plain if adjusted is None else adjusted.comparison
         sequence = always(decisive.effect, decisive.error, control.units + treatment.units, self.level)
@@ -102,12 +101,8 @@ class Measured:
             loss = decimal(chances.loss_of_treatment if self._up else chances.loss_of_control)
             found = replace(found, chance_to_win=chances.to_win if self._up else 1 - chances.to_win, expected_loss=loss)
         found = self._planned(found, control, treatment, adjusted)
-        if self.metric.role is MetricRole.GUARDRAIL:
-            margin = float(self.metric.margin or 0) * abs(self.value(control) or 0.0)
-            state = guard(decisive.low, decisive.high, margin, up_is_good=self._up)
-            found = replace(found, guard=state)
-        logs = (decisive.p.log10 * log(10), None if sequence is None else sequence.p.log10 * log(10))
-        return Judged(found, logs[1] if self.of.sequential else logs[0], decisive)
+        margin = float(self.metric.margin or 0) * abs(self.value(control) or 0.0)
+        return Judged(found, decisive, sequence, margin, self._up)
 
     @property
     def _up(self) -> bool:
@@ -176,30 +171,49 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An effect, the natural logarithm of the p-value that decides, and the comparison that does."""
+    """An effect before any correction, and what decides about it: the comparison, and its sequence that holds early.
+
+    Where nothing is defined there is neither. ``margin`` is what a guardrail may lose, in the metric's unit.
+    """
 
     effect: ExperimentEffect
-    log_p: float | None
     decisive: Comparison | None
+    sequence: Always | None
+    margin: float
+    up: bool
+
+    def log_p(self, *, early: bool) -> float | None:
+        """The natural logarithm of the p-value that decides."""
+        decides = self.sequence if early else self.decisive
+        return None if decides is None else decides.p.log10 * log(10)
+
+    def interval(self, *, early: bool) -> tuple[float, float]:
+        """The interval that decides, turned so that up is good; without end where nothing is defined."""
+        decides = self.sequence if early else self.decisive
+        low, high = (-inf, inf) if decides is None else (decides.low, decides.high)
+        return (low, high) if self.up else (-high, -low)
 
 
-def corrected(families: Sequence[Judged], alpha: float) -> list[ExperimentEffect]:
-    """The effects of one family of tests, adjusted for how many they are; what is undefined tests nothing."""
-    logs = [one.log_p for one in families if one.log_p is not None]
+def corrected(
+    family: Sequence[Judged], role: MetricRole, alpha: float, *, early: bool
+) -> tuple[list[ExperimentEffect], int]:
+    """The effects of one family of tests, adjusted for how many they are, and how many; the undefined tests nothing."""
+    known = [one.log_p(early=early) for one in family]
+    logs = [log_p for log_p in known if log_p is not None]
     adjusted = iter(zip(holm(logs), benjamini_hochberg(logs), strict=True))
     found = []
-    for one in families:
+    for one, log_p in zip(family, known, strict=True):
         effect = one.effect
-        if one.log_p is not None:
+        if log_p is not None:
             by_holm, by_rate = next(adjusted)
+            significant = by_holm < log(alpha)
             effect = replace(
-                effect,
-                holm_p_value=exp(by_holm),
-                benjamini_hochberg_p_value=exp(by_rate),
-                significant=by_holm < log(alpha),
+                effect, holm_p_value=exp(by_holm), benjamini_hochberg_p_value=exp(by_rate), significant=significant
             )
+        if role is MetricRole.GUARDRAIL:
+            effect = replace(effect, guard=guard(*one.interval(early=early), one.margin, up_is_good=True))
         found.append(effect)
-    return found
+    return found, len(logs)
 
 
 def decimal(value: float) -> Decimal:

@@ -81,17 +81,17 @@ class MetricResults:
             for one, told in zip(definition.metrics, material.described, strict=True)
         ]
 
-    def reckoned(self) -> list[Reckoned]:
-        """Each metric over all units."""
-        arms = [self.cells.arms(place) for place in range(len(self.measured))]
-        found = self.corrected([[one.effects(of) for one, of in zip(self.measured, arms, strict=True)]])
-        return [found[0, place] for place in range(len(self.measured))]
+    def judged(self) -> list[tuple[Judged, ...]]:
+        """Each metric over all units, before any correction."""
+        return [one.effects(self.cells.arms(place)) for place, one in enumerate(self.measured)]
 
-    def corrected(self, parts: Sequence[Sequence[tuple[Judged, ...]]]) -> dict[tuple[int, int], "Reckoned"]:
+    def corrected(
+        self, parts: Sequence[Sequence[tuple[Judged, ...]]], *, early: bool
+    ) -> dict[tuple[int, int], "Reckoned"]:
         """By part and metric: the effects, how many tests their family has, and what they were before.
 
         Goals are one family over all parts, secondary metrics another; a guardrail is held to its own interval, as
-        correcting it would only make harm harder to see.
+        correcting it would only make harm harder to see. ``early`` is whether what holds at any look decides.
         """
         found = {}
         for role in MetricRole:
@@ -104,11 +104,11 @@ class MetricResults:
             families = [[place] for place in places] if role is MetricRole.GUARDRAIL else [places]
             for family in families:
                 judged = [one for part, place in family for one in parts[part][place]]
-                size = sum(one.log_p is not None for one in judged)
-                effects = iter(corrected_effects(judged, float(self.of.definition.alpha)))
+                effects, size = corrected_effects(judged, role, float(self.of.definition.alpha), early=early)
+                given = iter(effects)
                 for part, place in family:
                     own = parts[part][place]
-                    found[part, place] = Reckoned([next(effects) for _ in own], size, list(own))
+                    found[part, place] = Reckoned([next(given) for _ in own], size, list(own))
         return found
 
     def told(self, place: int, arms: Arms, reckoned: "Reckoned", *, series: bool = True) -> ExperimentMetricAnswer:
@@ -158,7 +158,7 @@ class MetricResults:
         local = datetime.combine(_EPOCH + day * _DAY, datetime.min.time(), ZoneInfo(self.material.timezone))
         return local.astimezone(UTC)
 
-    def groups(self) -> tuple[tuple[ExperimentGroup, ...], int]:
+    def groups(self, *, early: bool) -> tuple[tuple[ExperimentGroup, ...], int]:
         """Results by value of the dimension, those of most units first, corrected over all that are shown."""
         if self.asked.by is None:
             return (), 0
@@ -171,7 +171,7 @@ class MetricResults:
         if rest:
             arms.append([together([self.cells.arms(place, cut, value) for value in rest]) for place in metrics])
         effects = self.corrected(
-            [[one.effects(of) for one, of in zip(self.measured, part, strict=True)] for part in arms]
+            [[one.effects(of) for one, of in zip(self.measured, part, strict=True)] for part in arms], early=early
         )
         keys = [(DimensionValue(self.asked.by, self.material.names.get(value)),) for value in shown]
         found = [

@@ -18,7 +18,6 @@ from resolvers.analysis.experiment_effects import POWER, Judged
 from resolvers.analysis.experiment_metric_results import Material, MetricResults, Reckoned, ResultsQuestion
 from resolvers.analysis.experiment_srm import Mismatch, mismatch
 from resolvers.analysis.experiments import Experiment, MetricRole, Phase, Status
-from resolvers.analysis.metrics import Direction
 
 _DAY = timedelta(days=1)
 
@@ -50,10 +49,13 @@ class _Results:
     def answer(self) -> ExperimentAnswer:
         units = self.cells.units()
         ratio = self._mismatch(units)
-        reckoned = self.metrics.reckoned()
-        planned = self._planned(units, reckoned)
-        verdict = self._verdict(units, ratio, reckoned, planned)
-        groups, count = self.metrics.groups()
+        judged = self.metrics.judged()
+        planned = self._planned(units, judged)
+        early = self.of.definition.sequential or not planned
+        corrected = self.metrics.corrected([judged], early=early)
+        reckoned = [corrected[0, place] for place in range(len(judged))]
+        verdict = self._verdict(units, ratio, reckoned, planned, early)
+        groups, count = self.metrics.groups(early=early)
         return ExperimentAnswer(
             experiment=self.of.key,
             status=self.of.status,
@@ -89,17 +91,20 @@ class _Results:
         weights = {phase.weights for phase in self._phases()}
         return mismatch(units, next(iter(weights))) if len(weights) == 1 else None
 
-    def _planned(self, units: Sequence[int], reckoned: Sequence[Reckoned]) -> bool:
-        """Whether runtime, sample and the power of every goal are what was planned."""
+    def _planned(self, units: Sequence[int], judged: Sequence[Sequence[Judged]]) -> bool:
+        """Whether runtime, sample and the power of every goal are what was planned, of variants that get units."""
         definition = self.of.definition
-        goals = [
-            effect
-            for metric, one in zip(definition.metrics, reckoned, strict=True)
+        weights = self._phases()[-1].weights
+        drawn = {variant.key for variant, weight in zip(definition.variants, weights, strict=True) if weight}
+        powers = [
+            one.effect.power or 0.0
+            for metric, effects in zip(definition.metrics, judged, strict=True)
             if metric.role is MetricRole.GOAL
-            for effect in one.effects
+            for one in effects
+            if one.effect.variant in drawn
         ]
-        powered = all(effect.power is not None and effect.power >= POWER for effect in goals)
-        return powered and self._least(units) >= definition.minimum_sample and self.days >= self._fewest_days
+        reached = self._least(units) >= definition.minimum_sample and self.days >= self._fewest_days
+        return reached and all(power >= POWER for power in powers)
 
     @property
     def _fewest_days(self) -> float:
@@ -111,7 +116,7 @@ class _Results:
         return min(found for found, weight in zip(units, weights, strict=True) if weight)
 
     def _verdict(
-        self, units: Sequence[int], ratio: Mismatch | None, reckoned: Sequence[Reckoned], planned: bool
+        self, units: Sequence[int], ratio: Mismatch | None, reckoned: Sequence[Reckoned], planned: bool, early: bool
     ) -> Verdict:
         definition = self.of.definition
         goals, guards = [], []
@@ -120,7 +125,7 @@ class _Results:
                 if metric.role is MetricRole.GUARDRAIL:
                     guards.append(Guarded(metric.slug, effect.variant, effect.guard or Guard.OPEN))
                 elif metric.role is MetricRole.GOAL:
-                    goals.append(_goal(metric.slug, effect, was, up=metric.direction is not Direction.DOWN))
+                    goals.append(_goal(metric.slug, effect, was, early=early))
         at = Circumstances(
             units=sum(units),
             fewest_units=definition.minimum_sample,
@@ -155,13 +160,11 @@ class _Results:
         return tuple(found)
 
 
-def _goal(slug: str, effect: ExperimentEffect, was: Judged, *, up: bool) -> Goal:
+def _goal(slug: str, effect: ExperimentEffect, was: Judged, *, early: bool) -> Goal:
     if was.decisive is None:
         return Goal(slug, effect.variant, None, False, None)
-    low, high = (was.decisive.low, was.decisive.high) if up else (-was.decisive.high, -was.decisive.low)
-    gain = was.decisive.effect if up else -was.decisive.effect
-    better = gain > 0 if effect.significant else None
-    return Goal(slug, effect.variant, better, effect.significant, (low, high))
+    better = (was.decisive.effect > 0) is was.up if effect.significant else None
+    return Goal(slug, effect.variant, better, effect.significant, was.interval(early=early))
 
 
 def _told(ratio: Mismatch) -> SampleRatio:
