@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 _REACH = 12.0
 """Standard deviations on either side of a mean beyond which next to nothing of a posterior lies."""
 _TAIL = 40
-_PIECES = 4
+_PIECES = 2
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 
 
