@@ -19,7 +19,7 @@ from gateway.answers import Answer, refuse
 from gateway.endpoint import Endpoint
 from gateway.handshakes import address_of, deny, init_token, is_allowed
 from gateway.operations import Operation, Operations, Refused
-from gateway.outlets import FRAMES, Frames, Gone, Outlet
+from gateway.outlets import FRAMES, LAST_FRAME, Frames, Gone, Outlet
 from gateway.parameters import Malformed, Parameters, read_parameters
 from gateway.sessions import REVOKED, Ending, Kind, Session
 from resolvers.errors import GatewayError, Overloaded, Unauthenticated
@@ -272,7 +272,7 @@ class _Socket:
         await self._write(b'{"id":' + call.quoted_id + b',"type":"' + type_.encode() + b'"' + payload + b"}")
 
     def _pass_on(self, call: _Call, answer: Answer) -> bool:
-        return not call.dropped and self._outlet.write_now(call.head, answer.body, b"}")
+        return not call.dropped and self._outlet.write_now(LAST_FRAME.of(call.head, answer.body))
 
 
 def _id(message: Mapping[str, Any]) -> str:

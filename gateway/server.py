@@ -6,7 +6,6 @@ import logging
 import resource
 import socket
 from collections.abc import Callable
-from struct import pack
 from typing import cast
 
 import uvicorn
@@ -114,19 +113,13 @@ class WebSocketProtocol(_StallGuard, WebSocketsSansIOProtocol):
         cast(dict[str, object], self.scope)[FRAMES] = self.send_frame
         await super().run_asgi()
 
-    def send_frame(self, *parts: bytes) -> bool:
-        """Send the parts of one text frame; False where it would have to wait, or there is nobody to read it."""
+    def send_frame(self, frame: bytes) -> bool:
+        """Send a frame; False where it would have to wait, or there is nobody to read it."""
         if not self.handshake_complete or self.close_sent or self.disconnected or not self.writable.is_set():
             return False
         if self.conn.state is not OPEN or self.transport.is_closing():
             return False
-        size = sum(map(len, parts))
-        # RFC 6455, 5.2: final, text, not masked, the length in 7, 16 or 64 bits.
-        if size < 126:
-            head = pack("!BB", 0x81, size)
-        else:
-            head = pack("!BBH", 0x81, 126, size) if size <= 0xFFFF else pack("!BBQ", 0x81, 127, size)
-        self.transport.write(b"".join((head, *parts)))
+        self.transport.write(frame)
         return True
 
 

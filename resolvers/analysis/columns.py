@@ -112,6 +112,11 @@ class Moments:
             passing = both(passing, self.ticks < self.ticks.dtype.type(beyond) if beyond > 0 else False)
         return passing
 
+    def count(self, start_us: int, end_us: int) -> int:
+        """How many rows have start_us <= time < end_us."""
+        passing = self.within(start_us, end_us)
+        return int(np.count_nonzero(passing)) if isinstance(passing, np.ndarray) else self.ticks.size * passing
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventColumns:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 _KEY_BITS = 63
 _SPARSE = 3
 """Where fewer rows than one in so many are in time, it pays to take them out first."""
-_SMALL = BLOCK // 4
+SMALL = BLOCK // 4
 """Rows up to which a run is selected from at once."""
 
 
@@ -81,14 +81,14 @@ def gathered(
     each other, but are worked on side by side. Runs are in that order each; of simultaneous events those of an
     earlier run came first, those of ``tail`` last, which was selected already.
     """
-    large = max((place for place, run in enumerate(runs) if run.subject.size > _SMALL), default=-1) + 1
+    large = max((place for place, run in enumerate(runs) if run.subject.size > SMALL), default=-1) + 1
     selectors = [_Selector(run, asked, coding) for run in runs]
     late = [select(0, select.run.subject.size) for select in selectors[large:]]
     if tail is not None:
         late.append(tail.in_order())
     rest = _merged(late) if late else None
     parts = [run.subject for run in runs[:large]] + ([rest.subject] if rest else [])
-    cuts = _cuts(parts)
+    cuts = cuts_of(parts)
 
     def range_of_subjects(place: int) -> T:
         extents = [(cut[place], cut[place + 1]) for cut in cuts]
@@ -100,7 +100,7 @@ def gathered(
     return each(range_of_subjects, range(len(cuts[0]) - 1))
 
 
-def _cuts(parts: Sequence[NDArray[np.int32]]) -> list[list[int]]:
+def cuts_of(parts: Sequence[NDArray[np.int32]]) -> list[list[int]]:
     """Where to cut ascending columns, so that what lies between the same cuts is of the same few subjects."""
     longest = max(parts, key=len)
     share = max(1, BLOCK * longest.size // max(1, sum(part.size for part in parts)))

@@ -17,7 +17,7 @@ from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.filters import Filter
 from resolvers.analysis.funnels import Constant
-from resolvers.analysis.journeys import Journeys, Selection, gathered, joined, step_bits
+from resolvers.analysis.journeys import SMALL, Journeys, Selection, gathered, joined, step_bits
 from resolvers.analysis.periods import Period, epoch_us
 from resolvers.store.conditions import Codes, condition, trait
 from resolvers.store.copying import EPOCH_US, copied, too_many
@@ -54,6 +54,15 @@ class _Question:
     by: Sequence[str]
     codes: Codes
     constant: Sequence[Constant]
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """Runs in memory, or several of them as one."""
+
+    columns: list[EventColumns]
+    runs: int
+    rows: int
 
 
 class JourneyRepository:
@@ -119,7 +128,7 @@ class JourneyRepository:
             # Most likely runs were merged meanwhile; the new ones are known by now.
             state = await self.segments.state(asked.tenant_id)
             loaded, behind = await self._loaded(asked, names, state)
-        if not loaded:
+        if not loaded.runs:
             return None
         start_us, end_us = epoch_us(asked.period.start), epoch_us(asked.period.end)
         selection = Selection(start_us, end_us, asked.where, asked.steps, asked.by)
@@ -127,21 +136,25 @@ class JourneyRepository:
         folded_to, tail = state.manifest.folded_to, None
         if state.version > folded_to or behind:
             tail = await self._logged(asked, _uncovered(folded_to, state.version, behind))
-        parts = await asyncio.to_thread(gathered, _large_first(loaded), tail, selection, coding, work)
+        parts = await asyncio.to_thread(gathered, loaded.columns, tail, selection, coding, work)
         late = 0 if tail is None else tail.subject.size
-        rows = sum(run.rows for run, _ in loaded) + late
-        return Reading(parts, len(loaded), Explanation(Source.JOURNEYS, rows, _milliseconds_since(began), tail=late))
+        rows = loaded.rows + late
+        return Reading(parts, loaded.runs, Explanation(Source.JOURNEYS, rows, _milliseconds_since(began), tail=late))
 
     async def _loaded(
         self, asked: _Question, names: Sequence[str], state: State
-    ) -> tuple[list[tuple[Run, EventColumns]], Mapping[date, int]]:
+    ) -> "tuple[_Loaded, Mapping[date, int]]":
         """The runs that overlap the period, unless they are too many to hold, and the months that are behind."""
         runs = _overlapping(state.manifest, asked.period)
         behind = dict(state.manifest.behind)
-        loaded: list[tuple[Run, EventColumns]] = []
         broken = set[date]()
         if sum(run.rows for run in runs) * (_ROW_BYTES + len(names)) > 2 * self.cache.budget:
-            return [], behind
+            return _Loaded([], 0, 0), behind
+        span = asked.tenant_id, tuple(runs), epoch_us(asked.period.start), epoch_us(asked.period.end), tuple(names)
+        together = self.cache.span(span)
+        if together is not None:
+            return _Loaded([together], len(runs), together.subject.size), behind
+        loaded: list[tuple[Run, EventColumns]] = []
         for run in runs:
             if run.month in broken:
                 continue
@@ -151,7 +164,11 @@ class JourneyRepository:
                 behind[run.month] = run.after
             else:
                 loaded.append((run, columns))
-        return loaded, behind
+        columns_of_runs = _large_first(loaded)
+        rows = sum(run.rows for run, _ in loaded)
+        if not broken and rows > SMALL and len(runs) > 1:
+            together = await self.cache.merge(span, columns_of_runs)
+        return _Loaded(columns_of_runs if together is None else [together], len(loaded), rows), behind
 
     async def _logged(self, asked: _Question, uncovered: ColumnElement[bool] | None) -> Journeys:
         """The same from the log, or from the part of it that meets a condition."""

@@ -11,13 +11,18 @@ import structlog
 from numpy.typing import NDArray
 
 from resolvers.analysis.columns import Coded, EventColumns, Moments
+from resolvers.analysis.merging import merged
 from resolvers.store.segment_codec import Damaged, opened, unpack_coded, unpack_moments, unpack_subjects
 from resolvers.store.segments import Run, SegmentRepository
 
 Decoded = NDArray[np.int32] | Moments | Coded | None
 Key = tuple[int, Run, str]
+Span = tuple[int, tuple[Run, ...], int, int, tuple[str, ...]]
+"""A tenant's runs between two instants (microseconds since 1970), with the coded columns named."""
 
 BUDGET = 128 << 20
+_ROW_BYTES = 8
+_SPANS = 32
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +41,8 @@ class SegmentCache:
         """Tenants of which a run was found missing or damaged, for upkeep to mend."""
         self.damaged = 0
         """How many runs were found damaged."""
-        self._columns: OrderedDict[Key, Decoded] = OrderedDict()
+        self._columns: OrderedDict[Key | Span, Decoded | EventColumns] = OrderedDict()
+        self._asked: OrderedDict[Span, None] = OrderedDict()
         self._loading: WeakValueDictionary[tuple[int, Run], asyncio.Lock] = WeakValueDictionary()
 
     async def columns(
@@ -64,6 +70,28 @@ class SegmentCache:
             {name: cast(Coded | None, found[name]) for name in names},
         )
 
+    def span(self, span: Span) -> EventColumns | None:
+        """What runs hold of a span, merged, if that was done."""
+        found = self._columns.get(span)
+        if found is not None:
+            self._columns.move_to_end(span)
+        return cast(EventColumns | None, found)
+
+    async def merge(self, span: Span, runs: Sequence[EventColumns]) -> EventColumns | None:
+        """The same, made where it is asked for again and fits; None otherwise."""
+        _, _, start_us, end_us, names = span
+        if span not in self._asked:
+            self._asked[span] = None
+            if len(self._asked) > _SPANS:
+                self._asked.popitem(last=False)
+            return None
+        rows = sum(run.moments.count(start_us, end_us) for run in runs)
+        if rows * (_ROW_BYTES + len(names)) > self.budget // 2:
+            return None
+        found = await asyncio.to_thread(merged, runs, start_us, end_us)
+        self._keep(span, found)
+        return found
+
     async def _load(
         self, segments: SegmentRepository, tenant_id: int, run: Run, names: Sequence[str]
     ) -> Mapping[str, Decoded] | None:
@@ -89,10 +117,12 @@ class SegmentCache:
             key = (tenant_id, run, name)
             if key in self._columns:
                 self._columns.move_to_end(key)
-                found[name] = self._columns[key]
+                found[name] = cast(Decoded, self._columns[key])
         return found
 
-    def _keep(self, key: Key, column: Decoded) -> None:
+    def _keep(self, key: Key | Span, column: Decoded | EventColumns) -> None:
+        if key in self._columns:
+            self.size -= _size(self._columns.pop(key))
         self._columns[key] = column
         self.size += _size(column)
         while self.size > self.budget:
@@ -110,5 +140,8 @@ def decoded(sealed: bytes | None, name: str, run: Run, tenant_id: int) -> Decode
     return unpack_moments(body) if name == "at" else unpack_coded(body)
 
 
-def _size(column: Decoded) -> int:
+def _size(column: Decoded | EventColumns) -> int:
+    if isinstance(column, EventColumns):
+        parts = [column.subject, column.moments, *column.coded.values()]
+        return sum(64 if part is None else part.nbytes + 64 for part in parts)
     return 64 if column is None else column.nbytes + 64

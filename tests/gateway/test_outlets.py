@@ -8,7 +8,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 
-from gateway.outlets import FRAMES, Frames, Outlet
+from gateway.outlets import FRAMES, Frames, LastFrame, Outlet, text_frame
 from gateway.server import WebSocketProtocol
 from tests.gateway.graphql_clients import INIT, Socket, opened
 from tests.gateway.graphql_world import serving
@@ -22,15 +22,15 @@ async def test_a_frame_of_any_length_arrives_whole_until_the_socket_closes() -> 
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         frames: Frames = scope[FRAMES]
-        sent = [frames(b"too early")]
+        sent = [frames(text_frame(b"too early"))]
         await receive()
         await send({"type": "websocket.accept"})
         for size in SIZES:
-            sent.append(frames(b"x" * (size - 1), b"y"))
+            sent.append(frames(text_frame(b"x" * (size - 1) + b"y")))
             # What does not fit into the peer's window waits until it does.
             await send({"type": "websocket.send", "text": "between"})
         await send({"type": "websocket.close"})
-        outcomes.put_nowait([*sent, frames(b"too late")])
+        outcomes.put_nowait([*sent, frames(text_frame(b"too late"))])
 
     server = uvicorn.Server(uvicorn.Config(application, port=0, ws=WebSocketProtocol, lifespan="off", log_config=None))
     server.config.load()
@@ -61,8 +61,8 @@ class Sender:
         await self.gate.wait()
         self.sent.append(message["text"])
 
-    def frames(self, *parts: bytes) -> bool:
-        self.sent.append(b"".join(parts).decode())
+    def frames(self, frame: bytes) -> bool:
+        self.sent.append(frame.decode())
         return True
 
 
@@ -74,7 +74,7 @@ async def test_nothing_overtakes_a_message_that_waits() -> None:
     assert not outlet.write_now(b"second")
     sender.gate.set()
     await waiting
-    assert outlet.write_now(b"th", b"ird")
+    assert outlet.write_now(b"third")
     assert sender.sent == ["first", "third"]
     outlet.close()
 
@@ -98,10 +98,11 @@ async def receive(socket: Socket) -> Any:
 async def test_watchers_get_each_answer_by_either_way(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[bool] = []
 
-    def write_now(self: Outlet, *parts: bytes) -> bool:
+    def write_now(self: Outlet, frame: bytes) -> bool:
         taken.append(quick)
         if quick:
-            waiting.add(asyncio.create_task(self.write(b"".join(parts))))
+            head = 4 if frame[1] == 126 else 2
+            waiting.add(asyncio.create_task(self.write(frame[head:])))
         return quick
 
     waiting: set[asyncio.Task[None]] = set()
@@ -120,3 +121,13 @@ async def test_watchers_get_each_answer_by_either_way(quick: bool, monkeypatch: 
         for socket in (first, second):
             assert (await socket.receive())["type"] == "error"
     assert taken[-4:] == [quick] * 4
+
+
+def test_a_frame_is_made_once_for_those_who_send_the_same_and_never_for_others() -> None:
+    last, body = LastFrame(), b'{"data":1}'
+    first = last.of(b"a", body)
+    assert first == text_frame(b'a{"data":1}}')
+    assert last.of(b"a", body) is first
+    assert last.of(b"b", body) == text_frame(b'b{"data":1}}')
+    assert last.of(b"b", b'{"data":2}') == text_frame(b'b{"data":2}}')
+    assert last.of(b"a", body) == first

@@ -9,6 +9,7 @@ from resolvers.analysis import journeys
 from resolvers.analysis.columns import Coded, Coding, EventColumns, Moments
 from resolvers.analysis.filters import EVERYTHING, DimensionIs, NameIs, Op
 from resolvers.analysis.journeys import Journeys, Selection, gathered, joined, step_bits
+from resolvers.analysis.merging import merged
 
 EVENT = st.tuples(st.integers(1, 4), st.one_of(st.integers(0, 3), st.integers(-(2**61), 2**61)), st.integers(1, 3))
 
@@ -41,7 +42,7 @@ def columns(events: list[tuple[int, int, int]], mark: int) -> EventColumns:
 @pytest.fixture(params=[0, 8])
 def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journeys, "BLOCK", 3)
-    monkeypatch.setattr(journeys, "_SMALL", request.param)
+    monkeypatch.setattr(journeys, "SMALL", request.param)
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -70,6 +71,40 @@ def test_runs_and_tail_become_one_by_subject_time_and_arrival(seed: int) -> None
     asked = Selection(0, 2**62, EVERYTHING, steps, ("plan",))
     found = joined(gathered(runs, tail, asked, Coding({"a": 1, "b": 2, "c": 3}, {}), whole), ordered=True)
     assert rows(found) == [(subject, at, 1 << steps - 1, mark) for subject, at, mark, steps in expected]
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("seed", range(40))
+def test_merged_runs_hold_what_the_runs_hold_of_a_span(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    last = 4 if seed % 2 else 2**42
+    # Milliseconds, or what lies between them too.
+    unit = 1_000 if seed % 3 else 1
+    parts = [
+        [(subject, at * unit, steps) for subject, at, steps in generator.integers(1, [9, last, 4], (size, 3)).tolist()]
+        for size in generator.integers(0, 20, generator.integers(1, 5)).tolist()
+    ]
+    start, end = sorted(generator.integers(0, last * unit + 2, 2).tolist())
+    expected = sorted(
+        (subject, at, 100 * place + mark, steps)
+        for place, events in enumerate(parts)
+        for mark, (subject, at, steps) in enumerate(events)
+        if start <= at < end
+    )
+    runs = [columns(events, 100 * place) for place, events in enumerate(parts)]
+    if seed % 4 == 0:
+        # A column that no event of a run carries.
+        runs[0] = EventColumns(runs[0].subject, runs[0].moments, runs[0].coded | {"plan": None})
+        expected = [(*row[:2], row[2] if row[2] >= 100 else 0, row[3]) for row in expected]
+    found = merged(runs, start, end)
+    name, plan = found.coded["name"], found.coded["plan"]
+    assert name is not None
+    assert plan is not None
+    told = zip(
+        *(column.tolist() for column in (found.subject, found.moments.microseconds(), plan.values())), strict=True
+    )
+    assert [(*row, step) for row, step in zip(told, name.values().tolist(), strict=True)] == expected
+    assert found.moments.count(start, end) == len(expected) == sum(run.moments.count(start, end) for run in runs)
 
 
 @given(st.lists(EVENT, max_size=8))

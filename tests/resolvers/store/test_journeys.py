@@ -14,7 +14,7 @@ from resolvers.analysis.filters import EVERYTHING, MeasureIs, Op
 from resolvers.analysis.periods import Period
 from resolvers.context import Context, Principal
 from resolvers.events import ingest
-from resolvers.store import folding
+from resolvers.store import folding, journeys
 from resolvers.store.folding import fold
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.segments import Manifest, SegmentRepository
@@ -39,6 +39,7 @@ async def test_answers_are_those_of_the_log(
     context: Context, principal: Principal, plain: Principal, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folding, "LARGEST_RUN", 60)
+    monkeypatch.setattr(journeys, "SMALL", 0)
     random = Random(seed)
     cache = SegmentCache(random.choice([2_000, 1 << 20]))
     sent: list[dict[str, Any]] = []
@@ -55,7 +56,9 @@ async def test_answers_are_those_of_the_log(
             steps = [condition(random) for _ in range(random.choice([1, 3, 9]))]
             by = random.sample(["channel", "persona", "agent"], random.randrange(3))
             question = (period, random.choice([EVERYTHING, condition(random)]), steps, by)
-            found = await read(context, principal.tenant_id, cache, *question)
+            # Whoever asks again reads what runs hold of the period as one.
+            for _ in range(random.choice([1, 3])):
+                found = await read(context, principal.tenant_id, cache, *question)
             expected = await read(context, plain.tenant_id, cache, *question)
             assert not expected.ordered
             assert same(found, expected), question
@@ -64,6 +67,26 @@ async def test_answers_are_those_of_the_log(
     assert found.ordered
     assert found.subject.size == sum(one["subject"] != "" for one in sent)
     assert (await manifest(context, principal.tenant_id)).folded_to == len(sent)
+
+
+async def test_runs_of_a_span_are_merged_for_who_asks_again(
+    context: Context, principal: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journeys, "SMALL", 0)
+    random, cache = Random(3), SegmentCache()
+    await ingest(context, [made(random, number) for number in range(60)])
+    await fold(context.services.database, principal.tenant_id)
+    sizes, found = [], []
+    for _ in range(4):
+        found.append(await read(context, principal.tenant_id, cache, ALL_TIME, EVERYTHING, STEPS))
+        sizes.append(cache.size)
+    assert sizes[0] < sizes[1] == sizes[2] == sizes[3]
+    assert all(same(found[0], one) for one in found)
+    # More than fits beside what it is made of is not merged.
+    small = SegmentCache(budget=sizes[0])
+    for _ in range(3):
+        assert same(found[0], await read(context, principal.tenant_id, small, ALL_TIME, EVERYTHING, STEPS))
+        assert small.size <= sizes[0]
 
 
 async def test_what_it_took_is_told(context: Context, principal: Principal) -> None:
