@@ -1,6 +1,6 @@
 """Experiments made, changed, and taken from step to step, each change written down."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -8,8 +8,6 @@ from typing import Any
 
 from resolvers.analysis.experiment_json import phase_to, to_json
 from resolvers.analysis.experiments import (
-    WHOLE,
-    ExclusiveGroup,
     Experiment,
     ExperimentDefinition,
     Phase,
@@ -20,11 +18,13 @@ from resolvers.analysis.experiments import (
 from resolvers.context import Context, Principal, Role
 from resolvers.errors import BadInput, IllegalStep, NotFound
 from resolvers.experiment_checks import LONGEST_TEXT, checked, checked_key
+from resolvers.experiment_groups import placed
 from resolvers.experiments import experiment_of
 from resolvers.store.experiment_sums import UnitRepository
 from resolvers.store.experiments import ExperimentRepository, ExperimentRow
 
 MOST_EXPERIMENTS = 1_000
+MOST_PHASES = 100
 _PHASED = ("variants", "traffic", "targeting")
 """What makes a new phase of an experiment that has started."""
 _FIXED = ("group", "holdout")
@@ -89,7 +89,7 @@ async def create_experiment(
             raise BadInput(f"At most {MOST_EXPERIMENTS:,} experiments are kept.", field="key")
         if any(other.key == key for other in others):
             raise BadInput("There is an experiment with this key; keys are never given twice.", field="key")
-        definition = await _placed(changing, definition, others)
+        definition = await placed(changing.repository, definition, others)
         row = ExperimentRow(
             tenant_id=changing.principal.tenant_id,
             key=key,
@@ -127,10 +127,12 @@ async def update_experiment(
                 field=phased[0],
             )
         others = [experiment_of(other) for other in await changing.repository.all() if other.key != row.key]
-        definition = await _placed(changing, definition, others)
+        definition = await placed(changing.repository, definition, others)
         changed = _differences(to_json(before.definition), to_json(definition))
         row.definition = to_json(definition)
         if phased:
+            if len(before.phases) >= MOST_PHASES:
+                raise BadInput(f"An experiment has at most {MOST_PHASES} phases; start another one.", field="newPhase")
             phase = _phase(before, definition, changing.now)
             row.phases = [*row.phases, phase_to(phase)]
             changed["phase"] = {"from": len(before.phases), "to": phase.number}
@@ -186,45 +188,6 @@ def _phase(of: Experiment, definition: ExperimentDefinition, at: datetime) -> Ph
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     return {name: {"from": before[name], "to": after[name]} for name in after if before[name] != after[name]}
-
-
-async def _placed(
-    changing: Changing, definition: ExperimentDefinition, others: Sequence[Experiment]
-) -> ExperimentDefinition:
-    """The definition with a place in its exclusive group; raises BadInput where there is none, or no such holdout."""
-    if definition.holdout is not None:
-        holdouts = await changing.repository.holdouts()
-        if all(row.name != definition.holdout for row in holdouts):
-            raise BadInput("There is no holdout with this name; save it first.", field="holdout")
-    group = definition.group
-    if group is None:
-        return definition
-    if not 1 <= group.parts <= WHOLE or not group.name.strip() or len(group.name) > 200 or not group.name.isprintable():
-        raise BadInput("A group has a name, and a share of more than 0, at most 1.", field="group")
-    taken = [
-        other.definition.group
-        for other in others
-        if other.archived_at is None
-        and other.status is not Status.COMPLETED
-        and other.definition.group is not None
-        and other.definition.group.name == group.name
-    ]
-    spans = sorted((one.first, one.first + one.parts) for one in taken)
-    if group.first >= 0 and all(end <= group.first or start >= group.first + group.parts for start, end in spans):
-        return definition
-    first = 0
-    for start, end in spans:
-        if start - first >= group.parts:
-            break
-        first = max(first, end)
-    if first + group.parts > WHOLE:
-        free = WHOLE - sum(one.parts for one in taken)
-        raise BadInput(
-            f"The experiments of this group leave {free / WHOLE:.2%} of it, and not {group.parts / WHOLE:.2%} in one "
-            "piece; complete or archive one of them, or ask for less.",
-            field="group.share",
-        )
-    return replace(definition, group=ExclusiveGroup(group.name, first, group.parts))
 
 
 def _check_possible(of: Experiment, step: Step) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import structlog
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.experiments import Scheme, Status
 from resolvers.errors import GatewayError
@@ -34,7 +35,7 @@ class ExperimentChecked:
     wrong: int
 
 
-async def keep_experiments(database: Database, memory: TermMemory, *, every: float = 10.0) -> NoReturn:
+async def keep_experiments(database: Database, memory: TermMemory, *, every: float = 3.0) -> NoReturn:
     """Fold, for as long as it is not cancelled, the experiments of every tenant whose log has run ahead of them."""
     while True:
         try:
@@ -59,30 +60,41 @@ async def fold_behind(database: Database, memory: TermMemory) -> int:
 async def fold_experiments(database: Database, memory: TermMemory, tenant_id: int) -> int:
     """Bring what is kept of a tenant's experiments up to its log; each batch is a transaction of its own."""
     total = 0
-    for scheme, over in await _schemes(database, tenant_id):
+    for scheme, _ in await _schemes(database, tenant_id):
         more = True
         while more:
-            async with database.tenant(tenant_id) as session:
-                await take_time(session, statement_seconds=0)
-                units = UnitRepository(session, memory, tenant_id)
-                reach = await units.reach(scheme)
-                if over and reach.folded_to and reach.version - reach.folded_to < _IDLE:
-                    break
-                count, more = await units.fold(scheme, batch=BATCH)
-                total += count
+            count, more = await _fold(database, memory, tenant_id, scheme.experiment_id)
+            total += count
     return total
+
+
+async def _fold(database: Database, memory: TermMemory, tenant_id: int, experiment_id: int) -> tuple[int, bool]:
+    """Fold a batch of one experiment, by what it is once nobody else can change what is kept of it."""
+    async with database.tenant(tenant_id) as session:
+        await take_time(session, statement_seconds=0)
+        units = UnitRepository(session, memory, tenant_id)
+        if not await units.hold(experiment_id):
+            return 0, False
+        ((scheme, over),) = await _started(session, tenant_id, [experiment_id])
+        reach = await units.reach(scheme)
+        if over and reach.folded_to and reach.version - reach.folded_to < _IDLE:
+            return 0, False
+        return await units.fold(scheme, batch=BATCH)
 
 
 async def _schemes(database: Database, tenant_id: int) -> list[tuple[Scheme, bool]]:
     """The schemes of the experiments that have started, and whether each is over."""
     async with database.tenant(tenant_id) as session:
-        tenant = await session.get_one(TenantRow, tenant_id)
-        found = map(experiment_of, await ExperimentRepository(session, tenant_id).all())
-        return [
-            (one.scheme(tenant.currency, tenant.timezone), one.status is Status.COMPLETED)
-            for one in found
-            if one.phases
-        ]
+        return await _started(session, tenant_id, None)
+
+
+async def _started(session: AsyncSession, tenant_id: int, ids: Sequence[int] | None) -> list[tuple[Scheme, bool]]:
+    tenant = await session.get_one(TenantRow, tenant_id)
+    repository = ExperimentRepository(session, tenant_id)
+    found = map(experiment_of, await repository.all() if ids is None else await repository.by_ids(ids))
+    return [
+        (one.scheme(tenant.currency, tenant.timezone), one.status is Status.COMPLETED) for one in found if one.phases
+    ]
 
 
 async def experiment_keys(database: Database, tenant_id: int) -> list[str]:
@@ -100,8 +112,11 @@ async def rebuild_experiments(
             async with database.tenant(tenant_id) as session:
                 await take_time(session, statement_seconds=0)
                 units = UnitRepository(session, memory, tenant_id)
+                if not await units.hold(scheme.experiment_id, wait=True):
+                    continue
+                ((present, _),) = await _started(session, tenant_id, [scheme.experiment_id])
                 await units.begin(scheme.experiment_id)
-                count, _ = await units.fold(scheme, batch=BATCH, wait=True)
+                count, _ = await units.fold(present, batch=BATCH, wait=True)
             yield ExperimentChecked(scheme.key, count, 0)
 
 

@@ -24,7 +24,7 @@ BOUNDED = {
     "Experiment.variants": "at most 20",
     "Experiment.metrics": "at most 20",
     "Experiment.breakdowns": "at most 4",
-    "Experiment.phases": "one for each change of weights",
+    "Experiment.phases": "at most 100",
     "ExperimentPhase.weights": "as many as variants",
     "ExperimentAnswer.units": "as many as variants",
     "ExperimentAnswer.metrics": "at most 20",

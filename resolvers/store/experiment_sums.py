@@ -157,6 +157,16 @@ class UnitRepository:
         version, rates = await VersionRepository(self.session).of(self.tenant_id, [WHOLE_LOG, EXCHANGE_RATES])
         return f"{scheme.edition}.{rates if scheme.money else 0}", version
 
+    async def hold(self, experiment_id: int, *, wait: bool = False) -> bool:
+        """Have nobody else change what is kept of an experiment until the transaction ends.
+
+        False where nothing is to be kept or, unless it is to ``wait``, somebody is at it. What is to be kept is then to
+        be read: a phase may have been added meanwhile.
+        """
+        connection = await driver(self.session)
+        found = await connection.fetchrow(_WAIT if wait else _HOLD, self.tenant_id, experiment_id)
+        return found is not None
+
     async def fold(self, scheme: Scheme, *, batch: int, wait: bool = False) -> tuple[int, bool]:
         """Take the next events into what is kept; return how many units that was about, and whether more are left.
 
@@ -187,6 +197,7 @@ class UnitRepository:
 
     async def parted(self, scheme: Scheme, since: datetime) -> None:
         """Bring what is kept to a scheme that has another phase, or an end, ``since`` then."""
+        await self.hold(scheme.experiment_id, wait=True)
         reach = await self.reach(scheme)
         if not reach.folded_to:
             return

@@ -1,5 +1,6 @@
 """Upkeep of experiments: what is folded in the background answers the same, and can be proven and made anew."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -19,7 +20,7 @@ from resolvers.analysis.metrics import Direction
 from resolvers.analysis.periods import PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.context import Context, Principal
-from resolvers.experiment_changes import create_experiment, take_step
+from resolvers.experiment_changes import create_experiment, take_step, update_experiment
 from resolvers.experiment_checks import of_catalogue
 from resolvers.experiment_results import Asking, experiment_results
 from resolvers.experiment_upkeep import (
@@ -30,6 +31,7 @@ from resolvers.experiment_upkeep import (
     verify_experiments,
 )
 from resolvers.store.database import Database, driver
+from resolvers.store.experiment_sums import UnitRepository
 from resolvers.store.terms import TermMemory
 from tests.factories import event, purchase, store
 
@@ -111,3 +113,23 @@ async def test_proven_and_made_anew(context: Context, principal: Principal) -> N
     made = [one.units async for one in rebuild_experiments(database, principal.tenant_id, keys)]
     assert made == [30]
     assert await wrong(database) == [("button", 30, 0)]
+
+
+async def test_a_phase_that_comes_while_folding_waits_is_not_lost(context: Context, principal: Principal) -> None:
+    made = await started(context)
+    memory, database = TermMemory(), context.services.database
+    await store(context, *crowd(0, 40))
+    await fold_experiments(database, memory, principal.tenant_id)
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    await store(context, *(one | {"occurredAt": soon.isoformat()} for one in crowd(40, 50)))
+    async with database.tenant(principal.tenant_id) as session:
+        # Somebody folds, by what the experiment was: whoever adds a phase waits for it, and mends it.
+        units = UnitRepository(session, memory, principal.tenant_id)
+        assert await units.hold(made.id)
+        change = asyncio.create_task(update_experiment(context, made.id, {"traffic": 5_000}, new_phase=True))
+        await units.fold(made.scheme("USD", "UTC"), batch=1_000)
+    changed = await change
+    assert len(changed.phases) == 2
+    keys = await experiment_keys(database, principal.tenant_id)
+    found = [one.wrong async for one in verify_experiments(database, principal.tenant_id, keys)]
+    assert found == [0]
