@@ -132,7 +132,10 @@ class ExperimentEffect:
         description="Subjects of the control with which that chance is 80 %; null if undefined."
     )
     days_to_go: float | None = strawberry.field(
-        description="Days until they are there if subjects come as they have come; null if undefined."
+        description=(
+            "Days until they are there if subjects come as they have come, and the shortest runtime is over; null if "
+            "undefined."
+        )
     )
     guard: Guard | None = strawberry.field(description="How a guardrail stands; null for other metrics.")
     undefined: str | None = strawberry.field(description="Why nothing is defined; null where it is.")

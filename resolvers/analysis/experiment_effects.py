@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from math import exp, inf, log, sqrt
 
@@ -158,8 +158,9 @@ class Measured:
                 return found
             power = means_power(step, deviation, alpha=alpha, units=control.units, ratio=ratio)
             needed = means_size(step, deviation, alpha=alpha, power=POWER, ratio=ratio)
-        missing = max(0.0, needed / control.units - 1)
-        return replace(found, power=power, units_needed=whole(needed), days_to_go=self.days * missing)
+        missing = self.days * (needed / control.units - 1)
+        planned = self.of.minimum_runtime / timedelta(days=1) - self.days
+        return replace(found, power=power, units_needed=whole(needed), days_to_go=max(0.0, missing, planned))
 
     def _deviation(self, control: UnitSums, adjusted: Adjusted | None) -> float:
         if adjusted is not None:

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from json import dumps, loads
 
 from resolvers.analysis.events import Kind
 from resolvers.analysis.experiment_answers import ExperimentAnswer
@@ -30,6 +31,7 @@ from resolvers.experiment_upkeep import (
     rebuild_experiments,
     verify_experiments,
 )
+from resolvers.sharing import ANSWERS
 from resolvers.store.database import Database, driver
 from resolvers.store.experiment_sums import UnitRepository
 from resolvers.store.terms import TermMemory
@@ -92,6 +94,8 @@ async def test_what_is_folded_answers_the_same(context: Context, principal: Prin
         held = await (await driver(session)).fetchrow("SELECT folded_to FROM experiment_state")
     assert held[0] == 107
     assert [one.arms for one in (await asked(context)).metrics] == [one.arms for one in after.metrics]
+    # Gateways that share answers read back what another one wrote.
+    assert ANSWERS.read(loads(dumps(ANSWERS.write(after)))) == after
 
 
 async def test_proven_and_made_anew(context: Context, principal: Principal) -> None:
