@@ -40,6 +40,7 @@ from resolvers.live.turns import Turns
 from resolvers.sharing import shared_memory, sharing
 from resolvers.store.database import APP_ROLE, Database, connect
 from resolvers.store.schema_version import revision_gap
+from resolvers.store.segment_upkeep import keep_refreshed
 from resolvers.store.terms import TermMemory
 from resolvers.store.upkeep import keep_folded
 from resolvers.store.versions import VersionReader
@@ -135,6 +136,7 @@ class Gateway:
         if self.settings.upkeep:
             self._upkeep.append(asyncio.create_task(self._keep_folded(), name="folding"))
             self._upkeep.append(asyncio.create_task(self._keep_experiments(), name="experiments"))
+            self._upkeep.append(asyncio.create_task(self._keep_refreshed(), name="segments"))
 
     def _measure(self, database: Database, reserved: Database, cache: Cache) -> None:
         metrics, shared = self.metrics, self._shared
@@ -160,6 +162,13 @@ class Gateway:
         own = await self._pool(1)
         try:
             await keep_experiments(own, self.services.memory)
+        finally:
+            await own.close()
+
+    async def _keep_refreshed(self) -> None:
+        own = await self._pool(1)
+        try:
+            await keep_refreshed(own, self.services.memory, self.services.segments)
         finally:
             await own.close()
 

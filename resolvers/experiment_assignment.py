@@ -1,13 +1,16 @@
 """Who gets which variant: by arithmetic, with a look at the log only where weights have changed meanwhile."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.experiment_assignment import Assignment, assigned
 from resolvers.analysis.experiment_targeting import Person
 from resolvers.analysis.experiments import Experiment, Status
+from resolvers.analysis.filters import in_segments
 from resolvers.analysis.intake import camel
 from resolvers.analysis.intake_values import Invalid, dimensions, text
 from resolvers.context import Context, Role
@@ -15,6 +18,8 @@ from resolvers.errors import BadInput
 from resolvers.events import ingest
 from resolvers.experiments import known, named
 from resolvers.store.experiment_exposures import first_variants
+from resolvers.store.members import MemberRepository
+from resolvers.store.terms import SUBJECTS, TermRepository
 
 MOST_SUBJECTS = 1_000
 _subject = text(500)
@@ -88,8 +93,29 @@ def _person(subject: object, given: Mapping[str, str | None] | None, field: str)
 async def _assigned(context: Context, key: str, people: Sequence[Person]) -> tuple[Assignment, ...]:
     of = await known(context)
     experiment = named(of, key)
+    people = await _placed(context, experiment, people)
     exposed = await _exposed(context, experiment, people)
     return tuple(assigned(experiment, person, of.holdouts, exposed) for person in people)
+
+
+async def _placed(context: Context, of: Experiment, people: Sequence[Person]) -> Sequence[Person]:
+    """The people with the segments they are in, where the experiment asks for any."""
+    asked = in_segments(of.phases[-1].targeting) if of.phases else []
+    if not asked:
+        return people
+    principal, memory = context.principal, context.services.memory
+    assert principal is not None
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        codes = await TermRepository(session, memory).codes(
+            principal.tenant_id, SUBJECTS, {person.subject for person in people}
+        )
+        found = await MemberRepository(session, memory.members).of(principal.tenant_id, asked)
+    known = np.array([codes.get(person.subject, 0) for person in people], np.int32)
+    inside = {segment: members.among(known) for segment, members in found.items()}
+    return [
+        replace(person, segments=frozenset(segment for segment, of_it in inside.items() if of_it[place]))
+        for place, person in enumerate(people)
+    ]
 
 
 async def _exposed(context: Context, of: Experiment, people: Sequence[Person]) -> Mapping[str, str]:

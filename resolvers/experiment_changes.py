@@ -17,9 +17,10 @@ from resolvers.analysis.experiments import (
 )
 from resolvers.context import Context, Principal, Role
 from resolvers.errors import BadInput, IllegalStep, NotFound
-from resolvers.experiment_checks import LONGEST_TEXT, checked, checked_key
+from resolvers.experiment_checks import LONGEST_TEXT, checked, checked_key, named_segments
 from resolvers.experiment_groups import placed
 from resolvers.experiments import experiment_of
+from resolvers.segments import segments_named
 from resolvers.store.experiment_sums import UnitRepository
 from resolvers.store.experiments import ExperimentRepository, ExperimentRow
 
@@ -83,6 +84,8 @@ async def create_experiment(
     checked_key(key)
     chosen = key if salt is None else checked_key(salt, "salt")
     checked(definition)
+    parts = {name: getattr(definition, name) for name in ("targeting", "where", "metrics")}
+    await segments_named(context, named_segments(parts))
     async with changing_experiments(context) as changing:
         others = [experiment_of(row) for row in await changing.repository.all()]
         if len(others) >= MOST_EXPERIMENTS:
@@ -114,6 +117,7 @@ async def update_experiment(
     Of an experiment that has started, other weights, traffic or targeting make a ``new_phase``, which must be asked
     for: units that were exposed before stay in theirs.
     """
+    await segments_named(context, named_segments(given))
     async with changing_experiments(context) as changing:
         row = await changing.row(experiment_id)
         before = experiment_of(row)

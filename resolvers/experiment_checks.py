@@ -1,9 +1,10 @@
 """Which experiments can be carried out, and what the metrics of the catalogue are of one unit."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from resolvers.analysis.events import DIMENSIONS, Kind
 from resolvers.analysis.experiment_targeting import targets
@@ -17,9 +18,9 @@ from resolvers.analysis.experiments import (
     UnitMetric,
     Variant,
 )
-from resolvers.analysis.filters import Filter, weight
+from resolvers.analysis.filters import Filter, InSegment, in_segments, weight
 from resolvers.analysis.metrics import Aggregate, Statistic
-from resolvers.answers import ANYTHING, Kinds, depends_on
+from resolvers.answers import ANYTHING, Kinds, depends_on, segments_of
 from resolvers.catalogue import metric
 from resolvers.errors import BadInput
 from resolvers.store.experiments import EXPERIMENTS
@@ -71,9 +72,16 @@ def kinds(definition: ExperimentDefinition) -> Kinds:
     """The kinds of events, and the pseudo-kind of definitions, that results depend on."""
     filters = [part for one in definition.metrics for part in one.of.filters()]
     found = depends_on(*filters) if filters else frozenset()
-    if found == ANYTHING:
-        found = frozenset(map(int, Kind))
-    return found | {int(Kind.EXPOSURE), EXPERIMENTS, EXCHANGE_RATES}
+    if found >= ANYTHING:
+        found |= frozenset(map(int, Kind))
+    return found | segments_of(definition.where) | {int(Kind.EXPOSURE), EXPERIMENTS, EXCHANGE_RATES}
+
+
+def named_segments(given: Mapping[str, Any]) -> list[InSegment]:
+    """The segments that parts of a definition name, by the attributes they are of."""
+    filters = [given[name] for name in ("targeting", "where") if name in given]
+    filters += [part for one in given.get("metrics", ()) for part in one.of.filters()]
+    return in_segments(*filters)
 
 
 def checked_key(key: str, field: str = "key") -> str:
@@ -94,7 +102,9 @@ def checked(definition: ExperimentDefinition) -> ExperimentDefinition:
     _check_variants(definition.variants)
     _check_metrics(definition.metrics)
     if not targets(definition.targeting):
-        raise BadInput("Whom an experiment is for is said by dimensions and subjects only.", field="targeting")
+        raise BadInput(
+            "Whom an experiment is for is said by dimensions, subjects and segments only.", field="targeting"
+        )
     if not 1 <= definition.traffic <= WHOLE:
         raise BadInput("traffic is more than 0, at most 1, with at most four decimal places.", field="traffic")
     _check_breakdowns(definition.breakdowns)

@@ -26,9 +26,9 @@ from resolvers.store.experiment_sums import UnitRepository
 from resolvers.store.experiment_unit_sql import Coded
 from resolvers.store.experiments import EXPERIMENTS
 from resolvers.store.terms import TERMS
-from resolvers.store.versions import EXCHANGE_RATES
+from resolvers.store.versions import EXCHANGE_RATES, SEGMENTS
 
-KINDS: Kinds = frozenset(map(int, Kind)) | {EXPERIMENTS, EXCHANGE_RATES}
+KINDS: Kinds = frozenset(map(int, Kind)) | {EXPERIMENTS, EXCHANGE_RATES, SEGMENTS}
 """What can change the results of an experiment of which nothing is known yet."""
 _POINTS = 20
 """Points of an answer that an effect of a metric comes to."""

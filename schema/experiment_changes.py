@@ -36,7 +36,8 @@ _HYPOTHESIS = "What is expected, and why; at most 2,000 characters."
 _VARIANTS = "2 to 20 things to compare; their weights sum to 1, and exactly one is the control."
 _METRICS = "By what it is judged, at most 20 metrics; at least one before it starts."
 _TARGETING = (
-    "Whom it is for, by dimensions that `assignment` is told in its `context` and by subjects; everybody where absent."
+    "Whom it is for, by dimensions that `assignment` is told in its `context`, by subjects and by segments; everybody "
+    "where absent."
 )
 _TRAFFIC = f"How many of those it is for take part, {SHARE}."
 _GROUP = "The mutually exclusive group that it takes a share of; settled when it starts."

@@ -19,12 +19,17 @@ from schema.holdouts import HoldoutMutation, HoldoutQuery
 from schema.lifetime_value import LifetimeValueQuery, LifetimeValueSubscription
 from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
+from schema.persona_profiles import PersonaProfileQuery, PersonaProfileSubscription
+from schema.personas import PersonaMutation, PersonaQuery
 from schema.prices import PriceMutation, PriceQuery
 from schema.propensity import PropensityQuery, PropensitySubscription
 from schema.recommendations import RecommendationMutation, RecommendationQuery, RecommendationSubscription
 from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
+from schema.segment_breakdowns import SegmentBreakdownQuery, SegmentBreakdownSubscription
+from schema.segment_comparisons import SegmentComparisonQuery, SegmentComparisonSubscription
+from schema.segments import SegmentMutation, SegmentQuery, SegmentSubscription
 from schema.survival import SurvivalQuery, SurvivalSubscription
 from schema.tenants import TenantQuery
 from schema.tracking import EventMutation
@@ -39,6 +44,11 @@ class Query(
     FunnelQuery,
     FunnelSubjectQuery,
     SavedFunnelQuery,
+    SegmentQuery,
+    SegmentBreakdownQuery,
+    SegmentComparisonQuery,
+    PersonaQuery,
+    PersonaProfileQuery,
     AttributionQuery,
     SurvivalQuery,
     PropensityQuery,
@@ -71,6 +81,8 @@ class Mutation(
     ExperimentMutation,
     AssignmentMutation,
     HoldoutMutation,
+    SegmentMutation,
+    PersonaMutation,
     RecommendationMutation,
     PriceMutation,
     ExchangeRateMutation,
@@ -94,6 +106,10 @@ class Subscription(
     PropensitySubscription,
     LifetimeValueSubscription,
     ExperimentResultsSubscription,
+    SegmentSubscription,
+    SegmentBreakdownSubscription,
+    SegmentComparisonSubscription,
+    PersonaProfileSubscription,
     RecommendationSubscription,
     EventSubscription,
 ):

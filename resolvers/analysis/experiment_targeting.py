@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from resolvers.analysis.filters import All, Any, DimensionIs, Filter, Not, Op, SubjectIs
+from resolvers.analysis.filters import All, Any, DimensionIs, Filter, InSegment, Not, Op, SubjectIs
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,17 +12,19 @@ class Person:
 
     subject: str
     dimensions: Mapping[str, str]
+    segments: frozenset[int | str] = frozenset()
+    """Those of the segments that are asked about that it is in, as they are named."""
 
 
 def targets(root: Filter) -> bool:
-    """Whether a filter asks for nothing but subjects and dimensions."""
+    """Whether a filter asks for nothing but subjects, dimensions and segments."""
     match root:
         case All(of) | Any(of):
             return all(map(targets, of))
         case Not(of):
             return targets(of)
         case _:
-            return isinstance(root, DimensionIs | SubjectIs)
+            return isinstance(root, DimensionIs | SubjectIs | InSegment)
 
 
 def matches(root: Filter, person: Person) -> bool:
@@ -36,6 +38,8 @@ def matches(root: Filter, person: Person) -> bool:
             return not matches(of, person)
         case SubjectIs(subjects):
             return person.subject in subjects
+        case InSegment(segment, op):
+            return (segment in person.segments) is (op is Op.IN)
         case DimensionIs(dimension, op, values):
             value = person.dimensions.get(dimension)
             if op is Op.MISSING:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import Enum
 from hashlib import blake2b
 
-from resolvers.analysis.filters import EVERYTHING, Filter
+from resolvers.analysis.filters import EVERYTHING, Filter, in_segments
 from resolvers.analysis.metrics import MONEY_FIELDS, Direction
 
 WHOLE = 10_000
@@ -215,6 +215,11 @@ class Scheme:
         """Whether any metric is about money, so that exchange rates matter."""
         parts = [part for metric in self.metrics for part in (metric.value, metric.per) if part is not None]
         return any(part.field in MONEY_FIELDS for part in parts)
+
+    @property
+    def segments(self) -> bool:
+        """Whether it matters who is in a segment."""
+        return bool(in_segments(self.where, *(part for metric in self.metrics for part in metric.filters())))
 
     @property
     def edition(self) -> str:

@@ -19,7 +19,7 @@ from resolvers.store.database import driver, rows
 from resolvers.store.events import EVENT
 from resolvers.store.experiment_unit_sql import Coded
 from resolvers.store.terms import TermMemory, TermRepository
-from resolvers.store.versions import EXCHANGE_RATES, WHOLE_LOG, VersionRepository
+from resolvers.store.versions import EXCHANGE_RATES, SEGMENTS, WHOLE_LOG, VersionRepository
 
 _SUMS = ("x", "y", "c", "xx", "yy", "cc", "xy", "xc")
 _KEYS = ("phase", "cut", "value", "variant", "multiple", "slot")
@@ -154,8 +154,9 @@ class UnitRepository:
 
     async def _edition(self, scheme: Scheme) -> tuple[str, int]:
         """What is kept has to be of this edition to be right still; and how far the log goes."""
-        version, rates = await VersionRepository(self.session).of(self.tenant_id, [WHOLE_LOG, EXCHANGE_RATES])
-        return f"{scheme.edition}.{rates if scheme.money else 0}", version
+        wanted = [WHOLE_LOG, EXCHANGE_RATES, SEGMENTS]
+        version, rates, segments = await VersionRepository(self.session).of(self.tenant_id, wanted)
+        return f"{scheme.edition}.{rates if scheme.money else 0}.{segments if scheme.segments else 0}", version
 
     async def hold(self, experiment_id: int, *, wait: bool = False) -> bool:
         """Have nobody else change what is kept of an experiment until the transaction ends.

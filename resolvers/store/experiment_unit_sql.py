@@ -103,7 +103,7 @@ class Coded:
 
     def statement(self, through: int, subjects: Sequence[int] | None) -> tuple[str, list[Any]]:
         """``units`` as PostgreSQL reads it, and its arguments; what is asked again is not written anew."""
-        if self.money.rate is not None:
+        if self.money.rate is not None or self.codes.members:
             return plain(self.units(through, subjects))
         codes = (_frozen(self.codes.terms), _frozen(self.codes.subjects), _frozen(self.variants))
         key = (self.tenant_id, self.scheme, self.experiment, subjects is None, codes)

@@ -132,7 +132,7 @@ class JourneyRepository:
             return None
         start_us, end_us = epoch_us(asked.period.start), epoch_us(asked.period.end)
         selection = Selection(start_us, end_us, asked.where, asked.steps, asked.by)
-        coding = Coding(asked.codes.terms, asked.codes.subjects)
+        coding = Coding(asked.codes.terms, asked.codes.subjects, asked.codes.members)
         folded_to, tail = state.manifest.folded_to, None
         if state.version > folded_to or behind:
             tail = await self._logged(asked, _uncovered(folded_to, state.version, behind))

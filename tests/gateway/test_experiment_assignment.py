@@ -6,7 +6,8 @@ from resolvers.context import Role
 from resolvers.store.database import Database
 from tests.client import Client
 from tests.conftest import new_client
-from tests.gateway.test_experiments import CREATE, UPDATE, VARIANTS, created, started, step
+from tests.gateway.test_experiments import CREATE, UPDATE, VARIANTS, created, shown, started, step
+from tests.gateway.test_segments import BUYERS, LOG, kept
 
 SUBJECTS = [f"s{n}" for n in range(400)]
 
@@ -144,3 +145,26 @@ async def test_whom_nothing_can_be_said_of(client: Client) -> None:
     assert empty["recordExposure"] == {"__typename": "InvalidInput", "field": "subject"}
     unknown = await client.ask(RECORD, input={"experiment": "none", "subject": "x"})
     assert unknown["recordExposure"] == {"__typename": "NotFound", "field": "experiment"}
+
+
+async def test_whom_is_in_a_segment(client: Client) -> None:
+    await client.ingest(*LOG)
+    await kept(client, "Buyers", BUYERS)
+    await started(
+        client,
+        targeting={"segment": {"in": "Buyers"}},
+        where={"segment": {"in": "Buyers"}},
+        metrics=[{"metric": "conversion_rate"}],
+    )
+    found = await client.ask(
+        '{ assignments(experiment: "button", subjects: ["ann", "cleo", "nobody"]) { subject reason } }'
+    )
+    assert [one["reason"] for one in found["assignments"]] == ["ASSIGNED", "TARGETING_MISS", "TARGETING_MISS"]
+    for subject in ("ann", "cleo"):
+        await client.ingest(shown(subject, "bold"))
+    counted = await client.ask('{ experimentResults(experiment: "button") { units { units } outside } }')
+    assert counted["experimentResults"] == {"units": [{"units": 0}, {"units": 1}], "outside": 1}
+    missing = await client.ask(
+        CREATE, input={"key": "k", "variants": VARIANTS, "targeting": {"segment": {"in": "Nobody"}}}
+    )
+    assert missing["createExperiment"]["__typename"] == "InvalidInput"

@@ -16,6 +16,7 @@ SENDING |= {"trackExposure", "trackSpend", "trackSubscription", "trackTouchpoint
 KEEPING = {"saveFunnel", "deleteFunnel", "acceptRecommendation", "dismissRecommendation"}
 KEEPING |= {"saveHoldout", "createExperiment", "updateExperiment"}
 KEEPING |= {f"{step}Experiment" for step in ("start", "pause", "resume", "complete", "archive")}
+KEEPING |= {"saveSegment", "refreshSegment", "deleteSegment", "savePersona", "deletePersona"}
 PRICING = {"setModelPrice", "deleteModelPrice", "setExchangeRates", "deleteExchangeRate"}
 READING = {"exportLink"}
 NAMING = {"funnelSubjects"}
