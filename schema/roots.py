@@ -2,6 +2,10 @@
 
 import strawberry
 
+from schema.ai_assistance import AiAssistanceQuery, AiAssistanceSubscription
+from schema.ai_budgets import AiBudgetMutation, AiBudgetQuery, AiBudgetSubscription
+from schema.ai_costs import AiCostQuery, AiCostSubscription
+from schema.ai_providers import AiProviderQuery, AiProviderSubscription
 from schema.attribution import AttributionQuery, AttributionSubscription
 from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
@@ -13,6 +17,10 @@ from schema.experiment_changes import ExperimentMutation
 from schema.experiment_results import ExperimentResultsQuery, ExperimentResultsSubscription
 from schema.experiments import ExperimentQuery
 from schema.exports import ExportMutation
+from schema.flag_changes import FlagMutation
+from schema.flag_evaluations import FlagEvaluationMutation, FlagEvaluationQuery
+from schema.flag_trail import FlagTrailQuery, FlagTrailSubscription
+from schema.flags import FlagQuery
 from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.holdouts import HoldoutMutation, HoldoutQuery
@@ -26,6 +34,7 @@ from schema.propensity import PropensityQuery, PropensitySubscription
 from schema.recommendations import RecommendationMutation, RecommendationQuery, RecommendationSubscription
 from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
+from schema.roi import RoiQuery, RoiSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
 from schema.segment_breakdowns import SegmentBreakdownQuery, SegmentBreakdownSubscription
 from schema.segment_comparisons import SegmentComparisonQuery, SegmentComparisonSubscription
@@ -50,6 +59,11 @@ class Query(
     PersonaQuery,
     PersonaProfileQuery,
     AttributionQuery,
+    RoiQuery,
+    AiProviderQuery,
+    AiAssistanceQuery,
+    AiCostQuery,
+    AiBudgetQuery,
     SurvivalQuery,
     PropensityQuery,
     CandidateQuery,
@@ -58,6 +72,9 @@ class Query(
     ExperimentResultsQuery,
     AssignmentQuery,
     HoldoutQuery,
+    FlagQuery,
+    FlagEvaluationQuery,
+    FlagTrailQuery,
     RecommendationQuery,
     ExperimentCalculatorQuery,
     EventQuery,
@@ -81,10 +98,13 @@ class Mutation(
     ExperimentMutation,
     AssignmentMutation,
     HoldoutMutation,
+    FlagMutation,
+    FlagEvaluationMutation,
     SegmentMutation,
     PersonaMutation,
     RecommendationMutation,
     PriceMutation,
+    AiBudgetMutation,
     ExchangeRateMutation,
     ExportMutation,
 ):
@@ -102,10 +122,16 @@ class Subscription(
     FunnelSubscription,
     FunnelSubjectSubscription,
     AttributionSubscription,
+    RoiSubscription,
+    AiProviderSubscription,
+    AiAssistanceSubscription,
+    AiCostSubscription,
+    AiBudgetSubscription,
     SurvivalSubscription,
     PropensitySubscription,
     LifetimeValueSubscription,
     ExperimentResultsSubscription,
+    FlagTrailSubscription,
     SegmentSubscription,
     SegmentBreakdownSubscription,
     SegmentComparisonSubscription,

@@ -3,10 +3,13 @@
 from sqlmodel import SQLModel
 
 from resolvers.store import (
+    ai_budgets,
     events,
     exchange_rates,
     experiment_units,
     experiments,
+    flag_tallies,
+    flags,
     funnels,
     keys,
     members,
@@ -25,6 +28,7 @@ from resolvers.store import (
 
 metadata = SQLModel.metadata
 TABLES = (
+    ai_budgets.AiBudgetRow,
     events.EventRow,
     events.EventKeyRow,
     experiment_units.ExperimentStateRow,
@@ -35,6 +39,9 @@ TABLES = (
     experiments.ExperimentRow,
     experiments.HoldoutRow,
     exchange_rates.ExchangeRateRow,
+    flag_tallies.FlagTallyRow,
+    flags.FlagChangeRow,
+    flags.FlagRow,
     funnels.FunnelRow,
     keys.ApiKeyRow,
     personas.PersonaRow,

@@ -209,8 +209,8 @@ def test_ids_tell_types_apart() -> None:
     assert decode(encode("Event", "1")) == ("Event", "1")
     assert encode("Event", "1") != encode("SavedFunnel", "1")
     foretold = {"SubjectAtRisk", "UpsellCandidate", "ValuableCustomer"}
-    known = {"Event", "ExchangeRate", "Experiment", "ModelPrice", "Persona", "Recommendation", "SavedFunnel"}
-    known |= {"Segment", "Subject"}
+    known = {"AiBudget", "Event", "ExchangeRate", "ModelPrice", "Persona", "Recommendation", "SavedFunnel", "Segment"}
+    known |= {"Experiment", "FeatureFlag", "FlagChange", "Subject"}
     assert set(Node.types) == known | foretold
 
 
