@@ -30,6 +30,7 @@ from resolvers.analysis.events import Receipt
 from resolvers.context import Context, Principal, Services
 from resolvers.errors import GatewayError, Unavailable
 from resolvers.events import ingest
+from resolvers.experiment_upkeep import keep_experiments
 from resolvers.export_links import ExportLinks
 from resolvers.flag_upkeep import keep_flags
 from resolvers.keys import Authenticator, pepper
@@ -136,6 +137,7 @@ class Gateway:
         self._upkeep = [asyncio.create_task(self._keep_up(), name="upkeep")]
         if self.settings.upkeep:
             self._upkeep.append(asyncio.create_task(self._keep_folded(), name="folding"))
+            self._upkeep.append(asyncio.create_task(self._keep_experiments(), name="experiments"))
             self._upkeep.append(asyncio.create_task(keep_flags(self._services), name="flags"))
             self._upkeep.append(asyncio.create_task(self._keep_refreshed(), name="segments"))
 
@@ -156,6 +158,13 @@ class Gateway:
         own = await self._pool(1)
         try:
             await keep_folded(own, self.services.segments, self.services.folding)
+        finally:
+            await own.close()
+
+    async def _keep_experiments(self) -> None:
+        own = await self._pool(1)
+        try:
+            await keep_experiments(own, self.services.memory)
         finally:
             await own.close()
 
