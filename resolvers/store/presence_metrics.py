@@ -115,7 +115,7 @@ class PresenceMetrics:
                 by_bucket = {bucket: self._union(list(own)) for bucket, own in own_buckets}
                 stretches = groupby(pieces, key=lambda piece: piece.part.day // _STRETCH)
                 rows = frozenset(piece.key[1] for piece in pieces)
-                found[digest] = Drawn(by_bucket, [self._union(list(own)) for _, own in stretches], rows)
+                found[digest] = Drawn(by_bucket, union([self._union(list(own)) for _, own in stretches]), rows)
                 self.cache.draw(keys[digest], found[digest])
         return found
 
