@@ -39,6 +39,7 @@ from resolvers.live.turns import Turns
 from resolvers.sharing import shared_memory, sharing
 from resolvers.store.database import APP_ROLE, Database, connect
 from resolvers.store.schema_version import revision_gap
+from resolvers.store.segment_upkeep import keep_refreshed
 from resolvers.store.terms import TermMemory
 from resolvers.store.upkeep import keep_folded
 from resolvers.store.versions import VersionReader
@@ -133,6 +134,7 @@ class Gateway:
         self._upkeep = [asyncio.create_task(self._keep_up(), name="upkeep")]
         if self.settings.upkeep:
             self._upkeep.append(asyncio.create_task(self._keep_folded(), name="folding"))
+            self._upkeep.append(asyncio.create_task(self._keep_refreshed(), name="segments"))
 
     def _measure(self, database: Database, reserved: Database, cache: Cache) -> None:
         metrics, shared = self.metrics, self._shared
@@ -151,6 +153,13 @@ class Gateway:
         own = await self._pool(1)
         try:
             await keep_folded(own, self.services.segments, self.services.folding)
+        finally:
+            await own.close()
+
+    async def _keep_refreshed(self) -> None:
+        own = await self._pool(1)
+        try:
+            await keep_refreshed(own, self.services.memory, self.services.segments)
         finally:
             await own.close()
 

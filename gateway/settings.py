@@ -72,7 +72,8 @@ class Settings(BaseSettings):
     )
 
     upkeep: bool = Field(
-        True, description="Whether this process folds journeys; of several that share a database one has to."
+        True,
+        description="Whether this process folds journeys and refreshes segments; one of those with a database has to.",
     )
     pool_size: int = Field(10, ge=3, le=200, description="Database connections of a process.")
     max_connections: int = Field(20_000, ge=1, description="Client connections of a process; more get 503.")

@@ -24,7 +24,7 @@ from resolvers.analysis.questions import Question
 from resolvers.context import Context, Principal, Role
 from resolvers.errors import BadInput, Overloaded, TimedOut, Unavailable
 from resolvers.live.cache import LASTING
-from resolvers.store.versions import EXCHANGE_RATES, WHOLE_LOG
+from resolvers.store.versions import EXCHANGE_RATES, SEGMENTS, WHOLE_LOG
 
 T = TypeVar("T")
 Kinds = frozenset[int]
@@ -110,8 +110,13 @@ def kinds_of(root: Filter) -> Kinds | None:
 
 def depends_on(*roots: Filter, money: bool = False) -> Kinds:
     """The kinds whose commits can change an answer about events passing any of the filters, or about their money."""
-    kinds = kinds_of(filters.Any(roots)) or ANYTHING
+    kinds = (kinds_of(filters.Any(roots)) or ANYTHING) | segments_of(*roots)
     return kinds | {EXCHANGE_RATES} if money else kinds
+
+
+def segments_of(*roots: Filter) -> Kinds:
+    """What an answer depends on where filters name segments: that of the segments, else nothing."""
+    return frozenset({SEGMENTS}) if filters.in_segments(*roots) else frozenset()
 
 
 async def kept(
@@ -126,6 +131,7 @@ async def kept(
     principal, cache, now = context.require(Role.VIEWER), context.services.cache, context.services.now()
     definite = [part for part in subject if isinstance(part, Resolved)]
     accepted = min((part.question.max_age for part in definite if part.question.max_age is not None), default=None)
+    kinds |= segments_of(*(part.where for part in definite))
     asked = [replace(part.question, max_age=None) if isinstance(part, Resolved) else part for part in subject]
     # Whoever may read analyses reads the same in them.
     caller = f"{principal.tenant_id}|{Role.VIEWER.name}|{principal.currency}|{principal.timezone}"

@@ -18,6 +18,8 @@ from resolvers.analysis.plain_values import PlainValues
 from resolvers.analysis.propensity_answers import Propensities
 from resolvers.analysis.recommendations import Findings
 from resolvers.analysis.revenue import RevenueAnswer
+from resolvers.analysis.segment_comparisons import SegmentOverlapAnswer, SegmentTraitsAnswer
+from resolvers.analysis.segments import SegmentPreviewAnswer
 from resolvers.analysis.survival_answers import SurvivalAnswer
 from resolvers.catalogue import metric
 from resolvers.keys import digest
@@ -39,6 +41,9 @@ Answers = (
     | LifetimeValues
     | SurvivalAnswer
     | Findings
+    | SegmentPreviewAnswer
+    | SegmentOverlapAnswer
+    | SegmentTraitsAnswer
 )
 # A metric is known by its slug wherever the catalogue is the same.
 ANSWERS = PlainValues(Answers, {Metric: (lambda one: one.slug, metric)})

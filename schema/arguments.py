@@ -110,14 +110,14 @@ MaxAgeArgument = Annotated[
 ]
 
 
-def read_period(period: PeriodInput) -> PeriodRequest:
+def read_period(period: PeriodInput, field: str = "period") -> PeriodRequest:
     """The period as the resolvers take it; BadInput on the part that is no duration or time."""
     if period.last is not None and not isinstance(period.last, str):
-        raise refusal("period.last", 'must be a duration such as "30d"')
+        raise refusal(f"{field}.last", 'must be a duration such as "30d"')
     return PeriodRequest(
         last=period.last,
-        start=_instant(period.from_, "period.from"),
-        end=_instant(period.to, "period.to"),
+        start=_instant(period.from_, f"{field}.from"),
+        end=_instant(period.to, f"{field}.to"),
     )
 
 

@@ -12,12 +12,15 @@ from schema.filters import (
     MAX_ALL_VALUES,
     MAX_CONDITIONS,
     MAX_DEPTH,
+    MAX_SEGMENTS,
     MAX_VALUES,
     DimensionConditionInput,
     FilterInput,
     MeasureConditionInput,
     PropertyConditionInput,
+    SegmentConditionInput,
 )
+from schema.nodes import decode, encode
 from schema.scalars import decimal_text
 
 MAX_TEXT = 500
@@ -84,6 +87,8 @@ def _comparisons(node: FilterInput, field: str) -> list[Filter]:
         return _of_dimension(node.dimension, f"{field}.dimension")
     if node.measure is not None:
         return _of_measure(node.measure, f"{field}.measure")
+    if node.segment is not None:
+        return _of_segment(node.segment, f"{field}.segment")
     assert node.property is not None
     return _of_property(node.property, f"{field}.property")
 
@@ -96,6 +101,34 @@ def _of_dimension(leaf: DimensionConditionInput, field: str) -> list[Filter]:
         field,
         "in, notIn, exists",
     )
+
+
+def _of_segment(leaf: SegmentConditionInput, field: str) -> list[Filter]:
+    found: list[Filter] = []
+    if leaf.in_ is not None:
+        one_of = _segments(leaf.in_, Op.IN, f"{field}.in")
+        found.append(one_of[0] if len(one_of) == 1 else filters.Any(one_of))
+    if leaf.not_in is not None:
+        none_of = _segments(leaf.not_in, Op.NOT_IN, f"{field}.notIn")
+        found.append(none_of[0] if len(none_of) == 1 else filters.All(none_of))
+    return _found(found, field, "in, notIn")
+
+
+def _segments(given: Sequence[str], op: Op, field: str) -> tuple[filters.InSegment, ...]:
+    if len(given) > MAX_SEGMENTS:
+        raise refusal(field, f"must be at most {MAX_SEGMENTS} segments")
+    places = [f"{field}[{index}]" for index in range(len(given))]
+    return tuple(
+        filters.InSegment(segment_reference(one, place), op, place) for one, place in zip(given, places, strict=True)
+    )
+
+
+def segment_reference(given: str, field: str) -> int | str:
+    """The number in a segment's global id, or the name as it is given."""
+    kind, key = decode(given) or ("", "")
+    if kind == "Segment" and key.isascii() and key.isdigit() and len(key) < 10:
+        return int(key)
+    return plain_text(given, field)
 
 
 def _of_measure(leaf: MeasureConditionInput, field: str) -> list[Filter]:
@@ -210,6 +243,9 @@ def write_filter(where: Filter) -> dict[str, Any]:
         case filters.MeasureIs(name, op, number):
             compared = decimal_text(number) if number is not None else None
             return {"measure": {"measure": name.upper(), **_comparison(op, compared)}}
+        case filters.InSegment(segment, op):
+            given = encode("Segment", str(segment)) if isinstance(segment, int) else segment
+            return {"segment": {_NAMES[op]: [given]}}
         case filters.PropertyIs(path, op, values):
             return {"property": {"path": list(path), **_comparison(op, _property_value(op, values))}}
 

@@ -89,9 +89,11 @@ def read_asking(
 
 
 def asked(asking: Asking, answer: Callable[[Asking], Awaitable[T]], kinds: Kinds) -> Asked[T]:
-    """The question as analyses have it; of what it says only the age of an answer is not in ``asking`` yet."""
+    """The question as analyses have it; what it says of events and of an answer's age goes before ``asking``."""
     question = Question(PeriodRequest(end=asking.cutoff), by=asking.by, where=asking.where, top=asking.top)
-    return Asked(question, lambda definite: answer(replace(asking, max_age=definite.max_age)), kinds)
+    return Asked(
+        question, lambda definite: answer(replace(asking, where=definite.where, max_age=definite.max_age)), kinds
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ MAX_DEPTH = 8
 MAX_CONDITIONS = 100
 MAX_VALUES = 1_000
 MAX_ALL_VALUES = 5_000
+MAX_SEGMENTS = 50
 
 enumerate_in_schema(
     Kind,
@@ -131,6 +132,22 @@ class PropertyConditionInput:
     exists: bool | None = strawberry.field(description=_EXISTS)
 
 
+@strawberry.input(
+    description=(
+        "A condition on the segments that the event's subject is in, as they were last refreshed; all that are given "
+        "must hold, and an event of nobody holds none. Each segment is given by its `id` or its name."
+    )
+)
+class SegmentConditionInput:
+    in_: list[strawberry.ID] | None = strawberry.field(
+        name="in",
+        description=f"Holds where the subject is in one of these segments, at most {MAX_SEGMENTS}.",
+    )
+    not_in: list[strawberry.ID] | None = strawberry.field(
+        description=f"Holds where the subject is in none of these segments, at most {MAX_SEGMENTS}."
+    )
+
+
 @strawberry.input(description="A condition on a flag. An event without the flag never holds it, either way.")
 class FlagConditionInput:
     flag: Flag = strawberry.field(description="The flag that is compared.")
@@ -165,3 +182,6 @@ class FilterInput:
     property: PropertyConditionInput | None = strawberry.field(description="A condition on one of the free properties.")
     measure: MeasureConditionInput | None = strawberry.field(description="A condition on a measure.")
     flag: FlagConditionInput | None = strawberry.field(description="A condition on a yes or no.")
+    segment: SegmentConditionInput | None = strawberry.field(
+        description="A condition on the segments that the subject is in: those kept by `saveSegment`."
+    )

@@ -1,6 +1,6 @@
 """An analysis as two fields of one name, arguments and type: asked once on Query, kept current on Subscription."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
@@ -46,7 +46,8 @@ def _max_age(max_age: MaxAgeArgument = None) -> None:
     """Carries the argument that asking once has more."""
 
 
-def _arguments(of: Callable[..., Any]) -> list[StrawberryArgument]:
+def arguments_of(of: Callable[..., Any]) -> list[StrawberryArgument]:
+    """The arguments of a function that reads a question."""
     arguments = StrawberryResolver(of).arguments
     return [argument for argument in arguments if argument.python_name != "context"]
 
@@ -62,6 +63,8 @@ class Analysis(Generic[T]):
     graphql_type: object
     description: str
     least: str | None = None
+    arguments: Sequence[StrawberryArgument] | None = None
+    """Those of the field, where it is not ``read`` that has them."""
 
     def query(self) -> StrawberryField:
         """The field that answers once."""
@@ -71,7 +74,7 @@ class Analysis(Generic[T]):
             return await self._asked(info.context, arguments).answer(oldest)
 
         once = field(Role.VIEWER, self.graphql_type, self.description)(resolver)
-        once.arguments = [*_arguments(self.read), *_arguments(_max_age)]
+        once.arguments = [*self.own_arguments(), *arguments_of(_max_age)]
         once.metadata = MappingProxyType({STATE: True})
         return once
 
@@ -85,7 +88,8 @@ class Analysis(Generic[T]):
             asked = self._asked(info.context, arguments)
             # Refused while the client still waits for the subscription to begin; the answer is kept for the stream.
             await asked.answer()
-            return answers.live(info.context, asked.kinds, asked.answer, interval)
+            kinds = asked.kinds | answers.segments_of(asked.question.where)
+            return answers.live(info.context, kinds, asked.answer, interval)
 
         def more(every: EveryArgument = self.least or "1s") -> None:
             """Carries the argument that the live twin has more."""
@@ -94,9 +98,13 @@ class Analysis(Generic[T]):
         if self.least is not None:
             description += f" `every` is at least `{self.least}` here."
         again = field(Role.VIEWER, self.graphql_type, description, is_subscription=True)(resolver)
-        again.arguments = [*_arguments(self.read), *_arguments(more)]
+        again.arguments = [*self.own_arguments(), *arguments_of(more)]
         again.metadata = MappingProxyType({STATE: True})
         return again
+
+    def own_arguments(self) -> list[StrawberryArgument]:
+        """The arguments that both fields have."""
+        return arguments_of(self.read) if self.arguments is None else list(self.arguments)
 
     def _asked(self, context: Context, arguments: dict[str, Any]) -> Asked[T]:
         return self.read(context, **arguments)

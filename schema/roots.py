@@ -14,12 +14,17 @@ from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.lifetime_value import LifetimeValueQuery, LifetimeValueSubscription
 from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
+from schema.persona_profiles import PersonaProfileQuery, PersonaProfileSubscription
+from schema.personas import PersonaMutation, PersonaQuery
 from schema.prices import PriceMutation, PriceQuery
 from schema.propensity import PropensityQuery, PropensitySubscription
 from schema.recommendations import RecommendationMutation, RecommendationQuery, RecommendationSubscription
 from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
+from schema.segment_breakdowns import SegmentBreakdownQuery, SegmentBreakdownSubscription
+from schema.segment_comparisons import SegmentComparisonQuery, SegmentComparisonSubscription
+from schema.segments import SegmentMutation, SegmentQuery, SegmentSubscription
 from schema.survival import SurvivalQuery, SurvivalSubscription
 from schema.tenants import TenantQuery
 from schema.tracking import EventMutation
@@ -34,6 +39,11 @@ class Query(
     FunnelQuery,
     FunnelSubjectQuery,
     SavedFunnelQuery,
+    SegmentQuery,
+    SegmentBreakdownQuery,
+    SegmentComparisonQuery,
+    PersonaQuery,
+    PersonaProfileQuery,
     AttributionQuery,
     SurvivalQuery,
     PropensityQuery,
@@ -57,7 +67,14 @@ class Query(
     )
 )
 class Mutation(
-    EventMutation, SavedFunnelMutation, RecommendationMutation, PriceMutation, ExchangeRateMutation, ExportMutation
+    EventMutation,
+    SavedFunnelMutation,
+    SegmentMutation,
+    PersonaMutation,
+    RecommendationMutation,
+    PriceMutation,
+    ExchangeRateMutation,
+    ExportMutation,
 ):
     pass
 
@@ -76,6 +93,10 @@ class Subscription(
     SurvivalSubscription,
     PropensitySubscription,
     LifetimeValueSubscription,
+    SegmentSubscription,
+    SegmentBreakdownSubscription,
+    SegmentComparisonSubscription,
+    PersonaProfileSubscription,
     RecommendationSubscription,
     EventSubscription,
 ):

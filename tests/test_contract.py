@@ -33,6 +33,7 @@ from resolvers.analysis.intake import camel
 from schema import schema
 from schema.shapes import SHAPES
 from tests import foretelling_contract as foretelling
+from tests import segments_contract as segments
 
 TYPES: dict[str, GraphQLNamedType] = {
     name: named
@@ -71,6 +72,7 @@ MADE_BY_THE_SCHEMA = {
     "ExchangeRateConnection",
     "ExchangeRateEdge",
     *foretelling.MADE,
+    *segments.MADE,
 }
 """Types whose values the schema itself makes; every other one shapes a value of the resolvers."""
 FIELDS_MADE_BY_THE_SCHEMA = {
@@ -82,6 +84,7 @@ FIELDS_MADE_BY_THE_SCHEMA = {
     "Recommendation.id",
     "ExchangeRate.id",
     *foretelling.IDS,
+    *segments.IDS,
 }
 NOT_SHOWN = {
     "Event.content": "only tells repeats from conflicts",
@@ -96,6 +99,7 @@ NOT_SHOWN = {
     "Principal.tenant_id": "a number of the gateway's own",
     "Principal.key_id": "a number of the gateway's own",
     "Principal.tenant": "shown as slug",
+    **segments.NOT_SHOWN,
 }
 SCALARS: dict[str, type] = {
     "String": str,
@@ -142,6 +146,7 @@ BOUNDED = {
     "Recommendation.evidence": "at most 4",
     "RealisedEffect.effects": "at most 2",
     **foretelling.BOUNDED,
+    **segments.BOUNDED,
     **{f"Series.{column}": "at most 5,000 buckets" for column in ("at", "value", "exact", "n")},
     **{
         f"RevenueSeries.{column}": "at most 5,000 buckets"
@@ -354,15 +359,16 @@ ANALYSES = {
     "funnelCorrelations",
     "attribution",
     *foretelling.LEAST_EVERY,
+    *segments.ANALYSES,
 }
 WATCHED_LISTS = {"recommendations"}
 """Lists that can be watched as analyses can."""
-LEAST_EVERY = {**foretelling.LEAST_EVERY, "recommendations": "10s"}
+LEAST_EVERY = {**foretelling.LEAST_EVERY, **segments.LEAST_EVERY, "recommendations": "10s"}
 
 
 def test_every_analysis_has_a_live_twin() -> None:
     asked, watched = fields_of("Query"), fields_of("Subscription")
-    analyses = {name for name, of in asked.items() if get_named_type(of.type).name.endswith("Answer")}
+    analyses = {name for name, of in asked.items() if get_named_type(of.type).name.endswith(("Answer", "BySegment"))}
     assert analyses == set(watched) - {"events"} - WATCHED_LISTS == ANALYSES
     for name in analyses | WATCHED_LISTS:
         once, again = asked[name], watched[name]

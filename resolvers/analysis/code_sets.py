@@ -83,6 +83,19 @@ def union(sets: Sequence[CodeSet]) -> CodeSet:
     return CodeSet(low, words, None, int(np.bitwise_count(words).sum()))
 
 
+def shared(one: CodeSet, other: CodeSet) -> CodeSet:
+    """The codes that are in both sets."""
+    low, high = max(one.low, other.low), min(one.high, other.high)
+    if low > high:
+        return EMPTY
+    if one.words is None or other.words is None:
+        return CodeSet.of(np.intersect1d(one.listed(), other.listed(), assume_unique=True))
+    first, second = one.words[(low - one.low) // _WORD :], other.words[(low - other.low) // _WORD :]
+    size = (high - low) // _WORD + 1
+    words = first[:size] & second[:size]
+    return CodeSet(low, words, None, int(np.bitwise_count(words).sum()))
+
+
 def _put(words: NDArray[np.uint64], codes: Ints, low: int) -> None:
     places = (codes - low).astype(np.uint64)
     np.bitwise_or.at(words, places >> np.uint64(6), np.uint64(1) << (places & np.uint64(63)))

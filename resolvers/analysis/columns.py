@@ -4,8 +4,8 @@ What repeats (names, dimension values, flags) is held as a small index into the 
 a condition is decided once per distinct code and then spread over the rows.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import numpy as np
@@ -18,12 +18,15 @@ from resolvers.analysis.filters import (
     DimensionIs,
     Filter,
     FlagIs,
+    InSegment,
     KindIs,
     NameIs,
     Not,
     Op,
     SubjectIs,
+    leaves,
 )
+from resolvers.analysis.members import Members
 
 FLAGS = ("success", "assisted", "recurring")
 CODED = ("kind", "name", *FLAGS, *DIMENSIONS)
@@ -148,18 +151,8 @@ class Coding:
 
     terms: Mapping[str, int]
     subjects: Mapping[str, int]
-
-
-def leaves(root: Filter) -> Iterator[Filter]:
-    """The conditions of a filter without what joins them."""
-    match root:
-        case All(of) | Any(of):
-            for part in of:
-                yield from leaves(part)
-        case Not(of):
-            yield from leaves(of)
-        case _:
-            yield root
+    members: Mapping[int | str, Members] = field(default_factory=dict)
+    """Those of the segments that are named."""
 
 
 def columns_of(*roots: Filter) -> frozenset[str] | None:
@@ -171,7 +164,7 @@ def columns_of(*roots: Filter) -> frozenset[str] | None:
                 found.add("kind")
             case NameIs():
                 found.add("name")
-            case SubjectIs():
+            case SubjectIs() | InSegment():
                 pass
             case DimensionIs(name) | FlagIs(name):
                 found.add(name)
@@ -193,6 +186,9 @@ def bound(root: Filter, columns: EventColumns, coding: Coding) -> Test:
         case SubjectIs(subjects):
             people = [coding.subjects[who] for who in subjects if who in coding.subjects]
             return lambda part: np.isin(part.subject, people) if people else False
+        case InSegment(segment, op):
+            members, inside = coding.members[segment], op is Op.IN
+            return lambda part: members.among(part.subject) == inside
         case KindIs(kinds):
             return _coded("kind", columns, Op.IN, [int(kind) for kind in kinds])
         case NameIs(names):

@@ -11,6 +11,7 @@ from resolvers.analysis.filters import (
     DimensionIs,
     Filter,
     FlagIs,
+    InSegment,
     KindIs,
     MeasureIs,
     NameIs,
@@ -44,6 +45,8 @@ def to_json(root: Filter) -> Json:
             return ["measure", measure, op.value, None if value is None else str(value)]
         case FlagIs(flag, state):
             return ["flag", flag, state]
+        case InSegment(segment, op):
+            return ["segment", segment, op.value]
 
 
 def _scalar(value: str | bool | int | Decimal) -> Json:
@@ -63,6 +66,7 @@ _READERS: dict[str, Callable[..., Filter]] = {
     ),
     "measure": lambda measure, op, value: MeasureIs(measure, Op(op), None if value is None else Decimal(value)),
     "flag": lambda flag, state: FlagIs(flag, state),
+    "segment": lambda segment, op: InSegment(segment, Op(op)),
 }
 
 

@@ -4,7 +4,8 @@ A filter is a tree. ``All(())`` is true of every event, ``Any(())`` of none. A c
 not carry is false, also under a negative operator such as NOT_IN; only ``Not`` turns it into true.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 
@@ -89,9 +90,39 @@ class FlagIs:
     value: bool
 
 
-Filter = All | Any | Not | KindIs | NameIs | SubjectIs | DimensionIs | PropertyIs | MeasureIs | FlagIs
+@dataclass(frozen=True, slots=True)
+class InSegment:
+    """The event's subject is in a segment that the tenant keeps, or with NOT_IN is not; an event of nobody is neither.
+
+    ``segment`` is its number, or its name where that was given. Members are those of the segment's last refresh.
+    """
+
+    segment: int | str
+    op: Op = Op.IN
+    field: str = field(default="where", compare=False, repr=False)
+    """Where it was asked for, to be named where there is no such segment."""
+
+
+Filter = All | Any | Not | KindIs | NameIs | SubjectIs | DimensionIs | PropertyIs | MeasureIs | FlagIs | InSegment
 
 EVERYTHING = All(())
+
+
+def leaves(root: Filter) -> Iterator[Filter]:
+    """The conditions of a filter without what joins them."""
+    match root:
+        case All(of) | Any(of):
+            for part in of:
+                yield from leaves(part)
+        case Not(of):
+            yield from leaves(of)
+        case _:
+            yield root
+
+
+def in_segments(*roots: Filter) -> list[InSegment]:
+    """The conditions of filters that name a segment."""
+    return [leaf for root in roots for leaf in leaves(root) if isinstance(leaf, InSegment)]
 
 
 def weight(root: Filter) -> int:

@@ -111,18 +111,18 @@ def correlations(
     )
 
 
-def _tables(column: Breakdown, converted: NDArray[np.bool_]) -> Iterator["_Table"]:
+def _tables(column: Breakdown, converted: NDArray[np.bool_]) -> Iterator["Table"]:
     """A table for each value that somebody entered with."""
     with_value = np.bincount(column.codes, minlength=len(column.values)).tolist()
     of_these = np.bincount(column.codes[converted], minlength=len(column.values)).tolist()
     successes = int(converted.sum())
     for value, size, hits in zip(column.values, with_value, of_these, strict=True):
         if size:
-            yield _Table(DimensionValue(column.dimension, value), hits, size, successes, converted.size)
+            yield Table(DimensionValue(column.dimension, value), hits, size, successes, converted.size)
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class Table:
     """Of ``entered`` subjects ``size`` have the value; ``successes`` converted, ``hits`` of them with it."""
 
     key: DimensionValue
@@ -157,9 +157,9 @@ class _Table:
         return min(0.0, log(2) + float(log_ndtr(-abs(self.log_odds) / self._error)))
 
     def association(self, log_adjusted: float, as_of: datetime) -> Association:
-        low, high = (_exponential(self.log_odds + side * _Z * self._error) for side in (-1, 1))
+        low, high = (exponential(self.log_odds + side * _Z * self._error) for side in (-1, 1))
         odds_ratio = estimate(
-            _exponential(self.log_odds),
+            exponential(self.log_odds),
             n=self.entered,
             as_of=as_of,
             definition=_ODDS_RATIO,
@@ -167,7 +167,7 @@ class _Table:
             interval=Interval(low, high, LEVEL, "Woolf logit"),
             successes=self.successes,
         )
-        adjusted = _exponential(log_adjusted)
+        adjusted = exponential(log_adjusted)
         return Association(
             key=self.key,
             entered=self.size,
@@ -177,13 +177,13 @@ class _Table:
                 self.successes - self.hits, self.entered - self.size, as_of=as_of, definition=_RATE_WITHOUT
             ),
             odds_ratio=odds_ratio,
-            p_value=_exponential(self.log_p),
+            p_value=exponential(self.log_p),
             adjusted_p=adjusted,
             significant=adjusted <= ALPHA,
         )
 
 
-def _exponential(power: float) -> Decimal:
+def exponential(power: float) -> Decimal:
     """e to the power, to the digits that floats leave sure, however small it is."""
     if power > -600:
         return Decimal(f"{exp(power):.12g}")

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from resolvers.analysis.columns import columns_of
-from resolvers.analysis.filters import All, Any, DimensionIs, Filter, FlagIs, KindIs, NameIs, Not, Op
+from resolvers.analysis.filters import All, Any, DimensionIs, Filter, FlagIs, InSegment, KindIs, NameIs, Not, Op, leaves
 from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.periods import Period
 from resolvers.analysis.rollup_table import Pieces
@@ -56,13 +56,16 @@ class Plan:
     dimension: str | None
     values: tuple[str, ...] | None
     where: Filter
+    members: Filter | None = None
+    """A condition on segments alone, where there is one: sums hold nothing of it, sets of subjects do."""
 
 
 def plan_of(where: Filter, period: Period, buckets: Sequence[datetime], by: Sequence[str]) -> Plan | None:
     """How what is kept answers this question; None where it cannot. Of dimensions it holds one at a time."""
     parts = _conjunction(where)
     narrowing = [part for part in parts if isinstance(part, DimensionIs)]
-    classes = All(tuple(part for part in parts if not isinstance(part, DimensionIs)))
+    members = tuple(dict.fromkeys(part for part in parts if _of_segments(part)))
+    classes = All(tuple(part for part in parts if part not in members and part not in narrowing))
     dimensions = {*by, *(part.dimension for part in narrowing)}
     if len(narrowing) > 1 or len(dimensions) > 1 or not _of_classes(classes):
         return None
@@ -71,7 +74,8 @@ def plan_of(where: Filter, period: Period, buckets: Sequence[datetime], by: Sequ
     cuts = cuts_of(period, tuple(buckets))
     if cuts is None:
         return None
-    return Plan(cuts, next(iter(dimensions), None), narrowing[0].values if narrowing else None, classes)
+    values = narrowing[0].values if narrowing else None
+    return Plan(cuts, next(iter(dimensions), None), values, classes, All(members) if members else None)
 
 
 @lru_cache(maxsize=256)
@@ -161,6 +165,12 @@ def _of_classes(root: Filter) -> bool:
             return _of_classes(of)
         case _:
             return isinstance(root, KindIs | NameIs | FlagIs)
+
+
+def _of_segments(root: Filter) -> bool:
+    """Whether a condition is on segments alone; no event of nobody passes it."""
+    found = list(leaves(root))
+    return bool(found) and all(isinstance(leaf, InSegment) for leaf in found)
 
 
 def _floor(at: datetime, width: timedelta) -> datetime:

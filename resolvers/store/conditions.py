@@ -1,13 +1,14 @@
 """Filters as SQL: conditions over the columns of the log, texts already turned into codes."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import orjson
 from sqlalchemy import (
     ColumnElement,
     Integer,
+    LargeBinary,
     Numeric,
     Text,
     all_,
@@ -29,6 +30,7 @@ from resolvers.analysis.filters import (
     DimensionIs,
     Filter,
     FlagIs,
+    InSegment,
     KindIs,
     MeasureIs,
     NameIs,
@@ -36,11 +38,17 @@ from resolvers.analysis.filters import (
     Op,
     PropertyIs,
     SubjectIs,
+    in_segments,
+    leaves,
 )
 from resolvers.analysis.funnels import Constant, Trait
+from resolvers.analysis.members import Members
 from resolvers.store.events import EVENT
+from resolvers.store.members import MemberRepository
 from resolvers.store.terms import SUBJECTS, TERMS, TermRepository
 
+_FEW = 10_000
+"""Members up to which they are looked for by the index of subjects; more are looked up in a bitmap, row by row."""
 _ORDER = {Op.GT: "__gt__", Op.GTE: "__ge__", Op.LT: "__lt__", Op.LTE: "__le__"}
 
 
@@ -50,29 +58,24 @@ class Codes:
 
     terms: Mapping[str, int]
     subjects: Mapping[str, int]
+    members: Mapping[int | str, Members] = field(default_factory=dict)
+    """Those of the segments that are named."""
 
     @classmethod
     async def of(cls, terms: TermRepository, tenant_id: int, *filters: Filter) -> "Codes":
-        """Look up every text the filters name, in at most two queries."""
-        leaves = [leaf for root in filters for leaf in _leaves(root)]
-        texts = {value for leaf in leaves if isinstance(leaf, DimensionIs) for value in leaf.values}
-        texts |= {value for leaf in leaves if isinstance(leaf, NameIs) for value in leaf.names}
-        people = {value for leaf in leaves if isinstance(leaf, SubjectIs) for value in leaf.subjects}
+        """Look up every text the filters name, in at most two queries, and the members of segments.
+
+        Raises BadInput for a segment that there is not, Unavailable for one whose members are still being found.
+        """
+        found = [leaf for root in filters for leaf in leaves(root)]
+        texts = {value for leaf in found if isinstance(leaf, DimensionIs) for value in leaf.values}
+        texts |= {value for leaf in found if isinstance(leaf, NameIs) for value in leaf.names}
+        people = {value for leaf in found if isinstance(leaf, SubjectIs) for value in leaf.subjects}
         return cls(
             await terms.codes(tenant_id, TERMS, texts) if texts else {},
             await terms.codes(tenant_id, SUBJECTS, people) if people else {},
+            await MemberRepository(terms.session, terms.memory.members).of(tenant_id, in_segments(*filters)),
         )
-
-
-def _leaves(root: Filter) -> Iterator[Filter]:
-    match root:
-        case All(of) | Any(of):
-            for part in of:
-                yield from _leaves(part)
-        case Not(of):
-            yield from _leaves(of)
-        case _:
-            yield root
 
 
 def condition(root: Filter, codes: Codes) -> ColumnElement[bool]:
@@ -98,6 +101,17 @@ def condition(root: Filter, codes: Codes) -> ColumnElement[bool]:
             return _ordered(EVENT[root.measure], root.op, root.value)
         case FlagIs(flag, value):
             return EVENT[flag].is_(value)
+        case InSegment(segment, op):
+            inside = _inside(codes.members[segment])
+            return inside if op is Op.IN else and_(EVENT.subject.is_not(None), not_(inside))
+
+
+def _inside(members: Members) -> ColumnElement[bool]:
+    if members.size <= _FEW:
+        return _among(EVENT.subject, members.codes.tolist())
+    bits = bindparam(None, members.bits, type_=LargeBinary)
+    # One bit a subject: a parameter 32 times smaller than the codes, and nothing to be hashed.
+    return case((EVENT.subject < len(members.bits) * 8, func.get_bit(bits, EVENT.subject) == 1), else_=false())
 
 
 def _among(column: ColumnElement[int], codes: list[int]) -> ColumnElement[bool]:

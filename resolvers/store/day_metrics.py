@@ -9,10 +9,9 @@ from time import perf_counter
 
 import numpy as np
 
-from resolvers.analysis.columns import leaves
 from resolvers.analysis.estimates import Money
 from resolvers.analysis.explanations import Explanation, Source
-from resolvers.analysis.filters import Filter, NameIs
+from resolvers.analysis.filters import Filter, NameIs, leaves
 from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.periods import Period
 from resolvers.analysis.planning import Plan, pieces_of
@@ -39,7 +38,7 @@ class DayQuestion:
     def of(cls, plan: Plan, names: Mapping[str, int], currency: str) -> "DayQuestion | None":
         """None where a plan is of something else."""
         cuts = plan.cuts
-        if plan.dimension is not None or not cuts.days or cuts.hours or cuts.ragged:
+        if plan.dimension is not None or plan.members is not None or not cuts.days or cuts.hours or cuts.ragged:
             return None
         return cls(plan.where, cuts.days, names, currency)
 

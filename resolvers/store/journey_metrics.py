@@ -45,12 +45,13 @@ class JourneyMetrics:
         buckets: Sequence[datetime],
         by: str | None,
         groups: Sequence[Keys] | None,
-        existing: Sequence[int],
+        existing: Sequence[int] | None,
         top: int,
     ) -> Statistics | None:
         """All statistics in total, for each bucket and each value of a dimension; None where the log has to be asked.
 
-        ``existing`` are the values (as codes) that any event carries, also one of nobody, which journeys do not know.
+        ``existing`` are the values (as codes) that any event carries, also one of nobody, which journeys do not know;
+        None where the events of nobody do not count, and there is one statistic.
         Raises Overloaded where too many read journeys.
         """
         state = await SegmentRepository(self.session).state(selection.tenant_id)
@@ -70,20 +71,22 @@ class JourneyMetrics:
         buckets: Sequence[datetime],
         by: str | None,
         groups: Sequence[Keys] | None,
-        existing: Sequence[int],
+        existing: Sequence[int] | None,
         top: int,
     ) -> Statistics:
         asked = (selection.tenant_id, selection.period, selection.where, [one.where for one in statistics])
         explanations: list[Explanation] = []
         shown: list[int] | None = None
-        if by is not None and groups is not None:
-            shown = await self._codes(selection.tenant_id, groups)
-        elif by is not None and len(existing) <= top:
-            shown = list(existing)
-        elif by is not None:
+        ranks = Counter[int]()
+        if by is not None and (existing is None or (groups is None and len(existing) > top)):
             ranking = await self.journeys.by_subject(*asked, [by], by_value)
             explanations.append(ranking.explain)
-            shown = _largest(sum(map(Counter, ranking.parts), Counter[int]()), existing, top)
+            ranks = sum(map(Counter, ranking.parts), ranks)
+        existing = sorted(ranks) if existing is None else existing
+        if by is not None and groups is not None:
+            shown = await self._codes(selection.tenant_id, groups)
+        elif by is not None:
+            shown = list(existing) if len(existing) <= top else _largest(ranks, existing, top)
         starts = np.array([epoch_us(start) for start in buckets], np.int64)
         reading = await self.journeys.by_subject(
             *asked, [by] if by else [], lambda part: counted(part, len(statistics), starts, shown)

@@ -7,6 +7,7 @@ from datetime import date
 from time import perf_counter
 from typing import Generic, TypeVar
 
+import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import BigInteger, ColumnElement, Integer, and_, case, func, literal, or_, select
@@ -19,6 +20,7 @@ from resolvers.analysis.filters import Filter
 from resolvers.analysis.funnels import Constant
 from resolvers.analysis.journeys import SMALL, Journeys, Selection, gathered, joined, step_bits
 from resolvers.analysis.periods import Period, epoch_us
+from resolvers.errors import BadInput, Unavailable
 from resolvers.store.conditions import Codes, condition, trait
 from resolvers.store.copying import EPOCH_US, copied, too_many
 from resolvers.store.events import EVENT
@@ -30,6 +32,8 @@ T = TypeVar("T")
 
 _LARGEST = 256 << 20
 """Bytes of journeys in memory at once."""
+_FAR_BEHIND = 500_000
+"""Events that are not folded yet which a question may fail for; upkeep takes about ten seconds for so many."""
 _ROW_BYTES = 12
 """What subject and time of an event take, decoded."""
 
@@ -106,11 +110,12 @@ class JourneyRepository:
         codes = await Codes.of(self.terms, tenant_id, where, *steps)
         asked = _Question(tenant_id, period, where, steps, by, codes, constant)
         needed = columns_of(where, *steps)
+        state = await self.segments.state(tenant_id)
         if needed is not None and not constant:
-            found = await self._folded(asked, sorted(needed | set(by)), work, began)
+            found = await self._folded(asked, state, sorted(needed | set(by)), work, began)
             if found is not None:
                 return found
-        journeys = await self._logged(asked, None)
+        journeys = await self._unfolded(asked, None, state)
         parts = [await asyncio.to_thread(work, journeys)]
         return Reading(parts, 0, Explanation(Source.LOG, journeys.subject.size, _milliseconds_since(began)))
 
@@ -119,10 +124,9 @@ class JourneyRepository:
         return await self.terms.values(tenant_id, TERMS, codes)
 
     async def _folded(
-        self, asked: _Question, names: Sequence[str], work: Callable[[Journeys], T], began: float
+        self, asked: _Question, state: State, names: Sequence[str], work: Callable[[Journeys], T], began: float
     ) -> Reading[T] | None:
         """Segments as far as they reach, the log from there on; None where segments are of no use."""
-        state = await self.segments.state(asked.tenant_id)
         loaded, behind = await self._loaded(asked, names, state)
         if behind != state.manifest.behind:
             # Most likely runs were merged meanwhile; the new ones are known by now.
@@ -132,10 +136,10 @@ class JourneyRepository:
             return None
         start_us, end_us = epoch_us(asked.period.start), epoch_us(asked.period.end)
         selection = Selection(start_us, end_us, asked.where, asked.steps, asked.by)
-        coding = Coding(asked.codes.terms, asked.codes.subjects)
+        coding = Coding(asked.codes.terms, asked.codes.subjects, asked.codes.members)
         folded_to, tail = state.manifest.folded_to, None
         if state.version > folded_to or behind:
-            tail = await self._logged(asked, _uncovered(folded_to, state.version, behind))
+            tail = await self._unfolded(asked, _uncovered(folded_to, state.version, behind), state)
         parts = await asyncio.to_thread(gathered, loaded.columns, tail, selection, coding, work)
         late = 0 if tail is None else tail.subject.size
         rows = loaded.rows + late
@@ -169,6 +173,18 @@ class JourneyRepository:
         if not broken and rows > SMALL and len(runs) > 1:
             together = await self.cache.merge(span, columns_of_runs)
         return _Loaded(columns_of_runs if together is None else [together], len(loaded), rows), behind
+
+    async def _unfolded(self, asked: _Question, uncovered: ColumnElement[bool] | None, state: State) -> Journeys:
+        """What has to come from the log; raises Unavailable where it is too much only because upkeep is behind."""
+        try:
+            return await self._logged(asked, uncovered)
+        except (BadInput, asyncpg.QueryCanceledError):
+            if state.version - state.manifest.folded_to < _FAR_BEHIND:
+                raise
+            raise Unavailable(
+                "Very many events came in at once and are still being put in order; try again in a minute.",
+                retry_after=30,
+            ) from None
 
     async def _logged(self, asked: _Question, uncovered: ColumnElement[bool] | None) -> Journeys:
         """The same from the log, or from the part of it that meets a condition."""

@@ -1,27 +1,38 @@
 """Statistics of a tenant's events, each from where it costs least: sums that are kept, or the log."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from sqlalchemy import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.code_sets import EMPTY, CodeSet
-from resolvers.analysis.columns import leaves
 from resolvers.analysis.estimates import Money
 from resolvers.analysis.exchange_rates import Rates
 from resolvers.analysis.explanations import Explanation
-from resolvers.analysis.filters import EVERYTHING, DimensionIs, Filter, NameIs
+from resolvers.analysis.filters import (
+    EVERYTHING,
+    All,
+    DimensionIs,
+    Filter,
+    InSegment,
+    NameIs,
+    Op,
+    in_segments,
+    leaves,
+)
 from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.periods import Period
-from resolvers.analysis.planning import in_journeys, in_presence, in_rollups, plan_of
+from resolvers.analysis.planning import Plan, in_journeys, in_presence, in_rollups, plan_of
 from resolvers.store.database import driver, rows
 from resolvers.store.events import EVENT
 from resolvers.store.exchange_rates import ExchangeRateRepository
 from resolvers.store.journey_metrics import JourneyMetrics
 from resolvers.store.log_metrics import LogMetrics
+from resolvers.store.members import MemberRepository
 from resolvers.store.presence_cache import PresenceCache
 from resolvers.store.presence_metrics import PresenceMetrics
 from resolvers.store.rollup_days import RollupDays
@@ -29,8 +40,11 @@ from resolvers.store.rollup_metrics import RollupMetrics, Scope
 from resolvers.store.rollup_reading import Which
 from resolvers.store.scans import Keys, Selection, Statistics, joined
 from resolvers.store.segment_cache import SegmentCache
+from resolvers.store.segment_rollups import SegmentRollups
 from resolvers.store.terms import TERMS, TermMemory, TermRepository
 from resolvers.store.versions import LogState
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +92,12 @@ class MetricRepository:
         scans: list[tuple[list[int], Statistics]] = []
         logged = list(range(len(statistics)))
         # The groups of one statistic are those of all.
-        if scope is not None and (not by or all(map(in_rollups, statistics))):
+        members = scope is not None and scope.plan.members is not None
+        if scope is not None and (not by or (all(map(in_rollups, statistics)) and not members)):
             scans = await self._kept(selection, scope, statistics, buckets, by, groups, top)
             logged = [place for place in logged if not any(place in places for places, _ in scans)]
         walked = [place for place in logged if in_journeys(statistics[place], selection.where, selection.period)]
-        if walked and (not by or (scope is not None and walked == logged)):
+        if walked and (not by or (scope is not None and walked == logged and (len(walked) == 1 or not members))):
             own = [statistics[place] for place in walked]
             found = await self._walked(selection, scope, own, buckets, by, groups, top)
             if found is not None:
@@ -105,19 +120,56 @@ class MetricRepository:
         top: int,
     ) -> list[tuple[list[int], Statistics]]:
         """What is kept of the log about some of the statistics, given by their places."""
-        connection, tenant_id = await driver(self.session), selection.tenant_id
+        tenant_id = selection.tenant_id
         scans: list[tuple[list[int], Statistics]] = []
+        members = scope.plan.members
         places = [place for place, one in enumerate(statistics) if in_rollups(one)]
-        if places:
+        if places and members is None:
             rollups = await self._reader(tenant_id)
             own = [statistics[place] for place in places]
             scans.append((places, await rollups.statistics(selection, scope, own, buckets, by, groups, top)))
+        elif members is not None:
+            # Rollups of a segment hold no histograms.
+            places = [place for place in places if statistics[place].aggregate is not Aggregate.QUANTILE]
+            own = [statistics[place] for place in places]
+            rolled = await self._of_segment(selection, scope, lambda of: of.statistics(selection, scope, own, buckets))
+            scans += [(places, rolled)] if places and rolled is not None else []
         places = [place for place, one in enumerate(statistics) if in_presence(one) and scope.plan.dimension is None]
+        if members is not None:
+            # Sets of orders do not say whose they are.
+            places = [place for place in places if statistics[place].field != "order"]
         if places:
-            presence = PresenceMetrics(connection, self.kept.presence, tenant_id)
+            presence = await self._presence(tenant_id, scope)
             found = await presence.statistics(selection, scope, [statistics[place] for place in places], buckets)
             scans += [] if found is None else [(places, found)]
         return scans
+
+    async def _presence(self, tenant_id: int, scope: Scope) -> PresenceMetrics:
+        members = scope.plan.members
+        known = MemberRepository(self.session, self.memory.members)
+        named = await known.of(tenant_id, [] if members is None else in_segments(members))
+        return PresenceMetrics(await driver(self.session), self.kept.presence, tenant_id, named)
+
+    async def _of_segment(
+        self, selection: Selection, scope: Scope, ask: Callable[[RollupMetrics], Awaitable[T]]
+    ) -> T | None:
+        """What the rollups of a segment tell, where the condition is on one segment alone; None where they do not."""
+        match scope.plan:
+            case Plan(dimension=None, members=All(of=(InSegment(op=Op.IN) as leaf,))):
+                pass
+            case _:
+                return None
+        tenant_id = selection.tenant_id
+        known = MemberRepository(self.session, self.memory.members)
+        members = (await known.of(tenant_id, [leaf]))[leaf.segment]
+        segment_id = await known.number(tenant_id, leaf.segment)
+        rollups = SegmentRollups(self.session, tenant_id)
+        portion = await rollups.portion(segment_id, members)
+        if portion is None:
+            return None
+        reader = RollupMetrics(await driver(self.session), self.terms, self.kept.days, tenant_id, None, portion)
+        found = await ask(reader)
+        return found if await rollups.portion(segment_id, members) == portion else None
 
     async def _walked(
         self,
@@ -130,8 +182,9 @@ class MetricRepository:
         top: int,
     ) -> Statistics | None:
         """What journeys tell of statistics."""
-        existing: list[int] = []
-        if by and scope is not None:
+        # Which values there are sums tell, but not which members have.
+        existing: list[int] | None = None if by and scope is not None and scope.plan.members is not None else []
+        if by and scope is not None and existing is not None:
             rollups = await self._reader(selection.tenant_id)
             existing = await rollups.existing(selection, scope, statistics)
         journeys = JourneyMetrics(self.session, self.memory, self.kept.segments, self.kept.heavy)
@@ -154,15 +207,20 @@ class MetricRepository:
         scope = await self._scope(whole, [statistic], starts, ())
         if scope is None or scope.plan.dimension is not None:
             return None
-        presence = PresenceMetrics(await driver(self.session), self.kept.presence, selection.tenant_id)
+        presence = await self._presence(selection.tenant_id, scope)
         found = await presence.by_bucket(whole, scope, statistic, starts)
         return None if found is None else ([EMPTY] * (len(buckets) + 1 - len(starts)) + found[0], found[1])
 
     async def unconverted(self, selection: Selection, sums: Sequence[Statistic]) -> tuple[Money, ...]:
         """What sums of money leave out: the money that there is no rate for, per currency."""
         scope = await self._scope(selection, sums, (), ())
+        if scope is not None and scope.plan.members is not None:
+            own, converting = scope, await self._converting(selection, scope, sums)
+            rolled = await self._of_segment(selection, own, lambda of: of.unconverted(converting, own, sums))
+            if rolled is not None:
+                return rolled
         selection = await self._converting(selection, scope, sums)
-        if scope is None:
+        if scope is None or scope.plan.members is not None:
             return await LogMetrics(self.session, self.terms).unconverted(selection, sums)
         rollups = await self._reader(selection.tenant_id)
         return await rollups.unconverted(selection, scope, sums)

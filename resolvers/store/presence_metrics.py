@@ -8,10 +8,13 @@ from itertools import groupby
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import structlog
 
-from resolvers.analysis.code_sets import EMPTY, CodeSet, union
+from resolvers.analysis.code_sets import EMPTY, CodeSet, shared, union
 from resolvers.analysis.explanations import Explanation
+from resolvers.analysis.filters import Filter
+from resolvers.analysis.members import Members, chosen
 from resolvers.analysis.metrics import Statistic
 from resolvers.analysis.periods import Period
 from resolvers.analysis.planning import ALL_DAY, Cuts, Part, parts_of
@@ -47,9 +50,13 @@ class _Piece:
 class PresenceMetrics:
     """Reads distinct statistics of one tenant."""
 
-    def __init__(self, connection: Any, cache: PresenceCache, tenant_id: int) -> None:
+    def __init__(
+        self, connection: Any, cache: PresenceCache, tenant_id: int, members: Mapping[int | str, Members]
+    ) -> None:
         self.presence = PresenceRepository(connection, tenant_id)
         self.cache = cache
+        self.members = members
+        """Those of the segments that are named."""
 
     async def statistics(
         self, selection: Selection, scope: Scope, statistics: Sequence[Statistic], buckets: Sequence[datetime]
@@ -75,6 +82,8 @@ class PresenceMetrics:
         for late, codes in reading.tail.of_wanted(wanted).items():
             if late is not None:
                 found[late] = union([found[late], codes])
+        if reading.among is not None:
+            found = [shared(codes, reading.among) for codes in found]
         return found, reading.explanation()
 
     async def _read(
@@ -95,7 +104,14 @@ class PresenceMetrics:
                 seen = await self.presence.tail(state.folded_to, selection.period, cuts.ragged)
         except (Damaged, BadInput):
             return None
-        return Reading(drawn, Tail.of(seen, starts, drawn.values()), started)
+        among = None if scope.plan.members is None else self._among(scope.plan.members, drawn, seen)
+        return Reading(drawn, Tail.of(seen, starts, drawn.values()), started, among)
+
+    def _among(self, root: Filter, drawn: Mapping[bytes, Drawn], seen: Sightings | None) -> CodeSet:
+        """The subjects, of those that there may be, who pass a condition on segments."""
+        highest = max((one.high for one in drawn.values()), default=0)
+        late = 0 if seen is None else int(seen.subject.max(initial=0))
+        return CodeSet.of(np.flatnonzero(chosen(root, self.members, max(highest, late) + 1)))
 
     async def _drawn(
         self,
@@ -181,7 +197,7 @@ def recalled(
 ) -> Statistics | None:
     """The same from what is in memory, where that is all there is in a state of the log; else None."""
     started = perf_counter()
-    if not state.folded_to or state.version != state.folded_to or scope.plan.cuts.ragged:
+    if not state.folded_to or state.version != state.folded_to or scope.plan.cuts.ragged or scope.plan.members:
         return None
     wanted = [list(wanted_of(selection, scope, statistic)) for statistic in statistics]
     keys = {one.digest: one.key_of(state.presence, selection.period, buckets) for each in wanted for one in each}

@@ -9,11 +9,10 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from resolvers.analysis.code_sets import CodeSet, Ints, union
-from resolvers.analysis.columns import leaves
+from resolvers.analysis.code_sets import CodeSet, Ints, shared, union
 from resolvers.analysis.exchange_rates import DAY_US, NO_RATES, Rates
 from resolvers.analysis.explanations import Explanation, Source
-from resolvers.analysis.filters import NameIs
+from resolvers.analysis.filters import NameIs, leaves
 from resolvers.analysis.metrics import Statistic
 from resolvers.analysis.periods import Period, epoch_us
 from resolvers.analysis.presence import MEMBERS_OF, Member, Passing, Sightings
@@ -113,6 +112,8 @@ class Reading:
     drawn: Mapping[bytes, Drawn]
     tail: Tail
     started: float
+    among: CodeSet | None = None
+    """Whom alone to count, where not all."""
 
     def explanation(self) -> Explanation:
         read = len(frozenset[Hashable]().union(*(one.rows for one in self.drawn.values())))
@@ -122,7 +123,9 @@ class Reading:
     def statistics(self, wanted: Sequence[Sequence[Wanted]], buckets: int) -> Statistics:
         """How many codes there are of what each statistic wants, in total and in each bucket."""
         drawn, tail = self.drawn, self.tail
-        counted = [[_counted(drawn[one.digest], tail.of_wanted(one), buckets) for one in each] for each in wanted]
+        counted = [
+            [_counted(drawn[one.digest], tail.of_wanted(one), buckets, self.among) for one in each] for each in wanted
+        ]
         columns = [Column(tuple(map(sum, zip(*(column for _, column in each), strict=True)))) for each in counted]
         return Statistics(
             total=tuple(sum(total for total, _ in each) for each in counted),
@@ -131,15 +134,21 @@ class Reading:
         )
 
 
-def _counted(drawn: Drawn, tail: Mapping[int | None, CodeSet], buckets: int) -> tuple[int, list[int]]:
-    """How many codes there are in all and in each bucket."""
+def _counted(
+    drawn: Drawn, tail: Mapping[int | None, CodeSet], buckets: int, among: CodeSet | None
+) -> tuple[int, list[int]]:
+    """How many codes there are in all and in each bucket, of those ``among`` where there are such."""
     counts = [0] * max(buckets, 1)
     for bucket, codes in drawn.by_bucket.items():
-        counts[bucket] = codes.size
+        counts[bucket] = _size(codes, among)
     for place, codes in tail.items():
         if place is not None and buckets:
-            counts[place] = union([codes, *filter(None, [drawn.by_bucket.get(place)])]).size
-    return union([drawn.whole, *filter(None, [tail.get(None)])]).size, counts
+            counts[place] = _size(union([codes, *filter(None, [drawn.by_bucket.get(place)])]), among)
+    return _size(union([drawn.whole, *filter(None, [tail.get(None)])]), among), counts
+
+
+def _size(codes: CodeSet, among: CodeSet | None) -> int:
+    return codes.size if among is None else shared(codes, among).size
 
 
 def wanted_of(selection: Selection, scope: Scope, statistic: Statistic) -> Iterator[Wanted]:

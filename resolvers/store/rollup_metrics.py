@@ -9,6 +9,7 @@ from typing import Any
 
 from resolvers.analysis.classes import EventClass
 from resolvers.analysis.estimates import Money
+from resolvers.analysis.exchange_rates import NO_RATES, Rates
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING
 from resolvers.analysis.metrics import Aggregate, Statistic
@@ -18,7 +19,7 @@ from resolvers.analysis.rollup_table import RollupTable
 from resolvers.analysis.sums import Sums, nothing, rest, told, total
 from resolvers.store.day_metrics import DayQuestion
 from resolvers.store.rollup_days import RollupDays, Seen
-from resolvers.store.rollup_reading import Marked, RollupReader, Which
+from resolvers.store.rollup_reading import Marked, Portion, RollupReader, Which
 from resolvers.store.scans import Keys, Selection, Statistics, by_bucket
 from resolvers.store.terms import TERMS, TermRepository
 
@@ -54,13 +55,21 @@ class RollupMetrics:
     """Reads statistics of one tenant from its rollups."""
 
     def __init__(
-        self, connection: Any, terms: TermRepository, days: RollupDays, tenant_id: int, seen: Seen | None
+        self,
+        connection: Any,
+        terms: TermRepository,
+        days: RollupDays,
+        tenant_id: int,
+        seen: Seen | None,
+        portion: Portion | None = None,
     ) -> None:
         self.connection = connection
         self.terms = terms
         self.days = days
         self.tenant_id = tenant_id
         self.seen = seen
+        self.portion = portion
+        """Of whom, where not of all."""
         self._tables: dict[tuple[int, int], RollupTable] = {}
         self._classes: dict[Period, list[EventClass]] = {}
 
@@ -70,9 +79,9 @@ class RollupMetrics:
         scope: Scope,
         statistics: Sequence[Statistic],
         buckets: Sequence[datetime],
-        by: Sequence[str],
-        groups: Sequence[Keys] | None,
-        top: int,
+        by: Sequence[str] = (),
+        groups: Sequence[Keys] | None = None,
+        top: int = 20,
     ) -> Statistics:
         """All statistics in total, for each bucket and each group."""
         plan = scope.plan
@@ -80,7 +89,7 @@ class RollupMetrics:
         if asked is not None:
             return asked.statistics(await self._table(asked), statistics, tuple(buckets))
         started = perf_counter()
-        reader = RollupReader(self.connection, self.tenant_id, selection.rates)
+        reader = self._reader(selection.rates)
         marked = await self._marked(selection, scope, statistics, selection.currencies)
         # Without values to choose from, what is of any value is of every event.
         all_of = scope.which if scope.which.values is not None else Which()
@@ -111,7 +120,7 @@ class RollupMetrics:
         """The values of the dimension that any event carries which statistics are about, as codes."""
         counts = [Statistic(Aggregate.COUNT, EVERYTHING)]
         marked = dict.fromkeys(await self._marked(selection, scope, statistics, selection.currencies), 1)
-        reader = RollupReader(self.connection, self.tenant_id)
+        reader = self._reader()
         found, _, _, events = await reader.largest(counts[0], marked, scope.plan.cuts, scope.which, _EVERY)
         codes = [code for code, _ in found]
         if scope.which.values is None:
@@ -127,7 +136,7 @@ class RollupMetrics:
         marked = await self._marked(selection, scope, sums, None)
         found = []
         for currency in sorted({one.currency for one in marked} - {"", selection.currency}):
-            reader = RollupReader(self.connection, self.tenant_id, selection.rates, unconverted=True)
+            reader = self._reader(selection.rates, unconverted=True)
             own = {one: mask for one, mask in marked.items() if one.currency == currency}
             parts = await reader.sums(sums, own, scope.plan.cuts, scope.which, ())
             *amounts, _ = total(sums, parts.values())
@@ -148,6 +157,9 @@ class RollupMetrics:
             return None
         return None if selection.rates and any(one.in_currency for one in statistics) else asked
 
+    def _reader(self, rates: Rates = NO_RATES, *, unconverted: bool = False) -> RollupReader:
+        return RollupReader(self.connection, self.tenant_id, rates, unconverted=unconverted, portion=self.portion)
+
     async def _table(self, asked: DayQuestion) -> RollupTable:
         """The rollups of days, for as long as this reader is there of one state."""
         if asked.span not in self._tables:
@@ -165,7 +177,7 @@ class RollupMetrics:
 
     async def _classes_of(self, period: Period) -> list[EventClass]:
         if period not in self._classes:
-            self._classes[period] = await RollupReader(self.connection, self.tenant_id).classes(period)
+            self._classes[period] = await self._reader().classes(period)
         return self._classes[period]
 
 

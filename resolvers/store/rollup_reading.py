@@ -69,16 +69,41 @@ class _Arguments:
         return f"${len(self.values)}::{kind}"
 
 
-class RollupReader:
-    """Reads the rollups of one tenant, and counts what it reads."""
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """The rollups of a segment, which add up its members' events up to a position of the log."""
 
-    def __init__(self, connection: Any, tenant_id: int, rates: Rates = NO_RATES, *, unconverted: bool = False) -> None:
+    segment_id: int
+    rolled_to: int
+    bits: bytes
+    """A bit for each code of a subject from 0 on, set for members."""
+
+    def inside(self, arguments: "_Arguments") -> str:
+        """A condition on events: that their subject is a member."""
+        bits = arguments.add(self.bits, "bytea")
+        return f"CASE WHEN subject < {len(self.bits) * 8} THEN get_bit({bits}, subject) = 1 ELSE false END"
+
+
+class RollupReader:
+    """Reads the rollups of one tenant, or of a portion of its subjects, and counts what it reads."""
+
+    def __init__(
+        self,
+        connection: Any,
+        tenant_id: int,
+        rates: Rates = NO_RATES,
+        *,
+        unconverted: bool = False,
+        portion: Portion | None = None,
+    ) -> None:
         self.connection = connection
         self.tenant_id = tenant_id
         self.rates = rates
         """By which money of some currencies becomes that of another one; money of any other stays as it is."""
         self.unconverted = unconverted
         """Whether it is what there is no rate for that is read."""
+        self.portion = portion
+        """Of whom, where not of all."""
         self.rows = 0
         """Rows read so far, rollups and events."""
         self.events = 0
@@ -204,23 +229,38 @@ class RollupReader:
         if which.values is not None:
             some = f"= ANY({arguments.add(list(which.values), 'integer[]')})"
         parts = []
+        kept = "rollup"
+        if self.portion is not None:
+            segment = arguments.add(self.portion.segment_id, "integer")
+            kept = f"(SELECT *, 0 AS dimension, 0 AS value FROM segment_rollup WHERE segment_id = {segment}) AS rollup"  # noqa: S608
         for grain, spans in ((DAY, cuts.days), (HOUR, cuts.hours)):
             for within in _ranges(arguments, spans):
                 rows = f"tenant_id = {tenant} AND grain = {grain} AND dimension = {place} AND {within}"
-                parts.append(_of_rollups(", ".join(columns), classes, rows, some))
-        if cuts.ragged:
-            begins = arguments.add([span.start for span in cuts.ragged], "timestamptz[]")
-            ends = arguments.add([span.end for span in cuts.ragged], "timestamptz[]")
-            value = which.dimension or "0"
-            carried = "true" if which.dimension is None else f"{which.dimension} {some or 'IS NOT NULL'}"
-            parts.append(
-                f"SELECT mask, occurred_at, {value}, 1, {', '.join(_OF_EVENT.get(name, name) for name in columns)}"  # noqa: S608
-                f" FROM unnest({begins}, {ends}) AS span (begins, ends) CROSS JOIN LATERAL (SELECT * FROM event"
-                f" WHERE tenant_id = {tenant} AND occurred_at >= begins AND occurred_at < ends AND {carried} OFFSET 0)"
-                f" AS event JOIN {classes} ON class.kind = event.kind AND class.name = event.name"
-                f" AND class.currency = coalesce(event.currency, '') AND class.flags = {FLAGS_OF_EVENT}"
-            )
+                parts.append(_of_rollups(kept, ", ".join(columns), classes, rows, some))
+        value = which.dimension or "0"
+        carried = "true" if which.dimension is None else f"{which.dimension} {some or 'IS NOT NULL'}"
+        inside = "true" if self.portion is None else self.portion.inside(arguments)
+        of_events = (
+            f"SELECT mask, occurred_at, {value}, 1, {', '.join(_OF_EVENT.get(name, name) for name in columns)} FROM %s"  # noqa: S608
+            f" AS event JOIN {classes} ON class.kind = event.kind AND class.name = event.name"
+            f" AND class.currency = coalesce(event.currency, '') AND class.flags = {FLAGS_OF_EVENT}"
+        )
+        for spans, more in ((cuts.ragged, "true"), ((*cuts.days, *cuts.hours), self._since(arguments))):
+            if spans and more is not None:
+                begins = arguments.add([span.start for span in spans], "timestamptz[]")
+                ends = arguments.add([span.end for span in spans], "timestamptz[]")
+                parts.append(
+                    of_events % f"unnest({begins}, {ends}) AS span (begins, ends) CROSS JOIN LATERAL (SELECT * FROM"  # noqa: S608
+                    f" event WHERE tenant_id = {tenant} AND occurred_at >= begins AND occurred_at < ends AND {carried}"
+                    f" AND {inside} AND {more} OFFSET 0)"
+                )
         return " UNION ALL ".join(parts)
+
+    def _since(self, arguments: _Arguments) -> str | None:
+        """A condition on the events of whole hours that rollups do not hold; None where they hold all."""
+        if self.portion is None:
+            return None
+        return f"position > {arguments.add(self.portion.rolled_to, 'bigint')}"
 
     def _count(self, rows: Sequence[Any]) -> None:
         self.rows += sum(row[3] for row in rows)
@@ -239,13 +279,13 @@ def _ranges(arguments: _Arguments, spans: Sequence[Period]) -> Iterator[str]:
         yield within
 
 
-def _of_rollups(columns: str, classes: str, rows: str, some: str | None) -> str:
+def _of_rollups(kept: str, columns: str, classes: str, rows: str, some: str | None) -> str:
     """Rollups of classes; those of known values are looked up class by class, whatever the planner expects of them."""
     plain = f"SELECT mask, at, value, 0 AS is_event, {columns} FROM {classes}"  # noqa: S608  # constants only
     if some is None:
-        return f"{plain} JOIN rollup USING (kind, name, currency, flags) WHERE {rows}"
+        return f"{plain} JOIN {kept} USING (kind, name, currency, flags) WHERE {rows}"
     return (
-        f"{plain} CROSS JOIN LATERAL (SELECT * FROM rollup WHERE {rows} AND value {some} AND kind = class.kind"  # noqa: S608
+        f"{plain} CROSS JOIN LATERAL (SELECT * FROM {kept} WHERE {rows} AND value {some} AND kind = class.kind"  # noqa: S608
         f" AND name = class.name AND currency = class.currency AND flags = class.flags OFFSET 0) AS looked_up"
     )
 

@@ -14,6 +14,7 @@ from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.store.database import driver
+from resolvers.store.members import MemberMemory
 
 TERMS = 0
 """Event names, dimension values and cost sources."""
@@ -47,6 +48,7 @@ class TermMemory:
     def __init__(self) -> None:
         self.codes: dict[tuple[int, int], dict[str, int]] = {}
         self.values: dict[tuple[int, int], dict[int, str]] = {}
+        self.members = MemberMemory()
         self._held = 0
 
     def keep(self, tenant_id: int, space: int, codes: Mapping[str, int]) -> None:

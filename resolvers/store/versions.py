@@ -19,6 +19,8 @@ from resolvers.live.looks import Looks
 from resolvers.store.database import Moment, driver, translated
 
 WHOLE_LOG = 0
+SEGMENTS, PERSONAS = 100, 101
+"""Stand for a tenant's segments and their members, and for its personas."""
 EXCHANGE_RATES = 102
 """Stands for a tenant's exchange rates; 0 where it never had any."""
 RECOMMENDATIONS = 104

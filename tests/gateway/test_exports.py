@@ -122,6 +122,7 @@ FIELDS = {
     if tables(field.type)
 }
 REQUIRED: dict[str, dict[str, Any]] = {
+    "previewSegment": {"rules": {"did": {"where": {"name": "purchase"}}}},
     "metric": {"slug": "revenue"},
     "metrics": {"slugs": ["revenue", "events"]},
     "funnel": {"steps": STEPS},

@@ -14,6 +14,7 @@ from tests.schema.conftest import answer, failure
 SENDING = {"ingestEvents", "trackAiInteraction", "trackConversion", "trackEvent"}
 SENDING |= {"trackExposure", "trackSpend", "trackSubscription", "trackTouchpoint"}
 KEEPING = {"saveFunnel", "deleteFunnel", "acceptRecommendation", "dismissRecommendation"}
+KEEPING |= {"saveSegment", "refreshSegment", "deleteSegment", "savePersona", "deletePersona"}
 PRICING = {"setModelPrice", "deleteModelPrice", "setExchangeRates", "deleteExchangeRate"}
 READING = {"exportLink"}
 NAMING = {"funnelSubjects"}

@@ -209,7 +209,7 @@ def test_ids_tell_types_apart() -> None:
     assert decode(encode("Event", "1")) == ("Event", "1")
     assert encode("Event", "1") != encode("SavedFunnel", "1")
     foretold = {"SubjectAtRisk", "UpsellCandidate", "ValuableCustomer"}
-    known = {"Event", "ExchangeRate", "ModelPrice", "Recommendation", "SavedFunnel", "Subject"}
+    known = {"Event", "ExchangeRate", "ModelPrice", "Persona", "Recommendation", "SavedFunnel", "Segment", "Subject"}
     assert set(Node.types) == known | foretold
 
 

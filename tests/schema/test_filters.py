@@ -16,6 +16,7 @@ from resolvers.analysis.filters import (
     DimensionIs,
     Filter,
     FlagIs,
+    InSegment,
     KindIs,
     MeasureIs,
     NameIs,
@@ -29,6 +30,7 @@ from resolvers.errors import BadInput
 from schema.conditions import MAX_TEXT, read_filter, write_filter
 from schema.dimensions import Dimension
 from schema.filters import MAX_ALL_VALUES, MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES, FilterInput, Flag, Measure
+from schema.nodes import encode
 from schema.scalars import SCALARS
 
 
@@ -72,6 +74,11 @@ def refused(where: dict[str, Any]) -> BadInput:
         ({"name": "purchase"}, NameIs(("purchase",))),
         ({"subject": ["a", "b"]}, SubjectIs(("a", "b"))),
         ({"not": {"name": []}}, Not(NameIs(()))),
+        ({"segment": {"in": encode("Segment", "7")}}, InSegment(7)),
+        (
+            {"segment": {"in": ["A", "B"], "notIn": "C"}},
+            All((AnyOf((InSegment("A"), InSegment("B"))), InSegment("C", Op.NOT_IN))),
+        ),
         ({"flag": {"flag": "SUCCESS", "is": False}}, FlagIs("success", False)),
         (
             {"dimension": {"dimension": "REQUEST_TYPE", "in": "chat"}},
@@ -194,6 +201,7 @@ LEAVES = st.one_of(
     st.builds(SubjectIs, tuples(TEXTS)),
     st.builds(FlagIs, st.sampled_from([flag.value for flag in Flag]), st.booleans()),
     st.builds(DimensionIs, DIMENSION, st.sampled_from(SETS), tuples(TEXTS)),
+    st.builds(InSegment, st.integers(1, 10**9 - 1) | TEXTS, st.sampled_from(SETS)),
     st.builds(DimensionIs, DIMENSION, st.sampled_from(PRESENCE)),
     st.builds(MeasureIs, MEASURE, st.sampled_from(ORDERS), NUMBERS),
     st.builds(MeasureIs, MEASURE, st.sampled_from(PRESENCE)),

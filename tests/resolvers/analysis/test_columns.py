@@ -14,6 +14,7 @@ from resolvers.analysis.filters import (
     DimensionIs,
     Filter,
     FlagIs,
+    InSegment,
     KindIs,
     MeasureIs,
     NameIs,
@@ -22,10 +23,16 @@ from resolvers.analysis.filters import (
     PropertyIs,
     SubjectIs,
 )
+from resolvers.analysis.members import Members
 
 Row = dict[str, int]
 TEXTS = {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5, "f": 300}
 SUBJECTS = {"ann": 1, "bob": 2}
+MEMBERS: dict[int | str, Members] = {
+    7: Members(np.array([1], np.int32)),
+    "both": Members(np.array([1, 2], np.int32)),
+    "nobody": Members(np.array([], np.int32)),
+}
 COLUMNS = ("kind", "name", "success", "channel", "plan")
 
 TEXT = st.sampled_from([*TEXTS, "never"])
@@ -53,6 +60,7 @@ LEAVES: st.SearchStrategy[Filter] = st.one_of(
         st.sampled_from([Op.IN, Op.NOT_IN, Op.EXISTS, Op.MISSING]),
         st.lists(TEXT).map(tuple),
     ),
+    st.builds(InSegment, st.sampled_from(list(MEMBERS)), st.sampled_from([Op.IN, Op.NOT_IN])),
 )
 TREES = st.recursive(
     LEAVES,
@@ -81,6 +89,8 @@ def holds(root: Filter, row: Row) -> bool:
             return row["subject"] in [SUBJECTS.get(who) for who in subjects]
         case FlagIs(flag, value):
             return row[flag] == 1 + value
+        case InSegment(segment, op):
+            return (row["subject"] in MEMBERS[segment].codes) is (op is Op.IN)
         case DimensionIs(name, op, values):
             among = row[name] in [TEXTS.get(value) for value in values]
             return {
@@ -105,7 +115,7 @@ def columns(rows: list[Row]) -> EventColumns:
 @given(TREES, ROWS)
 def test_a_filter_means_the_same_row_by_row(root: Filter, rows: list[Row]) -> None:
     log = columns(rows)
-    test = bound(root, log, Coding(TEXTS, SUBJECTS))
+    test = bound(root, log, Coding(TEXTS, SUBJECTS, MEMBERS))
     for part in (slice(0, 5), slice(5, None)):
         expected = [holds(root, row) for row in rows[part]]
         assert np.broadcast_to(test(log.part(*part.indices(len(rows))[:2])), len(expected)).tolist() == expected

@@ -15,6 +15,7 @@ from resolvers.analysis.filters import (
     DimensionIs,
     Filter,
     FlagIs,
+    InSegment,
     KindIs,
     MeasureIs,
     NameIs,
@@ -23,8 +24,11 @@ from resolvers.analysis.filters import (
     PropertyIs,
     SubjectIs,
 )
+from resolvers.analysis.segments import Any as AnyOf
+from resolvers.analysis.segments import Listed
 from resolvers.context import Context, Services
 from resolvers.events import events
+from resolvers.segments import Draft, save_segment
 from resolvers.store.database import Database
 from tests.factories import NOON, event, new_principal, purchase, store
 
@@ -64,6 +68,8 @@ def holds(root: Filter, one: Event) -> bool:
             return one.name in names
         case SubjectIs(subjects):
             return one.subject in subjects
+        case InSegment(str(segment), op):
+            return bool(one.subject) and (one.subject in _SEGMENTS[segment]) is (op is Op.IN)
         case DimensionIs(dimension, op, values):
             return _compare(one.dimensions.get(dimension), op, values)
         case MeasureIs(measure, op, value):
@@ -126,7 +132,9 @@ _LEAVES: st.SearchStrategy[Filter] = st.one_of(
         _NUMBERS,
     ),
     st.builds(FlagIs, st.sampled_from(["success", "assisted", "recurring"]), st.booleans()),
+    st.builds(InSegment, st.sampled_from(["Some", "Nobody"]), st.sampled_from([Op.IN, Op.NOT_IN])),
 )
+_SEGMENTS: dict[str, tuple[str, ...]] = {"Some": ("bob", "never"), "Nobody": ()}
 _FILTERS = st.recursive(
     _LEAVES,
     lambda parts: st.one_of(
@@ -150,6 +158,8 @@ class TestConditions:
         )
         log = [one.event for one in (await events(context, where=filters.EVERYTHING, first=500)).events]
         assert len(log) == len(_EVENTS)
+        await save_segment(context, Draft("Some", Listed(_SEGMENTS["Some"])))
+        await save_segment(context, Draft("Nobody", AnyOf(())))
 
         @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
         @given(_FILTERS)

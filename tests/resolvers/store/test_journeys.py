@@ -13,8 +13,9 @@ from resolvers.analysis.explanations import Source
 from resolvers.analysis.filters import EVERYTHING, MeasureIs, Op
 from resolvers.analysis.periods import Period
 from resolvers.context import Context, Principal
+from resolvers.errors import BadInput, Unavailable
 from resolvers.events import ingest
-from resolvers.store import folding, journeys
+from resolvers.store import copying, folding, journeys
 from resolvers.store.folding import fold
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.segments import Manifest, SegmentRepository
@@ -184,3 +185,19 @@ async def test_a_tenant_reads_its_own_segments_only(context: Context, principal:
             "INSERT INTO journey_state (tenant_id, folded_to, folded_at, manifest) VALUES ($1, 0, now(), '{}')",
             principal.tenant_id + 10**6,
         )
+
+
+async def test_what_is_not_folded_yet_and_too_much_is_worth_another_try(
+    context: Context, principal: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copying, "_LARGEST", 300)
+    random = Random(3)
+    await ingest(context, [made(random, place) for place in range(30)])
+    with pytest.raises(BadInput):
+        await read(context, principal.tenant_id, SegmentCache(), ALL_TIME, EVERYTHING, STEPS)
+    monkeypatch.setattr(journeys, "_FAR_BEHIND", 20)
+    with pytest.raises(Unavailable, match="try again") as refused:
+        await read(context, principal.tenant_id, SegmentCache(), ALL_TIME, EVERYTHING, STEPS)
+    assert refused.value.retry_after
+    await fold(context.services.database, principal.tenant_id)
+    assert (await read(context, principal.tenant_id, SegmentCache(), ALL_TIME, EVERYTHING, STEPS)).subject.size

@@ -1,0 +1,142 @@
+"""Profiles of personas: what their subjects do and bring in, from the analyses that everybody asks."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from resolvers.analysis.cohorts import CohortBasis
+from resolvers.analysis.estimates import Estimate, Unit, estimate, quotient
+from resolvers.analysis.filters import All, DimensionIs, Filter, Op
+from resolvers.analysis.metrics import MetricAnswer
+from resolvers.analysis.periods import Compare, Granularity
+from resolvers.analysis.personas import Persona, PersonaPreference, PersonaProfile
+from resolvers.analysis.questions import Question
+from resolvers.answers import ANYTHING, Kinds
+from resolvers.cohorts import cohorts
+from resolvers.context import Context, Role
+from resolvers.cutoffs import Asking
+from resolvers.errors import BadInput
+from resolvers.metrics import metrics
+from resolvers.personas import of_persona, personas
+from resolvers.propensity import churn_risk
+from resolvers.recurring_revenue import recurring_revenue
+from resolvers.store.versions import EXCHANGE_RATES, PERSONAS, SEGMENTS
+
+MOST_PROFILES = 10
+MOST_PREFERENCES = 10
+KINDS: Kinds = ANYTHING | {SEGMENTS, PERSONAS, EXCHANGE_RATES}
+
+_SLUGS = ("unique_subjects", "conversion_rate", "revenue", "ai_requests", "ai_cost", "ai_success_rate")
+_PER_SUBJECT = "Revenue divided by the subjects with an event."
+_ACQUISITION = (
+    "Spend on acquisition whose dimension persona names the persona, divided by the persona's subjects that paid for "
+    "the first time in the period."
+)
+
+
+async def persona_profiles(
+    context: Context, slugs: Sequence[str] | None, question: Question, *, churn: bool = False
+) -> list[PersonaProfile]:
+    """The profiles of some personas, or of all; raises BadInput naming the argument at fault."""
+    context.require(Role.VIEWER)
+    kept = {persona.slug: persona for persona in await personas(context)}
+    wanted = list(kept) if slugs is None else list(slugs)
+    for place, slug in enumerate(wanted):
+        if slug not in kept:
+            raise BadInput(f'There is no persona "{slug}".', field=f"slugs[{place}]")
+    if len(wanted) > MOST_PROFILES:
+        raise BadInput(f"At most {MOST_PROFILES} profiles are told at once; name some of the personas.", field="slugs")
+    asked = replace(question, compare=question.compare or Compare.PREVIOUS_PERIOD, by=())
+    return [await _profile(context, kept[slug], asked, churn) for slug in wanted]
+
+
+async def _profile(context: Context, persona: Persona, everybody: Question, churn: bool) -> PersonaProfile:
+    own = replace(everybody, where=All((everybody.where, of_persona(persona))))
+    subjects, conversion, revenue, requests, cost, success = await metrics(context, _SLUGS, own)
+    return PersonaProfile(
+        persona=persona,
+        period=subjects.period,
+        previous_period=subjects.previous_period,
+        subjects=subjects,
+        conversion=conversion,
+        revenue=revenue,
+        revenue_per_subject=_per_subject(revenue, subjects),
+        lifetime_value=(await recurring_revenue(context, own)).lifetime_value,
+        acquisition_cost=await _acquisition_cost(context, persona, everybody, own),
+        retention=(await cohorts(context, CohortBasis.ACTIVITY, _by_week(own))).repeat,
+        churn_risk=await _churn(context, own.where) if churn else None,
+        ai_requests=requests,
+        ai_cost=cost,
+        ai_success=success,
+        channels=await _preferences(context, "channel", everybody, own, subjects),
+        features=await _preferences(context, "feature", everybody, own, subjects),
+    )
+
+
+def _by_week(question: Question) -> Question:
+    return replace(question, granularity=Granularity.WEEK, compare=None)
+
+
+def _per_subject(revenue: MetricAnswer, subjects: MetricAnswer) -> Estimate:
+    total, count = revenue.estimate, subjects.estimate
+    before = None
+    if total.previous is not None and count.previous is not None:
+        before = quotient(total.previous, count.previous)
+    return estimate(
+        None if total.value is None or count.value is None else quotient(total.value, count.value),
+        n=int(count.value or 0),
+        as_of=total.as_of,
+        definition=_PER_SUBJECT,
+        unit=Unit.MONEY,
+        numerator=total.value,
+        denominator=count.value,
+        previous=before,
+        currency=total.currency,
+    )
+
+
+async def _acquisition_cost(context: Context, persona: Persona, everybody: Question, own: Question) -> Estimate:
+    # What is spent is of nobody, so that rules do not tell whom it was for; the event has to.
+    named = All((everybody.where, DimensionIs("persona", Op.IN, (persona.slug,))))
+    (spent,) = await metrics(context, ["acquisition_spend"], replace(everybody, where=named, compare=None))
+    new = await cohorts(context, CohortBasis.REVENUE, _by_week(own))
+    # Where no spend names the persona, what its people cost is not known.
+    amount = spent.estimate.value if spent.estimate.n else None
+    return estimate(
+        None if amount is None else quotient(amount, Decimal(new.subjects)),
+        n=new.subjects,
+        as_of=spent.estimate.as_of,
+        definition=_ACQUISITION,
+        unit=Unit.MONEY,
+        numerator=amount,
+        denominator=Decimal(new.subjects),
+        currency=spent.estimate.currency,
+    )
+
+
+async def _churn(context: Context, where: Filter) -> Estimate | None:
+    """The mean probability of churn; None where there is no model to tell it."""
+    found = await churn_risk(context, Asking(where=where))
+    return None if found.model is None else found.probability
+
+
+async def _preferences(
+    context: Context, dimension: str, everybody: Question, own: Question, subjects: MetricAnswer
+) -> tuple[PersonaPreference, ...]:
+    """The values that most subjects have, and how much more often than everybody."""
+    grouped = replace(own, by=(dimension,), compare=None, granularity=Granularity.MONTH, top=MOST_PREFERENCES)
+    (among,) = await metrics(context, ["unique_subjects"], grouped)
+    (all_,) = await metrics(context, ["unique_subjects"], replace(grouped, where=everybody.where, top=100))
+    whole, size = all_.estimate.value, subjects.estimate.value
+    known = {group.keys[0].value: group.estimate.value for group in all_.groups if not group.other}
+    found = []
+    for group in among.groups:
+        count = group.estimate.value
+        if group.other or count is None or group.keys[0].value is None:
+            continue
+        share = None if size is None else quotient(count, size)
+        theirs = known.get(group.keys[0].value)
+        usual = None if theirs is None or whole is None else quotient(theirs, whole)
+        lift = None if share is None or usual is None else quotient(share, usual)
+        found.append(PersonaPreference(group.keys[0].value, int(count), share, lift))
+    return tuple(found)

@@ -1,0 +1,196 @@
+"""How segments overlap, and what sets their members apart from everybody."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resolvers.analysis.events import DIMENSIONS
+from resolvers.analysis.explanations import Explanation, dearest
+from resolvers.analysis.filters import EVERYTHING, DimensionIs, Filter, InSegment, Op, weight
+from resolvers.analysis.journeys import Journeys
+from resolvers.analysis.members import Members
+from resolvers.analysis.metrics import DimensionValue
+from resolvers.analysis.questions import Question
+from resolvers.analysis.segment_comparisons import (
+    Carriers,
+    SegmentOverlapAnswer,
+    SegmentTrait,
+    SegmentTraitsAnswer,
+    distinguishing,
+    lookalikes,
+    overlap,
+    traits,
+)
+from resolvers.analysis.segments import SegmentSummary
+from resolvers.answers import ANYTHING, Kinds, Resolved, kept, resolved
+from resolvers.context import Context, Role
+from resolvers.errors import BadInput
+from resolvers.segments import segments_named
+from resolvers.store.journeys import JourneyRepository
+from resolvers.store.members import MemberRepository
+from resolvers.store.turns import turn
+from resolvers.store.versions import SEGMENTS
+
+T = TypeVar("T")
+
+MOST_SEGMENTS = 20
+MOST_TRAITS = 10
+"""Traits that lookalikes are looked for by."""
+_TOGETHER = 4
+"""Dimensions read at a time, as all at once would take more memory than there is for a large log."""
+_SUBJECT_BITS = 32
+_SUBJECTS = (1 << _SUBJECT_BITS) - 1
+
+OVERLAP_KINDS: Kinds = frozenset({SEGMENTS})
+TRAIT_KINDS: Kinds = ANYTHING | OVERLAP_KINDS
+
+
+async def segment_overlap(context: Context, named: Sequence[InSegment], question: Question) -> SegmentOverlapAnswer:
+    """How many subjects segments share; raises BadInput naming the argument at fault."""
+    principal = context.require(Role.VIEWER)
+    if not 2 <= len(named) <= MOST_SEGMENTS:
+        raise BadInput(f"Name 2 to {MOST_SEGMENTS} segments.", field="segments")
+    context.spend(len(named) ** 2)
+    asked = resolved(question, principal, context.services.now())
+    compute = partial(_overlap, context, named)
+    return await kept(context, ("segment overlap", tuple(named), asked), OVERLAP_KINDS, compute, points=len(named) ** 2)
+
+
+async def _overlap(context: Context, named: Sequence[InSegment]) -> SegmentOverlapAnswer:
+    found = await segments_named(context, named)
+    numbers = [segment.id for segment in found]
+    if len(set(numbers)) < len(numbers):
+        raise BadInput("A segment is named twice.", field="segments")
+    principal, memory = context.require(Role.VIEWER), context.services.memory
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        members = await MemberRepository(session, memory.members).of(principal.tenant_id, named)
+    sets = [members[leaf.segment] for leaf in named]
+    told = [SegmentSummary(one.id, one.name, those.size) for one, those in zip(found, sets, strict=True)]
+    return await asyncio.to_thread(overlap, told, sets, context.services.now())
+
+
+async def segment_traits(
+    context: Context, named: InSegment, question: Question, *, dimensions: Sequence[str] = DIMENSIONS
+) -> SegmentTraitsAnswer:
+    """What sets the members of a segment apart; raises BadInput naming the argument at fault."""
+    principal = context.require(Role.VIEWER)
+    if not dimensions or len(set(dimensions)) < len(dimensions):
+        raise BadInput("Name at least one dimension, each once.", field="dimensions")
+    asked = resolved(question, principal, context.services.now())
+    points = 5 * asked.top + 2 * len(dimensions)
+    context.spend(points + weight(asked.where))
+    compute = partial(_traits, context, named, asked, tuple(dimensions))
+    return await kept(context, ("segment traits", named, asked, tuple(dimensions)), TRAIT_KINDS, compute, points=points)
+
+
+async def _traits(
+    context: Context, named: InSegment, asked: Resolved, dimensions: tuple[str, ...]
+) -> SegmentTraitsAnswer:
+    as_of = context.services.now()
+    (segment,) = await segments_named(context, [named])
+    principal, memory = context.require(Role.VIEWER), context.services.memory
+    async with turn(context.services.heavy), context.services.database.tenant(principal.tenant_id) as session:
+        members = (await MemberRepository(session, memory.members).of(principal.tenant_id, [named]))[named.segment]
+        reader = _Reader(JourneyRepository(session, memory, context.services.segments), principal.tenant_id, asked)
+        found: list[Carriers] = []
+        for start in range(0, len(dimensions), _TOGETHER):
+            found += await reader.carriers(dimensions[start : start + _TOGETHER], members)
+        subjects, own = reader.subjects, reader.members
+        shown, tested = await asyncio.to_thread(traits, found, subjects, own, top=asked.top, as_of=as_of)
+        sharing = [one for one in shown if distinguishing(one)][:MOST_TRAITS]
+        alike = lookalikes(await reader.carrying(sharing), members, reader.length) if sharing else ()
+    return SegmentTraitsAnswer(
+        SegmentSummary(segment.id, segment.name, members.size),
+        asked.period,
+        subjects,
+        own,
+        shown,
+        tested,
+        len(found) - tested,
+        alike,
+        as_of,
+        dearest(reader.explanations),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """What some subjects carry; ``last`` is the highest code among them."""
+
+    subjects: int
+    members: int
+    last: int
+    values: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]
+    """For each dimension the codes, and by how many subjects and members each is carried."""
+
+
+class _Reader:
+    """Reads who carries which values, for one question."""
+
+    def __init__(self, journeys: JourneyRepository, tenant_id: int, asked: Resolved) -> None:
+        self.journeys = journeys
+        self.tenant_id = tenant_id
+        self.asked = asked
+        self.subjects = 0
+        self.members = 0
+        self.length = 1
+        self.explanations: list[Explanation] = []
+
+    async def carriers(self, dimensions: Sequence[str], members: Members) -> list[Carriers]:
+        """Each value of some dimensions that anybody carries, with how many do."""
+        parts = await self._parts([EVERYTHING], dimensions, partial(_carried, members))
+        self.subjects, self.members = (sum(getattr(part, name) for part in parts) for name in ("subjects", "members"))
+        self.length = max((part.last for part in parts), default=0) + 1
+        found: list[Carriers] = []
+        for place, name in enumerate(dimensions):
+            codes, inverse = np.unique(np.concatenate([part.values[place][0] for part in parts]), return_inverse=True)
+            counts = [np.zeros(codes.size, np.int64), np.zeros(codes.size, np.int64)]
+            for which in (0, 1):
+                np.add.at(counts[which], inverse, np.concatenate([part.values[place][1 + which] for part in parts]))
+            texts = await self.journeys.texts(self.tenant_id, codes.tolist())
+            for code, subjects, own in zip(codes.tolist(), counts[0].tolist(), counts[1].tolist(), strict=True):
+                found.append(Carriers(DimensionValue(name, texts[code]), subjects, own))
+        return found
+
+    async def carrying(self, shown: Sequence[SegmentTrait]) -> list[Members]:
+        """The subjects that carry each of a few values."""
+        steps = [DimensionIs(one.key.dimension, Op.IN, (one.key.value or "",)) for one in shown]
+        parts = await self._parts(steps, (), partial(_takers, len(steps)))
+        found = [Members(np.unique(np.concatenate([part[place] for part in parts]))) for place in range(len(steps))]
+        self.length = max([self.length, *(int(one.codes[-1]) + 1 for one in found if one.size)])
+        return found
+
+    async def _parts(
+        self, steps: Sequence[Filter], dimensions: Sequence[str], work: Callable[[Journeys], T]
+    ) -> list[T]:
+        reading = await self.journeys.by_subject(
+            self.tenant_id, self.asked.period, self.asked.where, steps, dimensions, work
+        )
+        self.explanations.append(reading.explain)
+        return reading.parts
+
+
+def _carried(members: Members, journeys: Journeys) -> _Part:
+    subjects = np.unique(journeys.subject)
+    own = int(np.count_nonzero(members.among(subjects)))
+    values = []
+    for codes in journeys.dimensions:
+        # Most rows say what the one before them did, and need no sorting.
+        anew = (np.diff(codes, prepend=0) != 0) | (np.diff(journeys.subject, prepend=0) != 0)
+        rows = np.flatnonzero(anew & (codes > 0))
+        pairs = np.unique(codes[rows].astype(np.int64) << _SUBJECT_BITS | journeys.subject[rows])
+        present, inverse, counts = np.unique(pairs >> _SUBJECT_BITS, return_inverse=True, return_counts=True)
+        inside = members.among((pairs & _SUBJECTS).astype(np.int32))
+        values.append((present, counts.astype(np.int64), np.bincount(inverse[inside], minlength=present.size)))
+    return _Part(subjects.size, own, int(subjects[-1]) if subjects.size else 0, values)
+
+
+def _takers(steps: int, journeys: Journeys) -> list[NDArray[np.int32]]:
+    """The subjects that take each step."""
+    taking = (journeys.steps & journeys.steps.dtype.type(1 << place) != 0 for place in range(steps))
+    return [np.unique(journeys.subject[rows]) for rows in taking]

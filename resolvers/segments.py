@@ -1,0 +1,270 @@
+"""Segments: groups of subjects told by rules, kept under a name."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from resolvers.analysis.filters import InSegment
+from resolvers.analysis.segment_json import from_json, to_json
+from resolvers.analysis.segments import Rule, Segment, references, renamed
+from resolvers.analysis.subjects import Subject
+from resolvers.context import Context, Role
+from resolvers.errors import BadInput, GatewayError, NotFound
+from resolvers.segment_checks import check_name, check_refresh, check_size, checked, numbers_of
+from resolvers.store.members import MemberRepository, no_segment
+from resolvers.store.segment_definitions import Kept, SegmentDefinitions, SegmentRow
+from resolvers.store.segment_finding import dependents, names_itself, refresh
+from resolvers.store.terms import SUBJECTS, TermRepository
+from resolvers.store.turns import turn
+
+MOST_SEGMENTS = 500
+LARGEST_PAGE = 500
+HOURLY = timedelta(hours=1)
+_PATIENCE = 2.5
+"""Seconds that whoever changes a segment waits for its members; upkeep goes on where they take longer."""
+_WRONG_CURSOR = "This is no cursor of this list; take endCursor from a page of it."
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPage:
+    """A page of segments, oldest first; ``cursors[i]`` leads to what follows ``segments[i]``."""
+
+    segments: tuple[Segment, ...]
+    cursors: tuple[str, ...]
+    has_next: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPage:
+    """A page of members in the order in which they first appeared; ``cursors[i]`` leads to what follows."""
+
+    subjects: tuple[Subject, ...]
+    cursors: tuple[str, ...]
+    has_next: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A segment as it is to be kept; ``id`` is that of the one to change, None for the one that has the name, or a new
+    one.
+    """
+
+    name: str
+    rules: Rule
+    description: str | None = None
+    refresh_every: timedelta = HOURLY
+    id: int | None = None
+
+
+async def save_segment(context: Context, draft: Draft) -> Segment:
+    """Keep a segment, and find its members unless that takes long; raises BadInput, NotFound, Forbidden."""
+    principal, now = context.require(Role.ANALYST), context.services.now()
+    check_name(draft.name, draft.description)
+    check_refresh(draft.refresh_every)
+    checked(draft.rules, principal.timezone, now)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        definitions = SegmentDefinitions(session, principal.tenant_id)
+        await definitions.hold()
+        segment_id = await keep_draft(definitions, draft, now)
+    await find_members(context, segment_id)
+    return (await segments_by_id(context, [segment_id]))[segment_id]
+
+
+async def keep_draft(definitions: SegmentDefinitions, draft: Draft, now: datetime, *, managed: bool = False) -> int:
+    """Keep a checked draft, whose segment is ``managed`` by a persona or by nobody; return the segment's number.
+
+    To be done while the segments are held. Raises BadInput, NotFound.
+    """
+    rows = {row.segment_id or 0: row for row in await definitions.rows()}
+    row = _chosen(draft, rows)
+    if row is not None and row.managed != managed:
+        raise BadInput("The segment of this name belongs to a persona, or to none.", field="id" if draft.id else "name")
+    rules = renamed(draft.rules, numbers_of(draft.rules, rows.values(), itself=draft.name))
+    known = {number: from_json(other.rules) for number, other in rows.items()}
+    columns = _columns(draft, rules)
+    if row is None:
+        if len(rows) >= MOST_SEGMENTS:
+            raise BadInput(f"At most {MOST_SEGMENTS} segments are kept; delete one first.", field="name")
+        check_size(known | {0: rules}, {0})
+        row = SegmentRow(tenant_id=definitions.tenant_id, due_at=now, managed=managed, **columns)
+        await definitions.add(row)
+        return row.segment_id or 0
+    segment_id = row.segment_id or 0
+    known[segment_id] = rules
+    if names_itself(segment_id, known):
+        raise BadInput("The rules lead back to the segment itself.", field="rules")
+    following = dependents({segment_id}, known)
+    check_size(known, {segment_id, *following})
+    if columns["rules"] != row.rules:
+        await definitions.touch({segment_id, *following}, now)
+        await definitions.session.refresh(row)
+    row.sqlmodel_update(columns | {"updated_at": now})
+    await definitions.session.flush()
+    return segment_id
+
+
+def _chosen(draft: Draft, rows: Mapping[int, SegmentRow]) -> SegmentRow | None:
+    """The segment that a draft changes."""
+    named = next((row for row in rows.values() if row.name == draft.name), None)
+    if draft.id is None:
+        return named
+    if draft.id not in rows:
+        raise NotFound("There is no such segment.", field="id")
+    if named is not None and named.segment_id != draft.id:
+        raise BadInput("Another segment has this name.", field="name")
+    return rows[draft.id]
+
+
+def _columns(draft: Draft, rules: Rule) -> dict[str, Any]:
+    return {
+        "name": draft.name,
+        "description": draft.description,
+        "rules": to_json(rules),
+        "refresh_seconds": draft.refresh_every // timedelta(seconds=1),
+    }
+
+
+async def delete_segment(context: Context, segment_id: int) -> Segment:
+    """Delete a segment and return it as it was; raises NotFound, Forbidden, BadInput where another one needs it."""
+    principal = context.require(Role.ANALYST)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        definitions = SegmentDefinitions(session, principal.tenant_id)
+        await definitions.hold()
+        rows = await definitions.rows()
+        users = [row.name for row in rows if segment_id in references(from_json(row.rules))]
+        if users:
+            raise BadInput(f"The rules of {_listed(users)} name it; change or delete these first.", field="id")
+        kept = await definitions.by_ids([segment_id])
+        if not kept:
+            raise NotFound("There is no such segment.", field="id")
+        if kept[0].row.managed:
+            raise BadInput("The segment belongs to a persona; delete that instead.", field="id")
+        await definitions.remove(kept[0].row)
+        return _segment(kept[0])
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f'"{name}"' for name in names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+
+
+async def refresh_segment(context: Context, segment_id: int) -> tuple[Segment, bool]:
+    """Find the members of a segment anew; raises NotFound, Forbidden.
+
+    Returns whether they were found; where that takes too long for a request, upkeep does it.
+    """
+    context.require(Role.ANALYST)
+    done = await find_members(context, segment_id)
+    kept = await segments_by_id(context, [segment_id])
+    if segment_id not in kept:
+        raise NotFound("There is no such segment.", field="id")
+    return kept[segment_id], done
+
+
+async def find_members(context: Context, segment_id: int) -> bool:
+    """Whether the members of a segment were found in the time that a request has; else upkeep is to find them."""
+    tenant_id, services = context.require(Role.ANALYST).tenant_id, context.services
+    try:
+        async with asyncio.timeout(_PATIENCE), turn(services.heavy):
+            now = services.now()
+            return await refresh(services.database, services.memory, services.segments, tenant_id, segment_id, now)
+    except NotFound:
+        raise
+    except (TimeoutError, GatewayError):
+        async with services.database.tenant(tenant_id) as session:
+            await MemberRepository(session, services.memory.members).due(tenant_id, [segment_id])
+        return False
+
+
+async def segments_by_id(context: Context, ids: Sequence[int]) -> dict[int, Segment]:
+    """Those of the ids that the caller's tenant has."""
+    principal = context.require(Role.VIEWER)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        found = await SegmentDefinitions(session, principal.tenant_id).by_ids(ids)
+    return {segment.id: segment for segment in map(_segment, found)}
+
+
+async def segments_named(context: Context, named: Sequence[InSegment]) -> list[Segment]:
+    """The segments that conditions name, in their order; raises BadInput on the field of one that there is not."""
+    principal = context.require(Role.VIEWER)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        found = await SegmentDefinitions(session, principal.tenant_id).named({leaf.segment for leaf in named})
+    known: dict[int | str, Segment] = {}
+    for segment in map(_segment, found):
+        known[segment.id] = known[segment.name] = segment
+    for leaf in named:
+        if leaf.segment not in known:
+            raise no_segment(leaf)
+    return [known[leaf.segment] for leaf in named]
+
+
+async def segments(context: Context, *, first: int = 50, after: str | None = None) -> SegmentPage:
+    """A page of the segments that the tenant keeps."""
+    principal = context.require(Role.VIEWER)
+    place = _place(first, after)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        found = await SegmentDefinitions(session, principal.tenant_id).page(after=place, limit=first + 1)
+    shown = tuple(map(_segment, found[:first]))
+    return SegmentPage(shown, tuple(str(one.id) for one in shown), len(found) > first)
+
+
+async def members(context: Context, segment_id: int, *, first: int = 50, after: str | None = None) -> MemberPage:
+    """A page of the subjects in a segment; raises Forbidden, NotFound, Unavailable where they were not found yet."""
+    principal = context.require(Role.ANALYST)
+    place = _place(first, after) or 0
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        repository = MemberRepository(session, context.services.memory.members)
+        found = (await repository.of(principal.tenant_id, [InSegment(segment_id, field="id")]))[segment_id]
+        codes = found.codes[np.searchsorted(found.codes, place, side="right") :][: first + 1].tolist()
+        names = await TermRepository(session, context.services.memory).values(principal.tenant_id, SUBJECTS, codes)
+    shown = codes[:first]
+    return MemberPage(tuple(Subject(names[code]) for code in shown), tuple(map(str, shown)), len(codes) > first)
+
+
+async def memberships(context: Context, subject: str, ids: Collection[int]) -> set[int]:
+    """Those of the segments that a subject is in, as of their last refresh; one that there is not has no members."""
+    return (await memberships_of(context, [subject], ids))[subject]
+
+
+async def memberships_of(context: Context, subjects: Sequence[str], ids: Collection[int]) -> dict[str, set[int]]:
+    """The same of several subjects; each segment is looked up once."""
+    principal, memory = context.require(Role.VIEWER), context.services.memory
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        codes = await TermRepository(session, memory).codes(principal.tenant_id, SUBJECTS, set(subjects))
+        found = await MemberRepository(session, memory.members).sealed(principal.tenant_id, ids)
+    known = np.array([codes.get(subject, 0) for subject in subjects], np.int32)
+    inside = {number: those.among(known).tolist() for number, those in found.items()}
+    return {
+        subject: {number for number, member in inside.items() if member[place]}
+        for place, subject in enumerate(subjects)
+    }
+
+
+def _place(first: int, after: str | None) -> int | None:
+    if not 1 <= first <= LARGEST_PAGE:
+        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
+    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 9):
+        raise BadInput(_WRONG_CURSOR, field="after")
+    return None if after is None else int(after)
+
+
+def _segment(kept: Kept) -> Segment:
+    row = kept.row
+    assert row.segment_id is not None
+    return Segment(
+        row.segment_id,
+        row.name,
+        row.description,
+        from_json(row.rules),
+        timedelta(seconds=row.refresh_seconds),
+        row.created_at,
+        row.updated_at,
+        kept.size,
+        kept.as_of,
+        kept.current,
+        row.problem,
+    )

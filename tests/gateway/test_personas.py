@@ -1,0 +1,78 @@
+"""Personas as their users keep, compare and watch them."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.client import Client
+from tests.factories import event, purchase
+
+NOW = datetime.now(UTC)
+SAVE = """mutation ($input: SavePersonaInput!) { savePersona(input: $input) { __typename
+  ... on SavePersonaPayload { persona { id slug priority assignment rules segment { name size } } }
+  ... on InvalidInput { field message } } }"""
+PROFILE = """personaProfile(slug: "buyers", %s) { slug name subjects { estimate { value previous } series { value } }
+  revenue { estimate { value } } revenuePerSubject { value unit } acquisitionCost { value } retention { value }
+  churnRisk { value } aiCost { estimate { value } } channels { value subjects share lift } }"""
+
+
+def ago(days: float) -> datetime:
+    return NOW - timedelta(days=days)
+
+
+async def save(client: Client, **input: Any) -> dict[str, Any]:
+    return dict((await client.ask(SAVE, input=input))["savePersona"])
+
+
+async def test_a_persona_from_draft_to_profile(client: Client, stranger: Client) -> None:
+    await client.ingest(
+        purchase("10", subject="ann", occurredAt=ago(2), dimensions={"channel": "email"}),
+        event(subject="bob", occurredAt=ago(2), dimensions={"channel": "ads"}),
+    )
+    made = await save(client, slug="buyers", name="Buyers", rules={"did": {"where": {"name": "purchase"}}})
+    persona = made["persona"]
+    assert (persona["assignment"], persona["segment"]) == ("RULES", {"name": "persona/buyers", "size": 1})
+    listed = await client.ask("{ personas(first: 1) { edges { node { slug } } pageInfo { hasNextPage } } }")
+    assert listed["personas"] == {"edges": [{"node": {"slug": "buyers"}}], "pageInfo": {"hasNextPage": False}}
+    asked = await client.ask("{ " + PROFILE % 'period: {last: "7d"}' + " personaProfiles { slug } }")
+    profile = asked["personaProfile"]
+    series = profile["subjects"].pop("series")
+    assert sum(value or 0 for value in series["value"]) == 1
+    assert profile == {
+        "slug": "buyers",
+        "name": "Buyers",
+        "subjects": {"estimate": {"value": "1", "previous": "0"}},
+        "revenue": {"estimate": {"value": "10"}},
+        "revenuePerSubject": {"value": "10", "unit": "MONEY"},
+        "acquisitionCost": {"value": None},
+        "retention": {"value": "0"},
+        "churnRisk": None,
+        "aiCost": {"estimate": {"value": "0"}},
+        "channels": [{"value": "email", "subjects": 1, "share": "1", "lift": "2"}],
+    }
+    assert asked["personaProfiles"] == [{"slug": "buyers"}]
+    node = "query ($id: ID!) { node(id: $id) { ... on Persona { slug } } }"
+    assert await client.ask(node, id=persona["id"]) == {"node": {"slug": "buyers"}}
+    assert await stranger.ask(node, id=persona["id"]) == {"node": None}
+    refused = await stranger.send('{ personaProfile(slug: "buyers") { slug } }')
+    assert refused["errors"][0]["extensions"]["field"] == "slugs[0]"
+    delete = """mutation ($id: ID!) { deletePersona(input: {id: $id}) { __typename } }"""
+    assert (await stranger.ask(delete, id=persona["id"]))["deletePersona"]["__typename"] == "NotFound"
+    assert (await client.ask(delete, id=persona["id"]))["deletePersona"]["__typename"] == "DeletePersonaPayload"
+    assert (await client.ask("{ segments { edges { cursor } } }"))["segments"]["edges"] == []
+
+
+async def test_a_profile_is_watched(client: Client) -> None:
+    await client.ingest(purchase("10", subject="ann", occurredAt=ago(1), dimensions={"persona": "buyers"}))
+    await save(client, slug="buyers", name="Buyers")
+    query = 'subscription { personaProfile(slug: "buyers", every: "5s") { name revenue { estimate { value } } } }'
+    async with client.stream(query) as answers, asyncio.timeout(30):
+        first = (await anext(answers))["data"]["personaProfile"]
+        assert first == {"name": "Buyers", "revenue": {"estimate": {"value": "10"}}}
+        await client.ingest(purchase("5", subject="bob", occurredAt=ago(1), dimensions={"persona": "buyers"}))
+        assert (await anext(answers))["data"]["personaProfile"]["revenue"]["estimate"]["value"] == "15"
+
+
+async def test_what_cannot_be_kept_is_a_typed_error(client: Client) -> None:
+    answer = await save(client, slug="x", name="X", rules={"all": [{"segment": {"in": ["Nobody"]}}]})
+    assert (answer["__typename"], answer["field"]) == ("InvalidInput", "rules.all[0].segment.in[0]")

@@ -1,0 +1,176 @@
+"""Personas: to whom rules give them, in which order, and what their profiles say."""
+
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+
+import pytest
+
+from resolvers.analysis.events import Kind
+from resolvers.analysis.filters import DimensionIs, KindIs, NameIs, Op, SubjectIs
+from resolvers.analysis.periods import Compare, PeriodRequest
+from resolvers.analysis.personas import Assignment, Persona
+from resolvers.analysis.questions import Question
+from resolvers.analysis.segments import All as AllOf
+from resolvers.analysis.segments import Did, Listed, MemberOf, Times
+from resolvers.context import Context
+from resolvers.errors import BadInput, NotFound
+from resolvers.metrics import metrics
+from resolvers.persona_profiles import persona_profiles
+from resolvers.personas import PersonaDraft, delete_persona, personas, save_persona
+from resolvers.segments import Draft, delete_segment, members, save_segment
+from resolvers.store.segment_upkeep import refresh_due
+from tests.factories import NOON, event, purchase, store
+
+MARCH = Question(PeriodRequest(start=NOON - timedelta(days=9), end=NOON + timedelta(days=9)))
+FOR_BUYERS = {"channel": "ads", "persona": "buyers"}
+MODEL = {"provider": "openai", "model": "gpt-4o"}
+BUYERS, REGULARS = Did(NameIs(("purchase",))), Did(NameIs(("purchase",)), times=Times(2))
+
+
+async def whom(context: Context, persona: Persona) -> set[str]:
+    services = context.services
+    await refresh_due(services.database, services.memory, services.segments)
+    assert persona.segment_id is not None
+    return {one.subject for one in (await members(context, persona.segment_id, first=500)).subjects}
+
+
+@pytest.fixture
+async def shop(context: Context) -> Context:
+    await store(
+        context,
+        *(purchase("10", subject="ann", occurredAt=NOON + timedelta(hours=hour)) for hour in range(3)),
+        purchase("7", subject="bob", dimensions={"channel": "email", "persona": "founder"}),
+        event(subject="cleo", dimensions={"channel": "ads", "feature": "search"}),
+        event(subject="ann", dimensions={"channel": "email", "feature": "search"}),
+        event(
+            kind="AI_INTERACTION",
+            name="chat",
+            subject="bob",
+            success=True,
+            cost="0.5",
+            currency="USD",
+            dimensions=MODEL,
+        ),
+        event(kind="SPEND", name="ads", subject="", cost="30", currency="USD", dimensions=FOR_BUYERS),
+    )
+    return context
+
+
+async def test_the_first_whose_rules_fit_is_given(shop: Context) -> None:
+    buyers = await save_persona(shop, PersonaDraft("buyers", "Buyers", priority=20, rules=BUYERS))
+    assert (buyers.assignment, await whom(shop, buyers)) == (Assignment.RULES, {"ann", "bob"})
+    regulars = await save_persona(shop, PersonaDraft("regulars", "Regulars", priority=10, rules=REGULARS))
+    everyone = await save_persona(shop, PersonaDraft("others", "Others", priority=30, rules=Did()))
+    assert [await whom(shop, one) for one in (regulars, buyers, everyone)] == [{"ann"}, {"bob"}, {"cleo"}]
+    assert [one.slug for one in await personas(shop)] == ["regulars", "buyers", "others"]
+    # The other way round there are no regulars left.
+    await save_persona(shop, PersonaDraft("regulars", "Regulars", priority=25, rules=REGULARS))
+    assert [await whom(shop, one) for one in (regulars, buyers, everyone)] == [set(), {"ann", "bob"}, {"cleo"}]
+    await delete_persona(shop, buyers.id)
+    assert [await whom(shop, one) for one in (regulars, everyone)] == [{"ann"}, {"bob", "cleo"}]
+    with pytest.raises(NotFound):
+        await delete_persona(shop, buyers.id)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_every_subject_has_one_persona_at_most(shop: Context, seed: int) -> None:
+    random, people = Random(seed), ["ann", "bob", "cleo"]
+    kept: dict[str, tuple[int, set[str]]] = {}
+    for _ in range(6):
+        slug, priority = random.choice("abcd"), random.randrange(5)
+        some = set(random.sample(people, random.randrange(1, 4)))
+        await save_persona(shop, PersonaDraft(slug, slug, priority=priority, rules=Listed(tuple(some))))
+        kept[slug] = (priority, some)
+        left, expected = set(people), {}
+        for name in sorted(kept, key=lambda name: (kept[name][0], name)):
+            expected[name] = kept[name][1] & left
+            left -= kept[name][1]
+        assert {one.slug: await whom(shop, one) for one in await personas(shop)} == expected
+
+
+async def test_a_persona_by_events_becomes_one_by_rules_and_back(shop: Context) -> None:
+    founder = await save_persona(shop, PersonaDraft("founder", "Founders"))
+    assert (founder.assignment, founder.segment_id) == (Assignment.EVENTS, None)
+    (profile,) = await persona_profiles(shop, ["founder"], MARCH)
+    assert (profile.subjects.estimate.value, profile.revenue.estimate.value) == (1, 7)
+    changed = await save_persona(shop, PersonaDraft("founder", "Founders", rules=REGULARS))
+    assert (changed.id, await whom(shop, changed)) == (founder.id, {"ann"})
+    again = await save_persona(shop, PersonaDraft("founder", "Founders"))
+    assert again.segment_id is None
+    with pytest.raises(BadInput):
+        await members(shop, changed.segment_id or 0)
+
+
+async def test_a_profile_says_what_its_people_do(shop: Context) -> None:
+    await save_persona(shop, PersonaDraft("buyers", "Buyers", rules=BUYERS))
+    (profile,) = await persona_profiles(shop, None, MARCH)
+    own = SubjectIs(("ann", "bob"))
+    asked = replace(MARCH, where=own, compare=Compare.PREVIOUS_PERIOD)
+    slugs = ["unique_subjects", "conversion_rate", "revenue", "ai_requests", "ai_cost", "ai_success_rate"]
+    expected = await metrics(shop, slugs, asked)
+    found = (
+        profile.subjects,
+        profile.conversion,
+        profile.revenue,
+        profile.ai_requests,
+        profile.ai_cost,
+        profile.ai_success,
+    )
+    assert [(one.estimate, one.series) for one in found] == [(one.estimate, one.series) for one in expected]
+    assert profile.revenue_per_subject.value == profile.revenue.estimate.value / 2  # type: ignore[operator]
+    assert (profile.acquisition_cost.value, profile.acquisition_cost.denominator) == (15, 2)
+    assert profile.churn_risk is None
+    assert [(one.value, one.subjects, one.share) for one in profile.channels] == [("email", 2, 1)]
+    assert profile.channels[0].lift == pytest.approx(1.5)  # type: ignore[comparison-overlap]
+    assert [(one.value, one.subjects) for one in profile.features] == [("search", 1)]
+    of_ai = replace(MARCH, where=KindIs((Kind.AI_INTERACTION,)))
+    (narrowed,) = await persona_profiles(shop, ["buyers"], of_ai)
+    assert narrowed.subjects.estimate.value == 1
+
+
+async def test_a_profile_of_nobody_has_no_ratios(shop: Context) -> None:
+    await save_persona(shop, PersonaDraft("nobody", "Nobody", rules=Listed(("zoe",))))
+    (profile,) = await persona_profiles(shop, ["nobody"], MARCH, churn=True)
+    assert profile.subjects.estimate.value == 0
+    assert profile.revenue_per_subject.value is None
+    assert profile.acquisition_cost.value is None
+    assert profile.lifetime_value.value is None
+    assert (profile.channels, profile.features, profile.churn_risk) == ((), (), None)
+
+
+@pytest.mark.parametrize(
+    ("draft", "field"),
+    [
+        (PersonaDraft("", "No slug"), "slug"),
+        (PersonaDraft("x" * 101, "Long"), "slug"),
+        (PersonaDraft("x", " "), "name"),
+        (PersonaDraft("x", "X", priority=-1), "priority"),
+        (PersonaDraft("x", "X", rules=Listed(())), "rules.subjects"),
+        (PersonaDraft("x", "X", rules=MemberOf("Nobody")), "rules"),
+        (PersonaDraft("x", "X", rules=Did(DimensionIs("plan", Op.EXISTS), times=Times(-1))), "rules.did.times.atLeast"),
+    ],
+)
+async def test_what_cannot_be_kept(context: Context, draft: PersonaDraft, field: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        await save_persona(context, draft)
+    assert refused.value.field == field
+    assert await personas(context) == []
+
+
+async def test_segments_and_personas_stand_on_each_other_without_circles(shop: Context) -> None:
+    buyers = await save_persona(shop, PersonaDraft("buyers", "Buyers", rules=BUYERS))
+    assert buyers.segment_id is not None
+    for change in (
+        save_segment(shop, Draft("persona/buyers", Did())),
+        delete_segment(shop, buyers.segment_id),
+        save_persona(shop, PersonaDraft("buyers", "Buyers", rules=MemberOf("persona/buyers"))),
+        persona_profiles(shop, ["nobody"], MARCH),
+    ):
+        with pytest.raises(BadInput):
+            await change
+    await save_segment(shop, Draft("Big", AllOf((MemberOf(buyers.segment_id), REGULARS))))
+    with pytest.raises(BadInput) as refused:
+        await delete_persona(shop, buyers.id)
+    assert refused.value.message == 'The rules of "Big" name it; change or delete these first.'
+    assert [one.slug for one in await personas(shop)] == ["buyers"]
