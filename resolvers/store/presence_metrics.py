@@ -109,7 +109,7 @@ class PresenceMetrics:
 
     def _among(self, root: Filter, drawn: Mapping[bytes, Drawn], seen: Sightings | None) -> CodeSet:
         """The subjects, of those that there may be, who pass a condition on segments."""
-        highest = max((one.high for one in drawn.values()), default=0)
+        highest = max((one.whole.high for one in drawn.values()), default=0)
         late = 0 if seen is None else int(seen.subject.max(initial=0))
         return CodeSet.of(np.flatnonzero(chosen(root, self.members, max(highest, late) + 1)))
 
