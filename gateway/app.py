@@ -16,6 +16,7 @@ from gateway.callers import Callers
 from gateway.downloads import Downloads
 from gateway.endpoint import Endpoint
 from gateway.exports import Exports
+from gateway.flags import Flags
 from gateway.folding_metrics import FoldingCollector
 from gateway.health import health_routes
 from gateway.ingest import ingest_route
@@ -30,6 +31,7 @@ from resolvers.context import Context, Principal, Services
 from resolvers.errors import GatewayError, Unavailable
 from resolvers.events import ingest
 from resolvers.export_links import ExportLinks
+from resolvers.flag_upkeep import keep_flags
 from resolvers.keys import Authenticator, pepper
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
@@ -134,6 +136,7 @@ class Gateway:
         self._upkeep = [asyncio.create_task(self._keep_up(), name="upkeep")]
         if self.settings.upkeep:
             self._upkeep.append(asyncio.create_task(self._keep_folded(), name="folding"))
+            self._upkeep.append(asyncio.create_task(keep_flags(self._services), name="flags"))
             self._upkeep.append(asyncio.create_task(self._keep_refreshed(), name="segments"))
 
     def _measure(self, database: Database, reserved: Database, cache: Cache) -> None:
@@ -186,6 +189,7 @@ class Gateway:
         await services.writer.stop()
         with contextlib.suppress(GatewayError):
             await self._authenticated().note_use()
+            await services.tallies.flush(services.database, services.now())
         self.version_reader.close()
         await services.database.close()
         await self.downloads().close()
@@ -255,6 +259,7 @@ class Gateway:
             try:
                 await self.sessions.recheck(self._authenticated().authenticate)
                 await self._authenticated().note_use()
+                await self.services.tallies.flush(self.services.database, self.services.now())
             except GatewayError as error:
                 log.warning("upkeep.delayed", reason=error.message)
             except Exception:
@@ -297,6 +302,7 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
             *graphql_routes(endpoint, operations),
             Route("/export/{name:path}", Exports(endpoint, operations, gateway.downloads)),
             ingest_route(gateway.authenticate, gateway.ingest),
+            *Flags(gateway.authenticate, gateway.context, gateway.charge, gateway.limits).routes(),
             *health_routes(gateway.ping, gateway.revision_gap, lambda: gateway.stopping, gateway.redis),
             Route("/metrics", gateway.metrics.endpoint),
             schema_route(endpoint),

@@ -131,6 +131,11 @@ async def payload_of(
     """A POST's JSON, or the parameters of a GET, those ``encoded`` read as JSON; raises as ``parameters_of`` does."""
     if scope["method"] == "GET":
         return _query_parameters(scope["query_string"], limits, encoded)
+    return await json_of(receive, headers, limits, reservation)
+
+
+async def json_of(receive: Receive, headers: Headers, limits: Limits, reservation: Reservation) -> object:
+    """The JSON value that a body is; ``BadRequest`` or ``Malformed`` if it is none."""
     _require_json(headers)
     return _decode(await _body(receive, headers, limits.body_seconds, reservation), limits)
 

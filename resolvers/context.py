@@ -13,6 +13,8 @@ from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
 from resolvers.live.turns import Turns
 from resolvers.store.database import Database
+from resolvers.store.flag_cache import FlagCache
+from resolvers.store.flag_tallies import FlagTallies
 from resolvers.store.folding import FoldingFigures
 from resolvers.store.metrics import Kept
 from resolvers.store.presence_cache import PresenceCache
@@ -78,6 +80,8 @@ class Services:
     presence: PresenceCache = field(default_factory=PresenceCache)
     days: RollupDays = field(default_factory=RollupDays)
     folding: FoldingFigures = field(default_factory=FoldingFigures)
+    flags: FlagCache = field(default_factory=FlagCache)
+    tallies: FlagTallies = field(default_factory=FlagTallies)
     links: ExportLinks = field(default_factory=ExportLinks)
     now: Callable[[], datetime] = utc_now
     counted: Callable[[str, str, int], None] = lambda kind, outcome, count: None
@@ -157,6 +161,7 @@ class Context:
         self._left = LARGEST_ANSWER
         self.reliance: Reliance | None = None
         """Told of every analysis that is answered, where somebody wants to know."""
+        self._together: dict[Hashable, asyncio.Future[Any]] = {}
         self.found: dict[Hashable, Any] | None = None
         """What was found already, where all answers are of one moment; None where each is of its own."""
 
@@ -182,10 +187,16 @@ class Context:
             self.found[key] = await compute()
         return cast(T, self.found[key])
 
-    def require(self, role: Role) -> Principal:
-        """The caller, where its role reaches ``role``; raises Unauthenticated or Forbidden otherwise."""
+    async def together(self, key: Hashable, compute: Callable[[], Awaitable[T]]) -> T:
+        """What ``compute`` comes to, which is computed once for all fields of the operation that ask for ``key``."""
+        if key not in self._together:
+            self._together[key] = asyncio.ensure_future(compute())
+        return cast(T, await self._together[key])
+
+    def require(self, role: Role | None) -> Principal:
+        """The caller, where its role reaches ``role``, if one is needed; raises Unauthenticated or Forbidden."""
         if self.principal is None:
             raise Unauthenticated("An API key is needed: send it as `Authorization: Bearer <key>`.")
-        if not self.principal.role.reaches(role):
+        if role is not None and not self.principal.role.reaches(role):
             raise Forbidden(f"This needs the role {role.name}; the key has {self.principal.role.name}.")
         return self.principal

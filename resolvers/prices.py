@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import Any
 
 from resolvers.analysis.intake import camel
-from resolvers.analysis.intake_values import Invalid, currency, instant, money, text
+from resolvers.analysis.intake_values import Invalid, count, currency, instant, money, text
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound
 from resolvers.pricing import ModelPrice
@@ -22,11 +22,13 @@ _READERS = {
     "model": text(200),
     "valid_from": instant,
     "currency": currency,
-    **dict.fromkeys(
-        ("input_per_million", "output_per_million", "cache_read_per_million", "cache_write_per_million"), money
-    ),
+    "long_context_after": count,
+    **dict.fromkeys((name for name in _FIELDS if name.endswith("_per_million")), money),
 }
-_OPTIONAL = {"cache_read_per_million", "cache_write_per_million"}
+_LONG = {name for name in _FIELDS if name.startswith("long_context")}
+_OPTIONAL = {"cache_read_per_million", "cache_write_per_million", *_LONG}
+_TOGETHER = ("long_context_after", "long_context_input_per_million", "long_context_output_per_million")
+"""A tier needs all of these."""
 
 
 def _price(row: ModelPriceRow) -> ModelPrice:
@@ -46,6 +48,11 @@ def checked(raw: Mapping[str, Any]) -> ModelPrice:
             raise BadInput(str(error), field=camel(name)) from error
         if name.endswith("_per_million") and values[name] < 0:
             raise BadInput("must not be negative", field=camel(name))
+    missing = [name for name in _TOGETHER if name not in values]
+    if missing and _LONG & values.keys():
+        raise BadInput(
+            "Prices of long contexts need a length, and what input and output cost.", field=camel(missing[0])
+        )
     return ModelPrice(**values)
 
 

@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 from genai_prices.data import providers
 from genai_prices.data_snapshot import find_provider_by_id
-from genai_prices.types import ModelInfo, TieredPrices
+from genai_prices.types import ModelInfo, Tier, TieredPrices
 
 from resolvers.analysis.events import Event, Kind
 
@@ -24,7 +24,11 @@ Rate = Decimal | TieredPrices | None
 @dataclass(frozen=True, slots=True)
 class ModelPrice:
     """A tenant's price of a model from ``valid_from`` (aware) until its next price, in ``currency`` per million
-    tokens; tokens read from or written to the cache cost as much as other input where None is given."""
+    tokens; tokens read from or written to the cache cost as much as other input where None is given.
+
+    A call with more than ``long_context_after`` input tokens has the prices of long contexts for all of its tokens;
+    where one of the cache's is None, it is what the cache costs else, or other input of a long context.
+    """
 
     provider: str
     model: str
@@ -34,6 +38,20 @@ class ModelPrice:
     output_per_million: Decimal
     cache_read_per_million: Decimal | None = None
     cache_write_per_million: Decimal | None = None
+    long_context_after: int | None = None
+    long_context_input_per_million: Decimal | None = None
+    long_context_output_per_million: Decimal | None = None
+    long_context_cache_read_per_million: Decimal | None = None
+    long_context_cache_write_per_million: Decimal | None = None
+
+    def rate(self, tokens: str) -> Rate:
+        """The price of tokens of a sort: ``input``, ``output``, ``cache_read``, ``cache_write``."""
+        base: Decimal | None = getattr(self, f"{tokens}_per_million")
+        long: Decimal | None = getattr(self, f"long_context_{tokens}_per_million")
+        if self.long_context_after is None or long is None:
+            return base
+        # What the cache costs may be said for long contexts alone.
+        return TieredPrices(self.input_per_million if base is None else base, [Tier(self.long_context_after, long)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +81,7 @@ def price(event: Event, overrides: Sequence[ModelPrice]) -> Event:
     own = _own_price(provider, model, event.occurred_at, overrides)
     if own is not None:
         source = f"tenant price from {own.valid_from.astimezone(UTC):%Y-%m-%d}"
-        rates = _Rates(
-            own.input_per_million,
-            own.output_per_million,
-            own.cache_read_per_million,
-            own.cache_write_per_million,
-        )
+        rates = _Rates(own.rate("input"), own.rate("output"), own.rate("cache_read"), own.rate("cache_write"))
         return replace(event, cost=_cost(event, rates), currency=own.currency, cost_source=source)
     listed = _listed_model(provider, model)
     if listed is None:

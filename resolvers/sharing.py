@@ -7,6 +7,10 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from resolvers.analysis.ai_assistance import AiAssistanceAnswer
+from resolvers.analysis.ai_budgets import AiBudgetAnswer
+from resolvers.analysis.ai_costs import Unpriced
+from resolvers.analysis.ai_providers import AiProvidersAnswer
 from resolvers.analysis.attribution import AttributionAnswer
 from resolvers.analysis.cohorts import CohortsAnswer
 from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer
@@ -18,6 +22,7 @@ from resolvers.analysis.plain_values import PlainValues
 from resolvers.analysis.propensity_answers import Propensities
 from resolvers.analysis.recommendations import Findings
 from resolvers.analysis.revenue import RevenueAnswer
+from resolvers.analysis.roi import RoiAnswer
 from resolvers.analysis.segment_comparisons import SegmentOverlapAnswer, SegmentTraitsAnswer
 from resolvers.analysis.segments import SegmentPreviewAnswer
 from resolvers.analysis.survival_answers import SurvivalAnswer
@@ -37,6 +42,11 @@ Answers = (
     | FunnelAnswer
     | FunnelCorrelationAnswer
     | AttributionAnswer
+    | RoiAnswer
+    | AiProvidersAnswer
+    | AiAssistanceAnswer
+    | Unpriced
+    | AiBudgetAnswer
     | Propensities
     | LifetimeValues
     | SurvivalAnswer

@@ -26,6 +26,7 @@ enumerate_in_schema(
 )
 
 _REACHED_BY = {
+    None: "`INGEST`, `VIEWER`, `ANALYST` or `ADMIN`",
     Role.INGEST: "`INGEST`, `ANALYST` or `ADMIN`",
     Role.VIEWER: "`VIEWER`, `ANALYST` or `ADMIN`",
     Role.ANALYST: "`ANALYST` or `ADMIN`",
@@ -36,7 +37,7 @@ _REACHED_BY = {
 class Needs(FieldExtension):
     """Refuses a caller whose role does not reach the field."""
 
-    def __init__(self, role: Role) -> None:
+    def __init__(self, role: Role | None) -> None:
         self.role = role
 
     def resolve(self, next_: Callable[..., Any], source: Any, info: Info, **arguments: Any) -> Any:
@@ -50,9 +51,10 @@ class Needs(FieldExtension):
 
 
 def field(
-    role: Role, graphql_type: object, description: str, *, is_subscription: bool = False
+    role: Role | None, graphql_type: object, description: str, *, is_subscription: bool = False
 ) -> Callable[[Callable[..., Any]], StrawberryField]:
-    """Make a resolver a field that refuses, before the resolver runs, whoever ``role`` is not reached by.
+    """Make a resolver a field that refuses, before the resolver runs, whoever ``role`` is not reached by; of those who
+    have a key None refuses nobody.
 
     Unauthenticated without a key, Forbidden with one whose role does not reach; the description says what is needed.
     """

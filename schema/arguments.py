@@ -116,12 +116,13 @@ def read_period(period: PeriodInput, field: str = "period") -> PeriodRequest:
         raise refusal(f"{field}.last", 'must be a duration such as "30d"')
     return PeriodRequest(
         last=period.last,
-        start=_instant(period.from_, f"{field}.from"),
-        end=_instant(period.to, f"{field}.to"),
+        start=read_instant(period.from_, f"{field}.from"),
+        end=read_instant(period.to, f"{field}.to"),
     )
 
 
-def _instant(value: object | None, field: str) -> datetime | None:
+def read_instant(value: object | None, field: str) -> datetime | None:
+    """An instant, None where there is none; BadInput on ``field`` for anything else."""
     try:
         return None if value is None else instant(value)
     except Invalid as bad:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
@@ -14,6 +14,7 @@ from schema.access import Info, field
 from schema.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated
 from schema.nodes import Node, encode, key_of
 from schema.pages import After, Connection, First, open_cursor, page
+from schema.scalars import BigInt
 from schema.shapes import shapes
 
 _PROVIDER = "The provider, as events name it in `provider`."
@@ -24,6 +25,23 @@ _INPUT = "Price of a million tokens that the model reads, in units of `currency`
 _OUTPUT = "Price of a million tokens that the model writes, in units of `currency`."
 _READ = "Price of a million input tokens read from the provider's cache; null where it is that of other input."
 _WRITE = "Price of a million input tokens written to the provider's cache; null where it is that of other input."
+_AFTER = (
+    "The input tokens of a call, cached ones included, past which all of its tokens have the prices of a long context; "
+    "null where length makes no difference."
+)
+_LONG = {
+    tokens: f"Price of a million {meaning} in such a call; null where {otherwise}."
+    for tokens, meaning, otherwise in (
+        ("input", "tokens that the model reads", "there is no such length"),
+        ("output", "tokens that the model writes", "there is no such length"),
+        ("cache_read", "tokens read from the cache", "it is that of other calls, or of other input"),
+        ("cache_write", "tokens written to the cache", "it is that of other calls, or of other input"),
+    )
+}
+
+
+def _optional(description: str, graphql_type: object = Decimal | None) -> Any:
+    return strawberry.field(graphql_type=graphql_type, default=None, description=description)
 
 
 @shapes(Price)
@@ -37,6 +55,11 @@ class ModelPrice(Node):
     output_per_million: Decimal = strawberry.field(description=_OUTPUT)
     cache_read_per_million: Decimal | None = strawberry.field(description=_READ)
     cache_write_per_million: Decimal | None = strawberry.field(description=_WRITE)
+    long_context_after: BigInt | None = strawberry.field(description=_AFTER)
+    long_context_input_per_million: Decimal | None = strawberry.field(description=_LONG["input"])
+    long_context_output_per_million: Decimal | None = strawberry.field(description=_LONG["output"])
+    long_context_cache_read_per_million: Decimal | None = strawberry.field(description=_LONG["cache_read"])
+    long_context_cache_write_per_million: Decimal | None = strawberry.field(description=_LONG["cache_write"])
 
     @classmethod
     def of(cls, price: Price) -> "ModelPrice":
@@ -76,12 +99,13 @@ class SetModelPriceInput:
     currency: str = strawberry.field(description=_CURRENCY)
     input_per_million: object = strawberry.field(graphql_type=Decimal, description=_INPUT)
     output_per_million: object = strawberry.field(graphql_type=Decimal, description=_OUTPUT)
-    cache_read_per_million: object | None = strawberry.field(
-        graphql_type=Decimal | None, default=None, description=_READ
-    )
-    cache_write_per_million: object | None = strawberry.field(
-        graphql_type=Decimal | None, default=None, description=_WRITE
-    )
+    cache_read_per_million: object | None = _optional(_READ)
+    cache_write_per_million: object | None = _optional(_WRITE)
+    long_context_after: object | None = _optional(_AFTER, BigInt | None)
+    long_context_input_per_million: object | None = _optional(_LONG["input"])
+    long_context_output_per_million: object | None = _optional(_LONG["output"])
+    long_context_cache_read_per_million: object | None = _optional(_LONG["cache_read"])
+    long_context_cache_write_per_million: object | None = _optional(_LONG["cache_write"])
 
 
 @strawberry.type(description="The price is set.")

@@ -2,6 +2,10 @@
 
 import strawberry
 
+from schema.ai_assistance import AiAssistanceQuery, AiAssistanceSubscription
+from schema.ai_budgets import AiBudgetMutation, AiBudgetQuery, AiBudgetSubscription
+from schema.ai_costs import AiCostQuery, AiCostSubscription
+from schema.ai_providers import AiProviderQuery, AiProviderSubscription
 from schema.attribution import AttributionQuery, AttributionSubscription
 from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
@@ -9,6 +13,10 @@ from schema.events import EventQuery, EventSubscription
 from schema.exchange_rates import ExchangeRateMutation, ExchangeRateQuery
 from schema.experiment_calculators import ExperimentCalculatorQuery
 from schema.exports import ExportMutation
+from schema.flag_changes import FlagMutation
+from schema.flag_evaluations import FlagEvaluationMutation, FlagEvaluationQuery
+from schema.flag_trail import FlagTrailQuery, FlagTrailSubscription
+from schema.flags import FlagQuery
 from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
 from schema.lifetime_value import LifetimeValueQuery, LifetimeValueSubscription
@@ -21,6 +29,7 @@ from schema.propensity import PropensityQuery, PropensitySubscription
 from schema.recommendations import RecommendationMutation, RecommendationQuery, RecommendationSubscription
 from schema.recurring_revenue import RecurringRevenueQuery, RecurringRevenueSubscription
 from schema.revenue import RevenueQuery, RevenueSubscription
+from schema.roi import RoiQuery, RoiSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
 from schema.segment_breakdowns import SegmentBreakdownQuery, SegmentBreakdownSubscription
 from schema.segment_comparisons import SegmentComparisonQuery, SegmentComparisonSubscription
@@ -45,10 +54,18 @@ class Query(
     PersonaQuery,
     PersonaProfileQuery,
     AttributionQuery,
+    RoiQuery,
+    AiProviderQuery,
+    AiAssistanceQuery,
+    AiCostQuery,
+    AiBudgetQuery,
     SurvivalQuery,
     PropensityQuery,
     CandidateQuery,
     LifetimeValueQuery,
+    FlagQuery,
+    FlagEvaluationQuery,
+    FlagTrailQuery,
     RecommendationQuery,
     ExperimentCalculatorQuery,
     EventQuery,
@@ -69,10 +86,13 @@ class Query(
 class Mutation(
     EventMutation,
     SavedFunnelMutation,
+    FlagMutation,
+    FlagEvaluationMutation,
     SegmentMutation,
     PersonaMutation,
     RecommendationMutation,
     PriceMutation,
+    AiBudgetMutation,
     ExchangeRateMutation,
     ExportMutation,
 ):
@@ -90,9 +110,15 @@ class Subscription(
     FunnelSubscription,
     FunnelSubjectSubscription,
     AttributionSubscription,
+    RoiSubscription,
+    AiProviderSubscription,
+    AiAssistanceSubscription,
+    AiCostSubscription,
+    AiBudgetSubscription,
     SurvivalSubscription,
     PropensitySubscription,
     LifetimeValueSubscription,
+    FlagTrailSubscription,
     SegmentSubscription,
     SegmentBreakdownSubscription,
     SegmentComparisonSubscription,

@@ -11,6 +11,9 @@ from resolvers.analysis.filters import All, InSegment
 from resolvers.analysis.questions import Question
 from resolvers.answers import segments_of
 from resolvers.context import Context
+from schema.ai_assistance import AI_ASSISTANCE
+from schema.ai_costs import AI_COST
+from schema.ai_providers import AI_PROVIDERS
 from schema.attribution import ATTRIBUTION
 from schema.cohorts import COHORTS
 from schema.conditions import segment_reference
@@ -23,6 +26,7 @@ from schema.metrics import METRIC, METRICS
 from schema.propensity import CHURN_RISK, CONVERSION_PROPENSITY
 from schema.recurring_revenue import RECURRING_REVENUE
 from schema.revenue import REVENUE
+from schema.roi import ROI
 from schema.segments import Segment
 from schema.survival import SURVIVAL
 
@@ -87,6 +91,10 @@ class SegmentBreakdownQuery:
     funnel_by_segment = by_segment(FUNNEL).query()
     funnel_correlations_by_segment = by_segment(FUNNEL_CORRELATIONS).query()
     attribution_by_segment = by_segment(ATTRIBUTION).query()
+    ai_roi_by_segment = by_segment(ROI).query()
+    ai_providers_by_segment = by_segment(AI_PROVIDERS).query()
+    ai_assistance_by_segment = by_segment(AI_ASSISTANCE).query()
+    ai_cost_by_segment = by_segment(AI_COST).query()
     churn_risk_by_segment = by_segment(CHURN_RISK).query()
     conversion_propensity_by_segment = by_segment(CONVERSION_PROPENSITY).query()
     survival_by_segment = by_segment(SURVIVAL).query()
@@ -103,6 +111,10 @@ class SegmentBreakdownSubscription:
     funnel_by_segment = by_segment(FUNNEL).subscription()
     funnel_correlations_by_segment = by_segment(FUNNEL_CORRELATIONS).subscription()
     attribution_by_segment = by_segment(ATTRIBUTION).subscription()
+    ai_roi_by_segment = by_segment(ROI).subscription()
+    ai_providers_by_segment = by_segment(AI_PROVIDERS).subscription()
+    ai_assistance_by_segment = by_segment(AI_ASSISTANCE).subscription()
+    ai_cost_by_segment = by_segment(AI_COST).subscription()
     churn_risk_by_segment = by_segment(CHURN_RISK).subscription()
     conversion_propensity_by_segment = by_segment(CONVERSION_PROPENSITY).subscription()
     survival_by_segment = by_segment(SURVIVAL).subscription()

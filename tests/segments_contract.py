@@ -11,11 +11,16 @@ _BROKEN_DOWN = (
     "funnel",
     "funnelCorrelations",
     "attribution",
+    "aiRoi",
+    "aiProviders",
+    "aiAssistance",
+    "aiCost",
     *foretelling.LEAST_EVERY,
 )
 """The analyses that have a breakdown by segments."""
 _BY_SEGMENT = [f"{name}BySegment" for name in _BROKEN_DOWN]
 _ANSWERS = ("Metric", "Revenue", "RecurringRevenue", "Cohorts", "Funnel", "FunnelCorrelation", "Attribution")
+_AI = ("Roi", "AiProviders", "AiAssistance", "AiCost")
 _FORETOLD = ("Survival", "Propensity", "LifetimeValue")
 MADE = {
     "SegmentConnection",
@@ -28,7 +33,7 @@ MADE = {
     "SavePersonaPayload",
     "DeletePersonaPayload",
     "MetricAnswerListBySegment",
-    *(f"{name}AnswerBySegment" for name in (*_ANSWERS, *_FORETOLD)),
+    *(f"{name}AnswerBySegment" for name in (*_ANSWERS, *_AI, *_FORETOLD)),
 }
 IDS = {"Segment.id", "Segment.rules", "Persona.id", "Persona.rules"}
 NOT_SHOWN = {

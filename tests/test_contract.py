@@ -32,6 +32,8 @@ from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.intake import camel
 from schema import schema
 from schema.shapes import SHAPES
+from tests import ai_contract as ai
+from tests import flag_contract as flags
 from tests import foretelling_contract as foretelling
 from tests import segments_contract as segments
 
@@ -68,10 +70,12 @@ MADE_BY_THE_SCHEMA = {
     "ModelPriceConnection",
     "ModelPriceEdge",
     "SetModelPricePayload",
+    *flags.MADE,
     "DeleteExchangeRatePayload",
     "ExchangeRateConnection",
     "ExchangeRateEdge",
     *foretelling.MADE,
+    *ai.MADE,
     *segments.MADE,
 }
 """Types whose values the schema itself makes; every other one shapes a value of the resolvers."""
@@ -81,9 +85,11 @@ FIELDS_MADE_BY_THE_SCHEMA = {
     "SavedFunnel.id",
     "Subject.id",
     "ModelPrice.id",
+    *flags.IDS,
     "Recommendation.id",
     "ExchangeRate.id",
     *foretelling.IDS,
+    *ai.IDS,
     *segments.IDS,
 }
 NOT_SHOWN = {
@@ -99,6 +105,7 @@ NOT_SHOWN = {
     "Principal.tenant_id": "a number of the gateway's own",
     "Principal.key_id": "a number of the gateway's own",
     "Principal.tenant": "shown as slug",
+    **flags.NOT_SHOWN,
     **segments.NOT_SHOWN,
 }
 SCALARS: dict[str, type] = {
@@ -141,11 +148,13 @@ BOUNDED = {
     "FunnelGroup.keys": "as long as by, at most 3",
     "TimeToConvert.edges": "fixed by the window",
     "TimeToConvert.histogram": "fixed by the window",
+    **flags.BOUNDED,
     "ExportLinkPayload.tables": "fixed by the type of the answer",
     "Recommendation.about": "at most 2",
     "Recommendation.evidence": "at most 4",
     "RealisedEffect.effects": "at most 2",
     **foretelling.BOUNDED,
+    **ai.BOUNDED,
     **segments.BOUNDED,
     **{f"Series.{column}": "at most 5,000 buckets" for column in ("at", "value", "exact", "n")},
     **{
@@ -358,6 +367,7 @@ ANALYSES = {
     "funnel",
     "funnelCorrelations",
     "attribution",
+    *ai.ANALYSES,
     *foretelling.LEAST_EVERY,
     *segments.ANALYSES,
 }
@@ -369,7 +379,7 @@ LEAST_EVERY = {**foretelling.LEAST_EVERY, **segments.LEAST_EVERY, "recommendatio
 def test_every_analysis_has_a_live_twin() -> None:
     asked, watched = fields_of("Query"), fields_of("Subscription")
     analyses = {name for name, of in asked.items() if get_named_type(of.type).name.endswith(("Answer", "BySegment"))}
-    assert analyses == set(watched) - {"events"} - WATCHED_LISTS == ANALYSES
+    assert analyses == set(watched) - {"events", "flagChanges"} - WATCHED_LISTS == ANALYSES
     for name in analyses | WATCHED_LISTS:
         once, again = asked[name], watched[name]
         assert str(once.type) == str(again.type)

@@ -45,19 +45,28 @@ def intervals(
         )
     if not drawn or not shares:
         return {model: (np.zeros(rows), np.zeros(rows)) for model in shares}
-    credits = _credits(paths, row, rows, direct, list(shares.values()))
+    found = resampled(_credits(paths, row, rows, direct, list(shares.values())), resamples)
+    tail = 100 * (1 - float(LEVEL)) / 2
+    low, high = np.percentile(found, [tail, 100 - tail], axis=1, method="linear").reshape(2, len(shares), rows)
+    return {model: (low[place], high[place]) for place, model in enumerate(shares)}
+
+
+def resampled(sums: csr_array[np.float64], resamples: int) -> NDArray[np.float64]:
+    """What each row of ``sums`` adds up to in each of so many resamples of its columns, each as many as there are.
+
+    A column is one of what is drawn, and what it holds is what it adds to each row.
+    """
+    rows, drawn = sums.shape
     random = np.random.default_rng(_SEED)
-    found = np.empty((credits.shape[0], resamples))
+    found = np.empty((rows, resamples))
     step = max(1, _HELD // drawn)
     for start in range(0, resamples, step):
         times = [
             np.bincount(random.integers(drawn, size=drawn), minlength=drawn)
             for _ in range(min(step, resamples - start))
         ]
-        found[:, start : start + step] = credits @ np.stack(times, axis=1).astype(np.float64)
-    tail = 100 * (1 - float(LEVEL)) / 2
-    low, high = np.percentile(found, [tail, 100 - tail], axis=1, method="linear").reshape(2, len(shares), rows)
-    return {model: (low[place], high[place]) for place, model in enumerate(shares)}
+        found[:, start : start + step] = sums @ np.stack(times, axis=1).astype(np.float64)
+    return found
 
 
 def _credits(

@@ -218,13 +218,13 @@ class _Block:
         return shares
 
 
-def apportioned(parts: Sequence[int], whole: int, places: int) -> list[Decimal]:
+def apportioned(parts: Sequence[int], whole: int, places: int, total: Decimal | None = None) -> list[Decimal]:
     """The fractions ``part / whole`` at so many decimal places, with the sum that they have.
 
-    The sum itself must have no more places. Each is rounded down, and the largest remainders, of equals the first, up
-    (Hare's and Hamilton's method).
+    The sum itself must have no more places, unless ``total`` is what it was rounded to. Each is rounded down, and the
+    largest remainders, of equals the first, up (Hare's and Hamilton's method).
     """
     floors, remainders = zip(*(divmod(part * 10**places, whole) for part in parts), strict=True) if parts else ((), ())
-    left = sum(remainders) // whole
+    left = sum(remainders) // whole if total is None else int(total.scaleb(places, _EXACT)) - sum(floors)
     up = set(sorted(range(len(parts)), key=lambda place: -remainders[place])[:left])
     return [Decimal(floor + (place in up)).scaleb(-places, _EXACT) for place, floor in enumerate(floors)]

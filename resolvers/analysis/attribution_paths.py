@@ -80,7 +80,7 @@ def paths_of(events: Journeys, start_us: int, lookback_us: int) -> Paths:
     """
     events = events.in_order()
     counts = (events.steps & 3) != 0
-    sale = _places_among_sales(events)[counts]
+    sale = places_among_sales(events)[counts]
     subject, at, steps = events.subject[counts], events.at[counts], events.steps[counts]
     closes = (steps >> CONVERSION & 1).astype(np.bool_)
     begins = np.ones(subject.size, np.bool_)
@@ -125,7 +125,7 @@ def joined_paths(parts: Sequence[Paths]) -> Paths:
     )
 
 
-def _places_among_sales(events: Journeys) -> NDArray[np.int32]:
+def places_among_sales(events: Journeys) -> NDArray[np.int32]:
     """For each event, how many sales of its subject at the same instant came before it; -1 where it is none itself."""
     found = np.full(events.subject.size, -1, np.int32)
     sales = np.flatnonzero(events.steps >> SALE & 1)

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from math import gcd
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resolvers.analysis.attribution_paths import Ints, Paths
 from resolvers.analysis.journeys import chronological
+from resolvers.analysis.numbering import Codes, Ints
 
 PLACES = 12
 """The decimal places of an amount: as many as an event may have."""
@@ -52,6 +53,10 @@ class Amounts:
         """The amounts of some rows."""
         return Amounts(tuple((weight, limb[rows]) for weight, limb in self.limbs))
 
+    def units(self, size: int) -> NDArray[Any]:
+        """The amounts of so many rows as whole numbers of any size, in 1/UNIT."""
+        return sum((weight * limb.astype(object) for weight, limb in self.limbs), np.zeros(size, object))
+
     def total(self) -> int:
         """Their sum in 1/UNIT."""
         return sum(weight * int(limb.sum()) for weight, limb in self.limbs)
@@ -66,7 +71,18 @@ def _limbs(weight: int, numbers: Ints) -> list[tuple[int, Ints]]:
     return found
 
 
-def amounts_of(paths: Paths, sales: Sales) -> Amounts:
+class Payable(Protocol):
+    """Conversions as columns: ``sale`` says which of its subject's simultaneous sales each is, -1 where none."""
+
+    @property
+    def subject(self) -> Codes: ...
+    @property
+    def at(self) -> Ints: ...
+    @property
+    def sale(self) -> Codes: ...
+
+
+def amounts_of(paths: Payable, sales: Sales) -> Amounts:
     """The amount of each conversion, 0 where it is no sale; ``sales`` hold at least all sales among them."""
     whole, fraction = np.zeros(paths.subject.size, np.int64), np.zeros(paths.subject.size, np.int64)
     paid = np.flatnonzero(paths.sale >= 0)
@@ -75,7 +91,7 @@ def amounts_of(paths: Paths, sales: Sales) -> Amounts:
     return Amounts.of(whole, fraction)
 
 
-def _found(paths: Paths, paid: NDArray[np.intp], sales: Sales) -> NDArray[np.intp]:
+def _found(paths: Payable, paid: NDArray[np.intp], sales: Sales) -> NDArray[np.intp]:
     """Where in ``sales`` the conversions ``paid`` are: of simultaneous sales of a subject the one in their place."""
     known = sales.subject.size
     subject = np.concatenate([sales.subject, paths.subject[paid]])

@@ -40,20 +40,23 @@ async def copied_rows(
     connection: Any, query: str, arguments: Sequence[Any], fields: Sequence[tuple[str, str]]
 ) -> NDArray[np.void]:
     """The same of a query as PostgreSQL reads it, by an asyncpg connection."""
+    layout: list[tuple[str, str]] = [("count", ">i2")]
+    for name, kind in fields:
+        layout += [(f"{name}_length", ">i4"), (name, kind)]
+    row = np.dtype(layout)
+    most = _LARGEST // row.itemsize
     data = bytearray()
 
     async def keep(chunk: bytes) -> None:
         data.extend(chunk)
-        if len(data) > _LARGEST:
-            raise too_many()
 
-    await connection.copy_from_query(query, *arguments, output=keep, format="binary")
-    layout: list[tuple[str, str]] = [("count", ">i2")]
-    for name, kind in fields:
-        layout += [(f"{name}_length", ">i4"), (name, kind)]
-    return np.frombuffer(
-        data, np.dtype(layout), count=(len(data) - _HEADER - _TRAILER) // np.dtype(layout).itemsize, offset=_HEADER
-    )
+    # Breaking a COPY off would cost the connection, and with it the transaction.
+    bounded = f"SELECT * FROM ({query}) AS found LIMIT {most + 1}"  # noqa: S608  # the queries are the store's own
+    await connection.copy_from_query(bounded, *arguments, output=keep, format="binary")
+    rows = (len(data) - _HEADER - _TRAILER) // row.itemsize
+    if rows > most:
+        raise too_many()
+    return np.frombuffer(data, row, count=rows, offset=_HEADER)
 
 
 def too_many() -> BadInput:

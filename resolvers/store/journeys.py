@@ -19,11 +19,13 @@ from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.filters import Filter
 from resolvers.analysis.funnels import Constant
 from resolvers.analysis.journeys import SMALL, Journeys, Selection, gathered, joined, step_bits
+from resolvers.analysis.numbering import Numbering
 from resolvers.analysis.periods import Period, epoch_us
 from resolvers.errors import BadInput, Unavailable
 from resolvers.store.conditions import Codes, condition, trait
 from resolvers.store.copying import EPOCH_US, copied, too_many
 from resolvers.store.events import EVENT
+from resolvers.store.scans import Keys
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.segments import Manifest, Run, SegmentRepository, State, month_bounds
 from resolvers.store.terms import TERMS, TermMemory, TermRepository
@@ -122,6 +124,11 @@ class JourneyRepository:
     async def texts(self, tenant_id: int, codes: Sequence[int]) -> dict[int, str]:
         """The dimension values behind codes."""
         return await self.terms.values(tenant_id, TERMS, codes)
+
+    async def combinations(self, tenant_id: int, numbering: Numbering) -> list[Keys]:
+        """The dimension values behind each combination that was met, by its number."""
+        texts = await self.texts(tenant_id, [code for codes in numbering.known for code in codes])
+        return [tuple(texts.get(code) for code in codes) for codes in numbering.known]
 
     async def _folded(
         self, asked: _Question, state: State, names: Sequence[str], work: Callable[[Journeys], T], began: float

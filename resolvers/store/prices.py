@@ -3,7 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Column, DateTime, Numeric, delete
+from sqlalchemy import BigInteger, Column, DateTime, Numeric, delete
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -22,6 +22,11 @@ class ModelPriceRow(SQLModel, table=True):
     output_per_million: Decimal = Field(sa_column=Column(Numeric, nullable=False))
     cache_read_per_million: Decimal | None = Field(default=None, sa_column=Column(Numeric))
     cache_write_per_million: Decimal | None = Field(default=None, sa_column=Column(Numeric))
+    long_context_after: int | None = Field(default=None, sa_column=Column(BigInteger))
+    long_context_input_per_million: Decimal | None = Field(default=None, sa_column=Column(Numeric))
+    long_context_output_per_million: Decimal | None = Field(default=None, sa_column=Column(Numeric))
+    long_context_cache_read_per_million: Decimal | None = Field(default=None, sa_column=Column(Numeric))
+    long_context_cache_write_per_million: Decimal | None = Field(default=None, sa_column=Column(Numeric))
 
 
 class PriceRepository:

@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from resolvers.analysis.events import Kind
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import Filter
+from resolvers.analysis.numbering import combinations
 from resolvers.analysis.periods import Period
 from resolvers.analysis.subscriptions import (
     PLACES,
@@ -140,7 +141,7 @@ class SubscriptionRepository:
 
     async def _groups(self, tenant_id: int, columns: Sequence[Ints], size: int) -> tuple[Ints, list[Keys]]:
         """The number of each row's group, and the groups."""
-        number, first = _distinct(columns, size)
+        number, first = combinations(columns, size)
         codes = [column[first].tolist() for column in columns]
         texts = await self.terms.values(tenant_id, TERMS, {code for column in codes for code in column if code})
         return number, [tuple(texts.get(column[place]) for column in codes) for place in range(first.size)]
@@ -164,19 +165,9 @@ def currency_of(number: int) -> str:
     return "".join(map(chr, (number // _LETTERS**2, number // _LETTERS % _LETTERS, number % _LETTERS)))
 
 
-def _distinct(columns: Sequence[Ints], size: int) -> tuple[Ints, Ints]:
-    """Numbers of the combinations that occur, one a row, and for each combination a row that has it."""
-    number = np.zeros(size, np.int32)
-    for column in columns:
-        # In the byte order of the machine, which is what sorting is fast in.
-        values, place = np.unique(column.astype(np.int64), return_inverse=True)
-        number = np.unique(number * np.int64(values.size) + place, return_inverse=True)[1].astype(np.int32)
-    return number, np.unique(number, return_index=True)[1]
-
-
 def _monthly(*columns: Ints) -> Amounts:
     """What amounts, given as whole units and units of 10^-12, so often a year, come to a month."""
-    number, first = _distinct(columns, columns[0].size)
+    number, first = combinations(columns, columns[0].size)
     # Prices repeat, so that few have to be reckoned in numbers of any size.
     prices = zip(*(column[first].tolist() for column in columns), strict=True)
     known = [monthly(whole + decimal(part), times) for whole, part, times in prices]

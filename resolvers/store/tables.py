@@ -3,8 +3,11 @@
 from sqlmodel import SQLModel
 
 from resolvers.store import (
+    ai_budgets,
     events,
     exchange_rates,
+    flag_tallies,
+    flags,
     funnels,
     keys,
     members,
@@ -23,9 +26,13 @@ from resolvers.store import (
 
 metadata = SQLModel.metadata
 TABLES = (
+    ai_budgets.AiBudgetRow,
     events.EventRow,
     events.EventKeyRow,
     exchange_rates.ExchangeRateRow,
+    flag_tallies.FlagTallyRow,
+    flags.FlagChangeRow,
+    flags.FlagRow,
     funnels.FunnelRow,
     keys.ApiKeyRow,
     personas.PersonaRow,

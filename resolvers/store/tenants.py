@@ -35,5 +35,9 @@ class TenantRepository:
     async def all(self) -> list[TenantRow]:
         return list(await self.session.exec(select(TenantRow).order_by(TenantRow.slug)))
 
+    async def entered(self, tenant_id: int) -> TenantRow:
+        """The tenant that the session has entered."""
+        return await self.session.get_one(TenantRow, tenant_id)
+
     async def by_slug(self, slug: str) -> TenantRow | None:
         return (await self.session.exec(select(TenantRow).where(TenantRow.slug == slug))).one_or_none()

@@ -23,8 +23,12 @@ SEGMENTS, PERSONAS = 100, 101
 """Stand for a tenant's segments and their members, and for its personas."""
 EXCHANGE_RATES = 102
 """Stands for a tenant's exchange rates; 0 where it never had any."""
+AI_BUDGETS = 103
+"""Stands for a tenant's budgets for AI."""
 RECOMMENDATIONS = 104
 """Stands for what a tenant decided about recommendations, and for the funnels it keeps."""
+FLAGS = 106
+"""Stands for a tenant's feature flags."""
 REBUILT = 1_000
 """Stands for the rollups: its version advances when they are made anew."""
 _FOLDED, _PRESENCE = -1, -2
@@ -200,7 +204,7 @@ async def hold_log(connection: Any, tenant_id: int) -> int:
     return int(version)
 
 
-async def advance(connection: Any, tenant_id: int, kind: int) -> None:
+async def advance(connection: Any, tenant_id: int, kind: int) -> int:
     """Give a kind that is no kind of events its next version, and say so to all who watch; part of the transaction.
 
     What a tenant defines stands for such a kind, of 100 or above: answers that depend on it are computed anew.
@@ -212,3 +216,4 @@ async def advance(connection: Any, tenant_id: int, kind: int) -> None:
         kind,
     )
     await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, f"v {tenant_id} {version} {kind}")
+    return int(version)

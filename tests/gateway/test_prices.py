@@ -36,6 +36,14 @@ def price(**fields: Any) -> dict[str, Any]:
     return made | fields
 
 
+async def tiered(client: Client) -> str:
+    """The id of the price that has a length from which contexts are long."""
+    listed = await client.ask("{ modelPrices { edges { node { id longContextAfter longContextInputPerMillion } } } }")
+    (found,) = (edge["node"] for edge in listed["modelPrices"]["edges"] if edge["node"]["longContextAfter"] == 100)
+    assert found["longContextInputPerMillion"] == "3"
+    return str(found["id"])
+
+
 async def test_a_price_is_set_used_listed_and_deleted(client: Client, stranger: Client) -> None:
     made = (await client.ask(SET, input=price()))["setModelPrice"]["price"]
     assert (made["provider"], made["inputPerMillion"], made["cacheReadPerMillion"]) == ("acme", "2", None)
@@ -44,6 +52,12 @@ async def test_a_price_is_set_used_listed_and_deleted(client: Client, stranger: 
     (edge,) = (await client.ask(COSTS))["events"]["edges"]
     assert (edge["node"]["cost"], edge["node"]["currency"]) == ("11", "EUR")
     assert edge["node"]["costSource"] == "tenant price from 2026-01-01"
+
+    tier = {"longContextAfter": 100, "longContextInputPerMillion": "3", "longContextOutputPerMillion": "6"}
+    await client.ask(SET, input=price(validFrom="2026-02-02T00:00:00Z", **tier))
+    await client.ask(TRACK, input=call | {"occurredAt": "2026-02-03T00:00:00Z"})
+    assert (await client.ask(COSTS))["events"]["edges"][0]["node"]["cost"] == "15"
+    assert (await client.ask(DELETE, id=(await tiered(client))))["deleteModelPrice"]["deletedId"]
 
     for one in ("anthropic", "zeta"):
         await client.ask(SET, input=price(provider=one))
@@ -74,6 +88,9 @@ async def test_a_price_is_set_used_listed_and_deleted(client: Client, stranger: 
         ({"inputPerMillion": "-1"}, "inputPerMillion"),
         ({"outputPerMillion": "NaN"}, "outputPerMillion"),
         ({"cacheReadPerMillion": "1e400"}, "cacheReadPerMillion"),
+        ({"longContextAfter": -1}, "longContextAfter"),
+        ({"longContextAfter": 200_000}, "longContextInputPerMillion"),
+        ({"longContextCacheReadPerMillion": "1"}, "longContextAfter"),
     ],
 )
 async def test_a_bad_price_is_refused_by_field(client: Client, change: dict[str, Any], field: str) -> None:

@@ -180,3 +180,23 @@ async def _restarted(folder: Path, url: str, gateways: tuple[Serving, Serving], 
     assert await connection.fetchval("SELECT count(DISTINCT id) FROM event") == sent
     assert await connection.fetchval("SELECT count(*) FROM event") == sent
     await connection.close()
+
+
+async def test_a_flag_changed_through_one_is_evaluated_so_by_the_other_at_once(pair: tuple[Client, Client]) -> None:
+    one, other = pair
+    made = 'mutation { createFlag(input: {key: "a"}) { __typename } }'
+    toggle = 'mutation ($on: Boolean!) { toggleFlag(input: {key: "a", on: $on}) { __typename } }'
+    asked = '{ evaluateFlags(keys: ["a"]) { reason error } }'
+    assert (await other.ask(asked))["evaluateFlags"][0]["error"] == "FLAG_NOT_FOUND"
+    await one.ask(made)
+    async with other.socket() as socket:
+        await socket.subscribe("subscription { flagChanges(since: 0) { version action } }")
+        assert (await socket.next())["flagChanges"] == [{"version": 1, "action": "CREATE"}]
+        for number in range(1, 21):
+            on = number % 2 == 1
+            await one.ask(toggle, on=on)
+            assert (await other.ask(asked))["evaluateFlags"][0]["reason"] == ("STATIC" if on else "DISABLED")
+        seen: list[int] = []
+        while len(seen) < 20:
+            seen += [change["version"] for change in (await socket.next())["flagChanges"]]
+        assert seen == list(range(2, 22))

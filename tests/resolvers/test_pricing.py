@@ -3,6 +3,7 @@ import gzip
 import json
 import re
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -111,6 +112,30 @@ def test_a_tenants_price_of_cached_tokens() -> None:
     dear = own(AT, "2", cache_read_per_million=Decimal("0.5"), cache_write_per_million=Decimal(0))
     assert price(call(**tokens), [plain]).cost == Decimal("0.000209")
     assert price(call(**tokens), [dear]).cost == Decimal("0.000154")
+
+
+def test_a_tenants_price_of_long_contexts_holds_for_the_whole_call() -> None:
+    long = own(
+        AT,
+        "1.25",
+        cache_read_per_million=Decimal("0.125"),
+        long_context_after=200_000,
+        long_context_input_per_million=Decimal("2.5"),
+        long_context_output_per_million=Decimal(15),
+    )
+    for tokens, cost in (
+        ({"input_tokens": 200_000}, "0.25"),
+        ({"input_tokens": 200_001}, "0.5000025"),
+        ({"input_tokens": 200_000, "output_tokens": 1000}, "0.259"),
+        ({"input_tokens": 300_000, "output_tokens": 1000}, "0.765"),
+        # Written to the cache as other input, read from it at the price that is the same for both.
+        ({"input_tokens": 300_000, "cache_write_tokens": 100_000}, "0.75"),
+        ({"input_tokens": 300_000, "cache_read_tokens": 100_000}, "0.5125"),
+    ):
+        assert price(call(**tokens), [long]).cost == Decimal(cost)
+    cached = replace(long, long_context_cache_read_per_million=Decimal("0.25"))
+    assert price(call(input_tokens=300_000, cache_read_tokens=100_000), [cached]).cost == Decimal("0.525")
+    assert price(call(input_tokens=200_000, cache_read_tokens=100_000), [cached]).cost == Decimal("0.1375")
 
 
 def test_prices_follow_the_time_of_the_event() -> None:

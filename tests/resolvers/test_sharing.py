@@ -8,12 +8,21 @@ from typing import Any
 import pytest
 
 from resolvers import sharing as sharing_module
-from resolvers.analysis.attribution import AttributionDefinition
+from resolvers.ai_assistance import ai_assistance
+from resolvers.ai_budget_status import ai_budget
+from resolvers.ai_budgets import set_ai_budget
+from resolvers.ai_costs import ai_cost
+from resolvers.ai_providers import ai_providers
+from resolvers.analysis.ai_assistance import AssistanceDefinition
+from resolvers.analysis.ai_budgets import BudgetPeriod
+from resolvers.analysis.attribution import AttributionDefinition, Model
 from resolvers.analysis.cohorts import CohortBasis
-from resolvers.analysis.filters import EVERYTHING
+from resolvers.analysis.events import Kind
+from resolvers.analysis.filters import EVERYTHING, KindIs
 from resolvers.analysis.funnels import Entry, FunnelDefinition, Step
 from resolvers.analysis.periods import Compare, Granularity, PeriodRequest
 from resolvers.analysis.questions import Question
+from resolvers.analysis.roi import RoiDefinition
 from resolvers.attribution import attribution
 from resolvers.catalogue import CONVERSIONS
 from resolvers.cohorts import cohorts
@@ -25,6 +34,7 @@ from resolvers.live.cache import Cache
 from resolvers.metrics import catalogue, metrics
 from resolvers.recurring_revenue import recurring_revenue
 from resolvers.revenue import revenue
+from resolvers.roi import roi
 from resolvers.sharing import shared_memory, sharing
 from resolvers.store.database import Database
 from tests.conftest import fresh_database
@@ -35,6 +45,10 @@ MARCH = PeriodRequest(start=datetime(2026, 3, 1, tzinfo=UTC), end=datetime(2026,
 ATTRIBUTION = AttributionDefinition(
     CONVERSIONS, EVERYTHING, "channel", timedelta(days=30), timedelta(days=7), resamples=20
 )
+ROI = RoiDefinition(
+    CONVERSIONS, KindIs((Kind.TOUCHPOINT,)), Model.LINEAR, timedelta(days=30), timedelta(days=7), resamples=20
+)
+ASSISTANCE = AssistanceDefinition(CONVERSIONS, KindIs((Kind.AI_INTERACTION,)), timedelta(days=30))
 FUNNEL = FunnelDefinition((Step("any", EVERYTHING), Step("next", EVERYTHING)), timedelta(days=1), Entry.FIRST)
 MODEL = {"provider": "openai", "model": "gpt-4o"}
 SLUGS = [one.slug for one in catalogue()]
@@ -68,12 +82,18 @@ async def everything(services: Services, principal: Principal) -> list[object]:
         await attribution(context, ATTRIBUTION, Question(MARCH, compare=Compare.PREVIOUS_YEAR)),
         await cohorts(context, CohortBasis.REVENUE, Question(MARCH, granularity=Granularity.WEEK)),
         await recurring_revenue(context, Question(MARCH, by=("plan",), compare=Compare.PREVIOUS_PERIOD)),
+        await roi(context, ROI, Question(MARCH, by=("model",), compare=Compare.PREVIOUS_PERIOD)),
+        await ai_providers(context, ROI, Question(MARCH, by=("model",))),
+        await ai_assistance(context, ASSISTANCE, Question(MARCH, by=("persona",))),
+        await ai_cost(context, Question(MARCH)),
+        await ai_budget(context, "all", Question(MARCH)),
     ]
     await services.cache.settled()
     return found
 
 
 async def some_events(context: Context) -> None:
+    await set_ai_budget(context, "all", "5", BudgetPeriod.MONTH, EVERYTHING)
     await store(
         context,
         event(dimensions={"channel": "mail", "persona": "ann"}),

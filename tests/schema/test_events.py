@@ -209,7 +209,8 @@ def test_ids_tell_types_apart() -> None:
     assert decode(encode("Event", "1")) == ("Event", "1")
     assert encode("Event", "1") != encode("SavedFunnel", "1")
     foretold = {"SubjectAtRisk", "UpsellCandidate", "ValuableCustomer"}
-    known = {"Event", "ExchangeRate", "ModelPrice", "Persona", "Recommendation", "SavedFunnel", "Segment", "Subject"}
+    known = {"AiBudget", "Event", "ExchangeRate", "ModelPrice", "Persona", "Recommendation", "SavedFunnel", "Segment"}
+    known |= {"FeatureFlag", "FlagChange", "Subject"}
     assert set(Node.types) == known | foretold
 
 

@@ -190,14 +190,16 @@ async def test_a_tenant_reads_its_own_segments_only(context: Context, principal:
 async def test_what_is_not_folded_yet_and_too_much_is_worth_another_try(
     context: Context, principal: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(copying, "_LARGEST", 300)
     random = Random(3)
     await ingest(context, [made(random, place) for place in range(30)])
-    with pytest.raises(BadInput):
-        await read(context, principal.tenant_id, SegmentCache(), ALL_TIME, EVERYTHING, STEPS)
-    monkeypatch.setattr(journeys, "_FAR_BEHIND", 20)
-    with pytest.raises(Unavailable, match="try again") as refused:
-        await read(context, principal.tenant_id, SegmentCache(), ALL_TIME, EVERYTHING, STEPS)
-    assert refused.value.retry_after
+    question = (context, principal.tenant_id, SegmentCache(), ALL_TIME, EVERYTHING, STEPS)
+    with monkeypatch.context() as small:
+        small.setattr(copying, "_LARGEST", 300)
+        with pytest.raises(BadInput):
+            await read(*question)
+        small.setattr(journeys, "_FAR_BEHIND", 20)
+        with pytest.raises(Unavailable, match="try again") as refused:
+            await read(*question)
+        assert refused.value.retry_after
     await fold(context.services.database, principal.tenant_id)
-    assert (await read(context, principal.tenant_id, SegmentCache(), ALL_TIME, EVERYTHING, STEPS)).subject.size
+    assert (await read(*question)).subject.size

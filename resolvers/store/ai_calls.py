@@ -1,0 +1,112 @@
+"""Reading AI interactions one by one, with what each cost."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import BigInteger, ColumnElement, Double, Integer, Numeric, Text, case, func, literal, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from resolvers.analysis.ai_calls import AiCalls, AiMeasures
+from resolvers.analysis.attribution_sales import PLACES, UNIT
+from resolvers.analysis.events import Kind
+from resolvers.analysis.filters import Filter
+from resolvers.analysis.numbering import Numbering
+from resolvers.analysis.periods import Period
+from resolvers.store.conditions import Codes, condition
+from resolvers.store.copying import EPOCH_US, copied
+from resolvers.store.events import EVENT
+from resolvers.store.exchange_rates import ExchangeRateRepository
+from resolvers.store.terms import TermMemory, TermRepository
+
+_KNOWN, _PRICED = 2, 1
+
+
+def _or_none(code: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.coalesce(code, literal(0, Integer)).cast(Integer)
+
+
+def _or_nan(number: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.coalesce(number, literal("NaN", Text).cast(Double))
+
+
+def _tokens(count: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.coalesce(count, literal(0, BigInteger))
+
+
+_MEASURES: dict[str, tuple[str, ColumnElement[Any]]] = {
+    "duration": (">f8", _or_nan(EVENT.duration_ms)),
+    "score": (">f8", _or_nan(EVENT.score)),
+    "success": (">i4", case((EVENT.success.is_(None), -1), (EVENT.success, 1), else_=0).cast(Integer)),
+    "tokens": (">i8", (_tokens(EVENT.input_tokens) + _tokens(EVENT.output_tokens)).cast(BigInteger)),
+}
+
+
+class AiCallRepository:
+    """Reads the AI interactions of one tenant."""
+
+    def __init__(self, session: AsyncSession, memory: TermMemory) -> None:
+        self.session = session
+        self.terms = TermRepository(session, memory)
+
+    async def calls(
+        self,
+        tenant_id: int,
+        period: Period,
+        currency: str,
+        where: Filter,
+        by: Sequence[str],
+        numbering: Numbering,
+        *,
+        measured: bool = False,
+    ) -> AiCalls:
+        """Those of a period that pass ``where``; their values of ``by`` get their numbers from ``numbering``.
+
+        Costs are in ``currency``, what is converted being rounded to the decimal places that a cost may have. What else
+        calls say is read where ``measured``. Raises BadInput where they are more than fit in memory.
+        """
+        codes = await Codes.of(self.terms, tenant_id, where)
+        money = await ExchangeRateRepository(self.session).converted(tenant_id, currency, period)
+        exact = func.coalesce(money.of(EVENT.cost), literal(0, Numeric))
+        cost = exact if money.rate is None else func.round(exact, literal(PLACES, Integer))
+        state: Any = case((EVENT.cost.is_(None), 0), (money.known, _KNOWN), else_=_PRICED)
+        dimensions = {f"d{place}": (">i4", _or_none(EVENT[name])) for place, name in enumerate(by)}
+        columns: dict[str, tuple[str, ColumnElement[Any]]] = {
+            "subject": (">i4", _or_none(EVENT.subject)),
+            "at": (">i8", EVENT.occurred_at),
+            "whole": (">i8", func.trunc(cost).cast(BigInteger)),
+            "fraction": (">i8", (func.mod(cost, literal(1, Integer)) * literal(UNIT, BigInteger)).cast(BigInteger)),
+            "state": (">i4", state.cast(Integer)),
+            **dimensions,
+            **(_MEASURES if measured else {}),
+        }
+        query = select(*(column for _, column in columns.values())).where(
+            EVENT.tenant_id == tenant_id,
+            EVENT.kind == int(Kind.AI_INTERACTION),
+            EVENT.occurred_at >= period.start,
+            EVENT.occurred_at < period.end,
+            condition(where, codes),
+        )
+        fields = [(name, kind) for name, (kind, _) in columns.items()]
+        rows = await copied(self.session, money.joined(query), fields)
+        rows = rows[np.argsort(rows["at"], kind="stable")]
+        return AiCalls(
+            subject=rows["subject"].astype(np.int32),
+            at=rows["at"].astype(np.int64) + EPOCH_US,
+            group=numbering.numbers([rows[name] for name in dimensions], rows.size),
+            whole=rows["whole"].astype(np.int64),
+            fraction=rows["fraction"].astype(np.int64),
+            known=rows["state"] == _KNOWN,
+            priced=rows["state"] >= _PRICED,
+            measures=_measures(rows) if measured else None,
+        )
+
+
+def _measures(rows: NDArray[np.void]) -> AiMeasures:
+    return AiMeasures(
+        duration=rows["duration"].astype(np.float64),
+        score=rows["score"].astype(np.float64),
+        success=rows["success"].astype(np.int8),
+        tokens=rows["tokens"].astype(np.int64),
+    )
