@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0015"
-down_revision = "0007"
+down_revision = "0013"
 
 ROLLUP_DAY = """CREATE TABLE IF NOT EXISTS rollup_day (
     tenant_id integer NOT NULL,
