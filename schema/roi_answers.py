@@ -157,7 +157,7 @@ class RoiAnswer(RoiFigures):
     )
     currency: str = strawberry.field(description="ISO 4217 code of all money here: the tenant's currency.")
     evidence: values.Evidence = strawberry.field(
-        description="Whether the value is what AI caused, or only goes with AI. Today always CORRELATIONAL."
+        description="Whether the value is what AI caused, or only goes with AI: CAUSAL where an `experiment` is named."
     )
     evidence_reason: str = strawberry.field(description="Why, in a sentence to show beside the numbers.")
     incremental: RoiIncrementalValue | None = strawberry.field(
