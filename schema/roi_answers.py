@@ -51,6 +51,9 @@ class RoiDefinition:
     lookback: timedelta = strawberry.field(description="How long before its conversion an interaction still counts.")
     half_life: timedelta = strawberry.field(description="The half-life of `TIME_DECAY`.")
     resamples: int = strawberry.field(description="Of how many resamples the intervals are made; 0 for none.")
+    experiment: str | None = strawberry.field(
+        description="The key of the experiment whose effect is the value of the total; null where value is attributed."
+    )
 
 
 @shapes(values.IncrementalValue)
