@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any, TypeVar, cast
 
+from resolvers.analysis.experiments import Known
 from resolvers.errors import BadInput, Forbidden, Unauthenticated
 from resolvers.export_links import ExportLinks
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
+from resolvers.live.definitions import Definitions
 from resolvers.live.turns import Turns
 from resolvers.store.database import Database
 from resolvers.store.flag_cache import FlagCache
@@ -80,6 +82,8 @@ class Services:
     presence: PresenceCache = field(default_factory=PresenceCache)
     days: RollupDays = field(default_factory=RollupDays)
     folding: FoldingFigures = field(default_factory=FoldingFigures)
+    experiments: Definitions[Known] = field(default_factory=Definitions)
+    """What tenants have of experiments."""
     flags: FlagCache = field(default_factory=FlagCache)
     tallies: FlagTallies = field(default_factory=FlagTallies)
     links: ExportLinks = field(default_factory=ExportLinks)

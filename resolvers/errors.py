@@ -24,6 +24,16 @@ class BadInput(GatewayError):
     code = "BAD_USER_INPUT"
 
 
+class IllegalStep(GatewayError):
+    """What was asked for cannot be done as things are; ``possible`` names what can be."""
+
+    code = "BAD_USER_INPUT"
+
+    def __init__(self, message: str, *, possible: tuple[str, ...], field: str | None = None) -> None:
+        super().__init__(message, field=field)
+        self.possible = possible
+
+
 class NotFound(GatewayError):
     """The thing named does not exist for this tenant."""
 

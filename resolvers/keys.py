@@ -13,9 +13,9 @@ from sqlalchemy import text
 
 from resolvers.context import Principal, Role, utc_now
 from resolvers.errors import BadInput, NotFound, Unauthenticated
+from resolvers.live.bus import CHANNEL
 from resolvers.store.database import Database
 from resolvers.store.keys import ApiKeyRow, Holder, KeyRepository
-from resolvers.store.writer import CHANNEL
 
 SHORTEST = 16
 """The fewest characters of a key that is given from outside."""

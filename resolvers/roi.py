@@ -25,6 +25,8 @@ from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.attribution import LONGEST
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
+from resolvers.experiment_results import KINDS as EXPERIMENT_KINDS
+from resolvers.roi_causality import incremental
 from resolvers.store.ai_calls import AiCallRepository
 from resolvers.store.attribution import SaleRepository
 from resolvers.store.copying import too_many
@@ -47,7 +49,8 @@ _LARGEST = 128 << 20
 def kinds(definition: RoiDefinition) -> Kinds:
     """The kinds of events that the answer depends on."""
     rivals = () if definition.rivals is None else (definition.rivals,)
-    return depends_on(CALL, definition.conversion, *rivals, money=True)
+    found = depends_on(CALL, definition.conversion, *rivals, money=True)
+    return found if definition.experiment is None else found | EXPERIMENT_KINDS
 
 
 def checked(definition: RoiDefinition) -> RoiDefinition:
@@ -81,6 +84,7 @@ async def roi(context: Context, definition: RoiDefinition, question: Question) -
 async def _answer(context: Context, definition: RoiDefinition, asked: Resolved) -> RoiAnswer:
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
+    caused = None if definition.experiment is None else await incremental(context, definition.experiment)
     async with turn(context.services.heavy):
         async with context.services.database.snapshot(principal.tenant_id) as session:
             reader = ValueReader(context, session, definition, asked)
@@ -101,7 +105,7 @@ async def _answer(context: Context, definition: RoiDefinition, asked: Resolved) 
             explain=explain,
             as_of=as_of,
         )
-        return await asyncio.to_thread(answer, definition, now, before, given)
+        return await asyncio.to_thread(answer, definition, now, before, given, caused)
 
 
 class ValueReader:

@@ -13,6 +13,7 @@ from resolvers.analysis.ai_costs import Unpriced
 from resolvers.analysis.ai_providers import AiProvidersAnswer
 from resolvers.analysis.attribution import AttributionAnswer
 from resolvers.analysis.cohorts import CohortsAnswer
+from resolvers.analysis.experiment_answers import ExperimentAnswer
 from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer
 from resolvers.analysis.funnels import FunnelAnswer
 from resolvers.analysis.lifetime_value import LifetimeValues
@@ -50,6 +51,7 @@ Answers = (
     | Propensities
     | LifetimeValues
     | SurvivalAnswer
+    | ExperimentAnswer
     | Findings
     | SegmentPreviewAnswer
     | SegmentOverlapAnswer

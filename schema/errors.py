@@ -61,6 +61,13 @@ class NotFound(Error):
     )
 
 
+@strawberry.type(description="It cannot be done to the object as it is now; nothing of it was done.")
+class IllegalStep(Error):
+    possible: list[str] = strawberry.field(
+        description="What can be done to it now, e.g. `pause`; empty where nothing can be."
+    )
+
+
 @strawberry.type(description="No key was sent, or one that is unknown or revoked.")
 class Unauthenticated(Error):
     pass
@@ -98,6 +105,7 @@ class AsResult:
 
 HANDLERS = (
     AsResult((errors.BadInput,), InvalidInput, "field"),
+    AsResult((errors.IllegalStep,), IllegalStep, "possible"),
     AsResult((errors.NotFound,), NotFound, "field"),
     AsResult((errors.Unauthenticated,), Unauthenticated),
     AsResult((errors.Forbidden,), Forbidden),

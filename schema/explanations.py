@@ -11,6 +11,7 @@ enumerate_in_schema(
     {
         "ROLLUPS": "Sums kept by hour and by day: as many rows however many events there are.",
         "PRESENCE": "Subjects and orders of each day, kept as sets.",
+        "UNITS": "Sums over the units of an experiment, and what units that newer events are about changed of them.",
         "JOURNEYS": "Columns of events by subject and time, and of the log what is newer than they are.",
         "LOG": "The events themselves.",
     },

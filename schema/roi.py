@@ -59,6 +59,16 @@ ResamplesArgument = Annotated[
     strawberry.argument(description="Of how many resamples to make the intervals, 0 (no intervals) to 2,000."),
 ]
 
+ExperimentArgument = Annotated[
+    str | None,
+    strawberry.argument(
+        description="The key of an experiment with one treatment, which had the AI, and a metric of money per exposed "
+        "subject. The value of the total is then what it measured since it began: the difference per subject times the "
+        "subjects of the treatment. Ask for the `period` in which it ran and, by `where`, for the AI interactions "
+        "that only the treatment had, so that cost and value are of the same. Groups stay attributed."
+    ),
+]
+
 
 def read_definition(
     conversion: FilterInput | None,
@@ -67,6 +77,7 @@ def read_definition(
     lookback: object,
     half_life: object,
     resamples: int,
+    experiment: str | None = None,
 ) -> values.RoiDefinition:
     """How value is to be attributed; BadInput on the argument that cannot be read."""
     return values.RoiDefinition(
@@ -76,6 +87,7 @@ def read_definition(
         lookback=read_span(lookback, "lookback"),
         half_life=read_span(half_life, "halfLife"),
         resamples=resamples,
+        experiment=experiment,
     )
 
 
@@ -94,8 +106,9 @@ def _roi(
     compare: CompareArgument = None,
     top: TopArgument = 20,
     resamples: ResamplesArgument = 1_000,
+    experiment: ExperimentArgument = None,
 ) -> Asked[values.RoiAnswer]:
-    definition = read_definition(conversion, rivals, model, lookback, half_life, resamples)
+    definition = read_definition(conversion, rivals, model, lookback, half_life, resamples, experiment)
     question = read_question(
         period, timezone=timezone, granularity=granularity, by=by, where=where, compare=compare, top=top
     )
@@ -106,8 +119,8 @@ ROI = Analysis(
     _roi,
     RoiAnswer,
     "Whether AI pays for itself: what AI interactions cost, what the conversions that followed them brought in, "
-    "return, payback and break-even; by the dimensions of the interactions and over time. CORRELATIONAL as long as no "
-    "experiment decides who has AI: it says what goes with AI, not what AI caused.",
+    "return, payback and break-even; by the dimensions of the interactions and over time. CORRELATIONAL, what goes "
+    "with AI, unless an `experiment` in which chance decided who had AI is named: then CAUSAL, what AI caused.",
 )
 
 

@@ -51,6 +51,9 @@ class RoiDefinition:
     lookback: timedelta = strawberry.field(description="How long before its conversion an interaction still counts.")
     half_life: timedelta = strawberry.field(description="The half-life of `TIME_DECAY`.")
     resamples: int = strawberry.field(description="Of how many resamples the intervals are made; 0 for none.")
+    experiment: str | None = strawberry.field(
+        description="The key of the experiment whose effect is the value of the total; null where value is attributed."
+    )
 
 
 @shapes(values.IncrementalValue)
@@ -157,7 +160,7 @@ class RoiAnswer(RoiFigures):
     )
     currency: str = strawberry.field(description="ISO 4217 code of all money here: the tenant's currency.")
     evidence: values.Evidence = strawberry.field(
-        description="Whether the value is what AI caused, or only goes with AI. Today always CORRELATIONAL."
+        description="Whether the value is what AI caused, or only goes with AI: CAUSAL where an `experiment` is named."
     )
     evidence_reason: str = strawberry.field(description="Why, in a sentence to show beside the numbers.")
     incremental: RoiIncrementalValue | None = strawberry.field(

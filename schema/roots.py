@@ -11,7 +11,11 @@ from schema.candidates import CandidateQuery
 from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
 from schema.exchange_rates import ExchangeRateMutation, ExchangeRateQuery
+from schema.experiment_assignment import AssignmentMutation, AssignmentQuery
 from schema.experiment_calculators import ExperimentCalculatorQuery
+from schema.experiment_changes import ExperimentMutation
+from schema.experiment_results import ExperimentResultsQuery, ExperimentResultsSubscription
+from schema.experiments import ExperimentQuery
 from schema.exports import ExportMutation
 from schema.flag_changes import FlagMutation
 from schema.flag_evaluations import FlagEvaluationMutation, FlagEvaluationQuery
@@ -19,6 +23,7 @@ from schema.flag_trail import FlagTrailQuery, FlagTrailSubscription
 from schema.flags import FlagQuery
 from schema.funnel_subjects import FunnelSubjectQuery, FunnelSubjectSubscription
 from schema.funnels import FunnelQuery, FunnelSubscription
+from schema.holdouts import HoldoutMutation, HoldoutQuery
 from schema.lifetime_value import LifetimeValueQuery, LifetimeValueSubscription
 from schema.metrics import MetricQuery, MetricSubscription
 from schema.nodes import NodeQuery
@@ -63,6 +68,10 @@ class Query(
     PropensityQuery,
     CandidateQuery,
     LifetimeValueQuery,
+    ExperimentQuery,
+    ExperimentResultsQuery,
+    AssignmentQuery,
+    HoldoutQuery,
     FlagQuery,
     FlagEvaluationQuery,
     FlagTrailQuery,
@@ -86,6 +95,9 @@ class Query(
 class Mutation(
     EventMutation,
     SavedFunnelMutation,
+    ExperimentMutation,
+    AssignmentMutation,
+    HoldoutMutation,
     FlagMutation,
     FlagEvaluationMutation,
     SegmentMutation,
@@ -118,6 +130,7 @@ class Subscription(
     SurvivalSubscription,
     PropensitySubscription,
     LifetimeValueSubscription,
+    ExperimentResultsSubscription,
     FlagTrailSubscription,
     SegmentSubscription,
     SegmentBreakdownSubscription,

@@ -33,6 +33,7 @@ from resolvers.analysis.intake import camel
 from schema import schema
 from schema.shapes import SHAPES
 from tests import ai_contract as ai
+from tests import experiment_contract as experiments
 from tests import flag_contract as flags
 from tests import foretelling_contract as foretelling
 from tests import segments_contract as segments
@@ -75,6 +76,7 @@ MADE_BY_THE_SCHEMA = {
     "ExchangeRateConnection",
     "ExchangeRateEdge",
     *foretelling.MADE,
+    *experiments.MADE,
     *ai.MADE,
     *segments.MADE,
 }
@@ -154,6 +156,7 @@ BOUNDED = {
     "Recommendation.evidence": "at most 4",
     "RealisedEffect.effects": "at most 2",
     **foretelling.BOUNDED,
+    **experiments.BOUNDED,
     **ai.BOUNDED,
     **segments.BOUNDED,
     **{f"Series.{column}": "at most 5,000 buckets" for column in ("at", "value", "exact", "n")},
@@ -367,6 +370,7 @@ ANALYSES = {
     "funnel",
     "funnelCorrelations",
     "attribution",
+    "experimentResults",
     *ai.ANALYSES,
     *foretelling.LEAST_EVERY,
     *segments.ANALYSES,

@@ -2,7 +2,7 @@
 
 const EXAMPLES = [
   "events", "metric", "revenue", "recurring-revenue", "cohorts", "funnel", "segments", "attribution", "ai-roi",
-  "ai-budget", "recommendations", "churn-risk", "exchange-rates", "flags", "sample-size", "live-metrics",
+  "ai-budget", "recommendations", "churn-risk", "exchange-rates", "experiment", "flags", "sample-size", "live-metrics",
   "track-conversion",
 ];
 const STORED = "metrics-gateway.key";

@@ -10,6 +10,7 @@ class Source(Enum):
 
     ROLLUPS = "rollups"
     PRESENCE = "presence"
+    UNITS = "units"
     JOURNEYS = "journeys"
     LOG = "log"
 

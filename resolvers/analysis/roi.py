@@ -46,6 +46,8 @@ class RoiDefinition:
     half_life: timedelta
     resamples: int
     """How many resamples the intervals come from; 0 for none."""
+    experiment: str | None = None
+    """The key of an experiment whose treatment had AI: its effect is then the value of the total."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,14 @@ async def copied(session: AsyncSession, query: Select[Any], fields: Sequence[tup
     (https://www.postgresql.org/docs/current/sql-copy.html, section "Binary Format"). Raises BadInput where the rows
     are more than fit in memory.
     """
+    return await copied_rows(await driver(session), *plain(query), fields)
+
+
+def plain(query: Select[Any]) -> tuple[str, list[Any]]:
+    """A query as PostgreSQL reads it, and its arguments in order."""
     compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     assert isinstance(compiled, SQLCompiler)
-    arguments = [compiled.params[name] for name in compiled.positiontup or ()]
-    return await copied_rows(await driver(session), str(compiled), arguments, fields)
+    return str(compiled), [compiled.params[name] for name in compiled.positiontup or ()]
 
 
 async def copied_rows(

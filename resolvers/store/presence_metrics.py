@@ -109,7 +109,7 @@ class PresenceMetrics:
 
     def _among(self, root: Filter, drawn: Mapping[bytes, Drawn], seen: Sightings | None) -> CodeSet:
         """The subjects, of those that there may be, who pass a condition on segments."""
-        highest = max((one.high for one in drawn.values()), default=0)
+        highest = max((one.whole.high for one in drawn.values()), default=0)
         late = 0 if seen is None else int(seen.subject.max(initial=0))
         return CodeSet.of(np.flatnonzero(chosen(root, self.members, max(highest, late) + 1)))
 
@@ -131,7 +131,7 @@ class PresenceMetrics:
                 by_bucket = {bucket: self._union(list(own)) for bucket, own in own_buckets}
                 stretches = groupby(pieces, key=lambda piece: piece.part.day // _STRETCH)
                 rows = frozenset(piece.key[1] for piece in pieces)
-                found[digest] = Drawn(by_bucket, [self._union(list(own)) for _, own in stretches], rows)
+                found[digest] = Drawn(by_bucket, union([self._union(list(own)) for _, own in stretches]), rows)
                 self.cache.draw(keys[digest], found[digest])
         return found
 

@@ -51,17 +51,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
-    """The codes wanted of a period: by bucket, and in a few sets that hold all of them."""
+    """The codes wanted of a period: by bucket, and all of them."""
 
     by_bucket: Mapping[int, CodeSet]
-    stretches: Sequence[CodeSet]
+    whole: CodeSet
     rows: frozenset[Hashable]
     """The rows they come from."""
-
-    @property
-    def high(self) -> int:
-        """No code is above it."""
-        return max((codes.high for codes in self.stretches), default=0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +74,7 @@ class Tail:
             return cls(None, np.empty(0, np.int64), 0)
         starts = np.array([epoch_us(start) for start in buckets], np.int64)
         places = np.searchsorted(starts, seen.at, "right") - 1
-        highest = max((one.high for one in drawn), default=0)
+        highest = max((one.whole.high for one in drawn), default=0)
         return cls(seen, places, max(highest, int(seen.order.max(initial=0))) + 1)
 
     @property
@@ -149,7 +144,7 @@ def _counted(
     for place, codes in tail.items():
         if place is not None and buckets:
             counts[place] = _size(union([codes, *filter(None, [drawn.by_bucket.get(place)])]), among)
-    return _size(union([*drawn.stretches, *filter(None, [tail.get(None)])]), among), counts
+    return _size(union([drawn.whole, *filter(None, [tail.get(None)])]), among), counts
 
 
 def _size(codes: CodeSet, among: CodeSet | None) -> int:

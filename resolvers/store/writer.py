@@ -10,15 +10,13 @@ from typing import Any
 
 from resolvers.analysis.events import Event
 from resolvers.errors import GatewayError, Overloaded, Unavailable
+from resolvers.live.bus import CHANNEL
 from resolvers.store import rollups
 from resolvers.store.appending import Learnt, append, coded, months_of
 from resolvers.store.database import Database, driver, enter, translated
 from resolvers.store.events import event_key
 from resolvers.store.terms import TermMemory
 from resolvers.store.versions import WHOLE_LOG, hold_log
-
-CHANNEL = "gateway"
-"""Where commits are announced: ``v <tenant> <version> <kind>,<kind>…``."""
 
 _BATCH = 10_000
 _WAITING = 60_000

@@ -12,12 +12,14 @@ from schema.access import Needs
 from tests.schema.conftest import answer, failure
 
 SENDING = {"ingestEvents", "trackAiInteraction", "trackConversion", "trackEvent"}
-SENDING |= {"trackExposure", "trackSpend", "trackSubscription", "trackTouchpoint"}
+SENDING |= {"trackExposure", "trackSpend", "trackSubscription", "trackTouchpoint", "recordExposure"}
 SENDING |= {"recordFlagExposures"}
 EVALUATING = {"evaluateFlags", "evaluateFlagsOf"}
 """What every key may ask."""
 KEEPING = {"saveFunnel", "deleteFunnel", "acceptRecommendation", "dismissRecommendation"}
 KEEPING |= {"setAiBudget", "deleteAiBudget"}
+KEEPING |= {"saveHoldout", "createExperiment", "updateExperiment"}
+KEEPING |= {f"{step}Experiment" for step in ("start", "pause", "resume", "complete", "archive")}
 KEEPING |= {"saveSegment", "refreshSegment", "deleteSegment", "savePersona", "deletePersona"}
 PRICING = {"setModelPrice", "deleteModelPrice", "setExchangeRates", "deleteExchangeRate"}
 KEEPING |= {"createFlag", "updateFlag", "setFlagEnvironment", "toggleFlag", "steerFlagRamp"}

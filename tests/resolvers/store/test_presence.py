@@ -201,10 +201,9 @@ async def test_a_log_folded_before_is_answered_otherwise_until_its_sets_are_ther
         await fold(services.database, principal.tenant_id)
     async with owner.shared() as session:
         connection = await session.connection()
-        for statement in ("DROP TABLE presence, presence_state", "UPDATE alembic_version SET version_num = '0004'"):
-            await connection.execute(text(statement))
+        # As an update of the schema leaves them.
+        await connection.execute(text("TRUNCATE presence, presence_state"))
     await owner.close()
-    await migrate(url)
     async with running_services(url) as services:
         context = Context(services, principal)
         before = await subjects(context)

@@ -1,5 +1,6 @@
 """Rollups of days in memory: always those of the database, and read no more often than they change."""
 
+import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from resolvers.analysis.filters import NameIs
 from resolvers.analysis.periods import PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.context import Context, Principal, Role
+from resolvers.errors import GatewayError
 from resolvers.events import ingest
 from resolvers.exchange_rates import set_exchange_rates
 from resolvers.store.database import Database
@@ -19,6 +21,7 @@ from resolvers.store.folding import fold
 from resolvers.store.rollup_days import RollupDays
 from resolvers.store.rollups import RollupRepository
 from tests.factories import event, purchase, running_services, store
+from tests.resolvers.store.test_writer_killed import killed_before
 from tests.resolvers.test_metrics import random_events
 from tests.resolvers.test_ways import asked, both_ways, same
 
@@ -97,6 +100,25 @@ async def test_what_another_process_stores_is_there_at_once(
         assert [await count(one, named) for one in (context, other, context)] == [0, 0, 0]
         await ingest(other, [event(id="named", name="first_time", occurredAt=FIRST)])
         assert [await count(one, named) for one in (context, other, context)] == [1, 1, 1]
+
+
+async def test_a_write_killed_before_any_of_its_statements_is_there_whole_or_not_at_all(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = 0
+    for number in itertools.count(1):
+        days = (FIRST + timedelta(days=(number + place) % 9) for place in range(3))
+        made = [event(id=f"{number}-{place}", occurredAt=at) for place, at in enumerate(days)]
+        with killed_before(number, monkeypatch) as calls:
+            try:
+                await ingest(context, made)
+            except GatewayError:
+                failures += 1
+        planned, logged = await both_ways(context, "events", MARCH)
+        assert same(planned, logged)
+        if len(calls) < number:
+            break
+    assert failures > 5
 
 
 async def test_a_day_made_anew_is_read_anew(context: Context, principal: Principal) -> None:

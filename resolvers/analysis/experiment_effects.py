@@ -1,0 +1,238 @@
+"""A metric of an experiment from its sums: each variant's value, and how it stands against the control."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from math import exp, inf, log, sqrt
+
+from resolvers.analysis.estimates import Estimate, Interval, Unit, estimate, quotient, share, student
+from resolvers.analysis.experiment_answers import CupedEffect, ExperimentArm, ExperimentEffect
+from resolvers.analysis.experiment_bayes import Chances, of_effect, of_shares
+from resolvers.analysis.experiment_cells import Arms, UnitSums
+from resolvers.analysis.experiment_cuped import Adjusted, cuped
+from resolvers.analysis.experiment_decisions import guard
+from resolvers.analysis.experiment_power import means_power, means_size, shares_power, shares_size, whole
+from resolvers.analysis.experiment_sequential import Always, always
+from resolvers.analysis.experiment_tests import Comparison, Refusal, ratios, two_proportions, welch
+from resolvers.analysis.experiments import ExperimentDefinition, ExperimentMetric, MetricRole
+from resolvers.analysis.metrics import Direction
+from resolvers.analysis.multiplicity import benjamini_hochberg, holm
+
+POWER = 0.8
+"""With which chance the least effect that is worth finding is to be found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A metric, what its value is, and how it is judged; ``days`` is how long units have come so far."""
+
+    metric: ExperimentMetric
+    unit: Unit
+    definition: str
+    currency: str
+    of: ExperimentDefinition
+    days: float
+    as_of: datetime
+
+    @property
+    def level(self) -> float:
+        return float(1 - self.of.alpha)
+
+    def arms(self, arms: Arms) -> tuple[ExperimentArm, ...]:
+        """The value of each variant."""
+        variants = [variant.key for variant in self.of.variants]
+        return tuple(ExperimentArm(key, self._estimate(arm)) for key, arm in zip(variants, arms, strict=True))
+
+    def _estimate(self, arm: UnitSums) -> Estimate:
+        of = self.metric.of
+        if of.per is None and of.value.share:
+            return share(int(arm.x), arm.units, as_of=self.as_of, definition=self.definition)
+        below = arm.y if of.per is not None else Decimal(arm.units)
+        return estimate(
+            quotient(arm.x, below),
+            n=arm.units,
+            as_of=self.as_of,
+            definition=self.definition,
+            unit=self.unit,
+            currency=self.currency,
+            numerator=arm.x,
+            denominator=below,
+            interval=student(arm.units, arm.x, arm.xx) if of.per is None else None,
+        )
+
+    def value(self, arm: UnitSums) -> float | None:
+        """The value of a variant; None where it is divided by nothing."""
+        below = arm.y if self.metric.of.per is not None else arm.units
+        return float(arm.x / below) if below else None
+
+    def compared(self, control: UnitSums, treatment: UnitSums) -> Comparison | Refusal:
+        """The test of a fixed horizon."""
+        of = self.metric.of
+        if of.per is not None:
+            return ratios(control.ratio, treatment.ratio, self.level)
+        if of.value.share:
+            return two_proportions(control.share, treatment.share, self.level)
+        return welch(control.mean, treatment.mean, self.level)
+
+    def effects(self, arms: Arms) -> tuple["Judged", ...]:
+        """Each variant but the control against it, before any correction."""
+        place = self.of.control
+        others = [
+            (variant.key, arm) for variant, arm in zip(self.of.variants, arms, strict=True) if not variant.control
+        ]
+        return tuple(self._judged(key, arms[place], arm) for key, arm in others)
+
+    def _judged(self, variant: str, control: UnitSums, treatment: UnitSums) -> "Judged":
+        plain = self.compared(control, treatment)
+        if isinstance(plain, Refusal):
+            return Judged(ExperimentEffect(variant, undefined=plain.reason), None, None, 0.0, self._up)
+        adjusted = self._adjusted(control, treatment)
+        decisive = plain if adjusted is None else adjusted.comparison
+        sequence = always(decisive.effect, decisive.error, control.units + treatment.units, self.level)
+        chances = self._chances(control, treatment, decisive, adjusted is not None)
+        found = self._told(variant, plain)
+        if adjusted is not None:
+            found = replace(found, cuped=_cuped(adjusted, self.level))
+        if sequence is not None:
+            interval = _interval(sequence.low, sequence.high, self.level, "Asymptotic confidence sequence")
+            found = replace(found, sequential_interval=interval, sequential_p_value=sequence.p.value)
+        if chances is not None:
+            loss = decimal(chances.loss_of_treatment if self._up else chances.loss_of_control)
+            found = replace(found, chance_to_win=chances.to_win if self._up else 1 - chances.to_win, expected_loss=loss)
+        found = self._planned(found, control, treatment, adjusted)
+        margin = float(self.metric.margin or 0) * abs(self.value(control) or 0.0)
+        return Judged(found, decisive, sequence, margin, self._up)
+
+    @property
+    def _up(self) -> bool:
+        return self.metric.direction is not Direction.DOWN
+
+    def _adjusted(self, control: UnitSums, treatment: UnitSums) -> Adjusted | None:
+        if self.metric.of.before is None:
+            return None
+        found = cuped(control.paired, treatment.paired, level=self.level)
+        return None if isinstance(found, Refusal) else found
+
+    def _chances(
+        self, control: UnitSums, treatment: UnitSums, decisive: Comparison, is_adjusted: bool
+    ) -> Chances | None:
+        of = self.metric.of
+        if of.per is None and of.value.share and not is_adjusted:
+            return of_shares(control.share, treatment.share)
+        return of_effect(decisive.effect, decisive.error)
+
+    def _told(self, variant: str, plain: Comparison) -> ExperimentEffect:
+        lift = plain.lift
+        return ExperimentEffect(
+            variant,
+            method=plain.method,
+            effect=decimal(plain.effect),
+            interval=_interval(plain.low, plain.high, self.level, plain.interval),
+            lift=None if lift is None else decimal(lift.value),
+            lift_interval=None if lift is None else _interval(lift.low, lift.high, self.level, "Delta method"),
+            statistic=plain.statistic,
+            p_value=plain.p.value,
+            log10_p=plain.p.log10,
+            unpooled_p_value=None if plain.unpooled_p is None else plain.unpooled_p.value,
+        )
+
+    def _planned(
+        self, found: ExperimentEffect, control: UnitSums, treatment: UnitSums, adjusted: Adjusted | None
+    ) -> ExperimentEffect:
+        """With the power that the least effect worth finding has now, and what is missing of it."""
+        base, alpha = self.value(control) or 0.0, float(self.of.alpha)
+        step = float(self.of.minimum_effect) * abs(base)
+        ratio = treatment.units / control.units
+        if not step or min(control.units, treatment.units) < 2:
+            return found
+        if self.metric.of.per is None and self.metric.of.value.share and adjusted is None:
+            other = base + step if base + step < 1 else base - step
+            if not 0 < other < 1:
+                return found
+            power = shares_power(base, other, alpha=alpha, units=control.units, ratio=ratio)
+            needed = shares_size(base, other, alpha=alpha, power=POWER, ratio=ratio)
+        else:
+            deviation = self._deviation(control, adjusted)
+            if not deviation:
+                return found
+            power = means_power(step, deviation, alpha=alpha, units=control.units, ratio=ratio)
+            needed = means_size(step, deviation, alpha=alpha, power=POWER, ratio=ratio)
+        missing = self.days * (needed / control.units - 1)
+        planned = self.of.minimum_runtime / timedelta(days=1) - self.days
+        return replace(found, power=power, units_needed=whole(needed), days_to_go=max(0.0, missing, planned))
+
+    def _deviation(self, control: UnitSums, adjusted: Adjusted | None) -> float:
+        if adjusted is not None:
+            return sqrt(max(0.0, adjusted.control.variance))
+        if self.metric.of.per is not None:
+            return sqrt(max(0.0, control.ratio.ratio_variance))
+        return sqrt(max(0.0, control.mean.variance))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An effect before any correction, and what decides about it: the comparison, and its sequence that holds early.
+
+    Where nothing is defined there is neither. ``margin`` is what a guardrail may lose, in the metric's unit.
+    """
+
+    effect: ExperimentEffect
+    decisive: Comparison | None
+    sequence: Always | None
+    margin: float
+    up: bool
+
+    def log_p(self, *, early: bool) -> float | None:
+        """The natural logarithm of the p-value that decides."""
+        decides = self.sequence if early else self.decisive
+        return None if decides is None else decides.p.log10 * log(10)
+
+    def interval(self, *, early: bool) -> tuple[float, float]:
+        """The interval that decides, turned so that up is good; without end where nothing is defined."""
+        decides = self.sequence if early else self.decisive
+        low, high = (-inf, inf) if decides is None else (decides.low, decides.high)
+        return (low, high) if self.up else (-high, -low)
+
+
+def corrected(
+    family: Sequence[Judged], role: MetricRole, alpha: float, *, early: bool
+) -> tuple[list[ExperimentEffect], int]:
+    """The effects of one family of tests, adjusted for how many they are, and how many; the undefined tests nothing."""
+    known = [one.log_p(early=early) for one in family]
+    logs = [log_p for log_p in known if log_p is not None]
+    adjusted = iter(zip(holm(logs), benjamini_hochberg(logs), strict=True))
+    found = []
+    for one, log_p in zip(family, known, strict=True):
+        effect = one.effect
+        if log_p is not None:
+            by_holm, by_rate = next(adjusted)
+            significant = by_holm < log(alpha)
+            effect = replace(
+                effect, holm_p_value=exp(by_holm), benjamini_hochberg_p_value=exp(by_rate), significant=significant
+            )
+        if role is MetricRole.GUARDRAIL:
+            effect = replace(effect, guard=guard(*one.interval(early=early), one.margin, up_is_good=True))
+        found.append(effect)
+    return found, len(logs)
+
+
+def decimal(value: float) -> Decimal:
+    """The number by its shortest notation."""
+    return Decimal(repr(float(value)))
+
+
+def _interval(low: float, high: float, level: float, method: str) -> Interval:
+    return Interval(decimal(low), decimal(high), Decimal(f"{level:.12g}"), method)
+
+
+def _cuped(adjusted: Adjusted, level: float) -> CupedEffect:
+    found = adjusted.comparison
+    return CupedEffect(
+        theta=adjusted.theta,
+        variance_cut=adjusted.variance_cut,
+        effect=decimal(found.effect),
+        interval=_interval(found.low, found.high, level, found.interval),
+        p_value=found.p.value,
+        log10_p=found.p.log10,
+    )

@@ -1,0 +1,178 @@
+"""The results of an experiment, from the sums over its units."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from resolvers.analysis.estimates import share
+from resolvers.analysis.experiment_answers import ExperimentAnswer, ExperimentEffect, ExperimentUnits, SampleRatio
+from resolvers.analysis.experiment_decisions import (
+    MOST_EXPOSED_TWICE,
+    Circumstances,
+    Goal,
+    Guard,
+    Guarded,
+    Verdict,
+    decided,
+)
+from resolvers.analysis.experiment_effects import POWER, Judged
+from resolvers.analysis.experiment_metric_results import Material, MetricResults, Reckoned, ResultsQuestion
+from resolvers.analysis.experiment_srm import Mismatch, mismatch
+from resolvers.analysis.experiments import Experiment, MetricRole, Phase, Status
+
+_DAY = timedelta(days=1)
+
+
+def results(of: Experiment, asked: ResultsQuestion, material: Material) -> ExperimentAnswer:
+    """The answer; of an experiment that has started."""
+    return _Results(of, asked, material).answer()
+
+
+class _Results:
+    def __init__(self, of: Experiment, asked: ResultsQuestion, material: Material) -> None:
+        self.of = of
+        self.asked = asked
+        self.material = material
+        self.cells = material.cells
+        self.days = self._days()
+        self.metrics = MetricResults(of, asked, material, self.days)
+
+    def _days(self) -> float:
+        """How long units were exposed in the phases asked about."""
+        phases = self._phases()
+        later = [phase.started_at for phase in self.of.phases if phase.number > phases[-1].number]
+        ends = [*later[:1], *([self.of.completed_at] if self.of.completed_at else []), self.material.as_of]
+        return max(0.0, (min(ends) - phases[0].started_at) / _DAY)
+
+    def _phases(self) -> list[Phase]:
+        return [phase for phase in self.of.phases if self.asked.phase in (None, phase.number)]
+
+    def answer(self) -> ExperimentAnswer:
+        units = self.cells.units()
+        ratio = self._mismatch(units)
+        judged = self.metrics.judged()
+        planned = self._planned(units, judged)
+        early = self.of.definition.sequential or not planned
+        corrected = self.metrics.corrected([judged], early=early)
+        reckoned = [corrected[0, place] for place in range(len(judged))]
+        verdict = self._verdict(units, ratio, reckoned, planned, early)
+        groups, count = self.metrics.groups(early=early)
+        return ExperimentAnswer(
+            experiment=self.of.key,
+            status=self.of.status,
+            phase=self.asked.phase,
+            multiple_exposures=self.asked.multiple,
+            units=tuple(
+                ExperimentUnits(variant.key, found, ratio.expected[place] if ratio else None)
+                for place, (variant, found) in enumerate(zip(self.of.definition.variants, units, strict=True))
+            ),
+            sample_ratio=None if ratio is None else _told(ratio),
+            multiple=share(
+                self.cells.multiple,
+                self.cells.shown,
+                as_of=self.material.as_of,
+                definition="Subjects that were shown several variants, divided by all that were exposed.",
+            ),
+            outside=self.cells.outside,
+            days=self.days,
+            planned_end_reached=planned,
+            decision=verdict.decision,
+            why=verdict.why,
+            ship=verdict.variant,
+            warnings=self._warnings(ratio, planned),
+            metrics=tuple(self.metrics.told(place, self.cells.arms(place), one) for place, one in enumerate(reckoned)),
+            groups=groups,
+            group_count=count,
+            as_of=self.material.as_of,
+            explain=self.material.explain,
+        )
+
+    def _mismatch(self, units: Sequence[int]) -> Mismatch | None:
+        """Against the weights of the phase; over several phases that weighed alike."""
+        weights = {phase.weights for phase in self._phases()}
+        return mismatch(units, next(iter(weights))) if len(weights) == 1 else None
+
+    def _planned(self, units: Sequence[int], judged: Sequence[Sequence[Judged]]) -> bool:
+        """Whether runtime, sample and the power of every goal are what was planned, of variants that get units."""
+        definition = self.of.definition
+        weights = self._phases()[-1].weights
+        drawn = {variant.key for variant, weight in zip(definition.variants, weights, strict=True) if weight}
+        powers = [
+            one.effect.power or 0.0
+            for metric, effects in zip(definition.metrics, judged, strict=True)
+            if metric.role is MetricRole.GOAL
+            for one in effects
+            if one.effect.variant in drawn
+        ]
+        reached = self._least(units) >= definition.minimum_sample and self.days >= self._fewest_days
+        return reached and all(power >= POWER for power in powers)
+
+    @property
+    def _fewest_days(self) -> float:
+        return self.of.definition.minimum_runtime / _DAY
+
+    def _least(self, units: Sequence[int]) -> int:
+        """Units of the smallest variant that is to have some."""
+        weights = self._phases()[-1].weights
+        return min(found for found, weight in zip(units, weights, strict=True) if weight)
+
+    def _verdict(
+        self, units: Sequence[int], ratio: Mismatch | None, reckoned: Sequence[Reckoned], planned: bool, early: bool
+    ) -> Verdict:
+        definition = self.of.definition
+        goals, guards = [], []
+        for metric, one in zip(definition.metrics, reckoned, strict=True):
+            for effect, was in zip(one.effects, one.judged, strict=True):
+                if metric.role is MetricRole.GUARDRAIL:
+                    guards.append(Guarded(metric.slug, effect.variant, effect.guard or Guard.OPEN))
+                elif metric.role is MetricRole.GOAL:
+                    goals.append(_goal(metric.slug, effect, was, early=early))
+        at = Circumstances(
+            units=sum(units),
+            fewest_units=definition.minimum_sample,
+            least_arm=self._least(units),
+            days=self.days,
+            fewest_days=self._fewest_days,
+            mismatched=ratio is not None and ratio.suspicious,
+            exposed_twice=self.cells.multiple / self.cells.shown if self.cells.shown else 0.0,
+            planned_end_reached=planned,
+            sequential=definition.sequential,
+        )
+        return decided(goals, guards, at)
+
+    def _warnings(self, ratio: Mismatch | None, planned: bool) -> tuple[str, ...]:
+        found = []
+        if ratio is not None and ratio.suspicious:
+            found.append("Sample ratio mismatch: the variants are not as large as their weights say.")
+        if self.cells.shown and self.cells.multiple / self.cells.shown > MOST_EXPOSED_TWICE:
+            found.append(
+                f"{self.cells.multiple:,} of {self.cells.shown:,} subjects were shown several variants, more than 1 %."
+            )
+        if self.cells.outside:
+            found.append(
+                f"{self.cells.outside:,} subjects have exposures of which none counts: before the start, after the "
+                "end, of no variant of the experiment, or left out by its condition."
+            )
+        if not planned and self.cells.shown and self.of.status is not Status.COMPLETED:
+            found.append(
+                "The planned runtime, sample or power is not reached: p-values of a fixed horizon that are read early "
+                "mislead; the sequential ones hold at any look."
+            )
+        return tuple(found)
+
+
+def _goal(slug: str, effect: ExperimentEffect, was: Judged, *, early: bool) -> Goal:
+    if was.decisive is None:
+        return Goal(slug, effect.variant, None, False, None)
+    better = (was.decisive.effect > 0) is was.up if effect.significant else None
+    return Goal(slug, effect.variant, better, effect.significant, was.interval(early=early))
+
+
+def _told(ratio: Mismatch) -> SampleRatio:
+    return SampleRatio(
+        statistic=ratio.statistic,
+        freedom=ratio.freedom,
+        p_value=ratio.p.value,
+        log10_p=ratio.p.log10,
+        unexpected=ratio.unexpected,
+        suspicious=ratio.suspicious,
+    )

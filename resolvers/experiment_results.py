@@ -1,0 +1,145 @@
+"""What became of an experiment: its units read in sum, and what that says."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from time import perf_counter
+
+from resolvers.analysis.estimates import Unit
+from resolvers.analysis.events import Kind
+from resolvers.analysis.experiment_answers import ExperimentAnswer
+from resolvers.analysis.experiment_cells import ALL, BY_DAY, BY_DIMENSION, Cells
+from resolvers.analysis.experiment_metric_results import Described, Material, ResultsQuestion
+from resolvers.analysis.experiment_results import results
+from resolvers.analysis.experiments import Experiment, ExperimentMetric, Measure, MultipleExposures, Tally
+from resolvers.analysis.explanations import Explanation, Source
+from resolvers.analysis.metrics import MONEY_FIELDS
+from resolvers.analysis.questions import Question
+from resolvers.answers import Kinds, Resolved, kept, resolved
+from resolvers.catalogue import metric
+from resolvers.context import Context, Role
+from resolvers.errors import BadInput
+from resolvers.experiment_checks import kinds
+from resolvers.experiments import experiment
+from resolvers.store.experiment_caps import Among, capped
+from resolvers.store.experiment_sums import UnitRepository
+from resolvers.store.experiment_unit_sql import Coded
+from resolvers.store.experiments import EXPERIMENTS
+from resolvers.store.terms import TERMS
+from resolvers.store.versions import EXCHANGE_RATES, SEGMENTS
+
+KINDS: Kinds = frozenset(map(int, Kind)) | {EXPERIMENTS, EXCHANGE_RATES, SEGMENTS}
+"""What can change the results of an experiment of which nothing is known yet."""
+_POINTS = 20
+"""Points of an answer that an effect of a metric comes to."""
+_MOST_DAYS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What is asked about which experiment: ``phase`` None is the present one, unless all are asked for."""
+
+    key: str
+    phase: int | None = None
+    all_phases: bool = False
+    multiple: MultipleExposures | None = None
+    by: str | None = None
+    over_time: bool = False
+
+
+async def experiment_results(context: Context, asking: Asking, question: Question) -> ExperimentAnswer:
+    """The results of an experiment that has started; raises NotFound, BadInput naming the argument at fault."""
+    principal = context.require(Role.VIEWER)
+    of = await experiment(context, asking.key)
+    definite = resolved(question, principal, context.services.now())
+    asked = _question(of, asking, definite)
+    tests = len(of.definition.metrics) * (len(of.definition.variants) - 1)
+    points = tests * (_POINTS * (asked.top + 2 if asked.by else 1) + (_MOST_DAYS if asked.over_time else 0))
+    context.spend(points)
+    subject = ("experiment", of, asked, definite)
+    return await kept(context, subject, kinds(of.definition), partial(_answer, context, of, asked), points=points)
+
+
+def _question(of: Experiment, asking: Asking, definite: Resolved) -> ResultsQuestion:
+    if not of.phases:
+        raise BadInput("It has not started: start it, and ask again.", field="experiment")
+    present = len(of.phases) if asking.phase is None else asking.phase
+    phase = None if asking.all_phases else present
+    if phase is not None and not 1 <= phase <= len(of.phases):
+        raise BadInput(f"It has the phases 1 to {len(of.phases)}.", field="phase")
+    if asking.by is not None and asking.by not in of.definition.breakdowns:
+        names = ", ".join(of.definition.breakdowns) or "none"
+        raise BadInput(f"Its results are kept by these dimensions: {names}; add others to its breakdowns.", field="by")
+    return ResultsQuestion(phase, asking.multiple or of.definition.multiple, asking.by, definite.top, asking.over_time)
+
+
+async def _answer(context: Context, of: Experiment, asked: ResultsQuestion) -> ExperimentAnswer:
+    principal, services = context.require(Role.VIEWER), context.services
+    as_of, started = services.now(), perf_counter()
+    scheme = of.scheme(principal.currency, principal.timezone)
+    cuts = [ALL, *([BY_DAY] if asked.over_time else [])]
+    if asked.by is not None:
+        cuts.append(BY_DIMENSION + of.definition.breakdowns.index(asked.by))
+    async with services.database.snapshot(principal.tenant_id) as session:
+        units = UnitRepository(session, services.memory, principal.tenant_id)
+        reach, coded = await units.reach(scheme), await Coded.of(units.terms, principal.tenant_id, scheme)
+        found = await units.cells(coded, reach, cuts)
+        once = asked.multiple is MultipleExposures.EXCLUDE
+        less, caps = await capped(units, coded, reach, found, Among(asked.phase, once), cuts)
+        codes = [cell.value for cell in found if cell.cut >= BY_DIMENSION]
+        names = await units.terms.values(principal.tenant_id, TERMS, codes) if codes else {}
+    source = Source.UNITS if reach.folded_to else Source.LOG
+    explain = Explanation(source, len(found), (perf_counter() - started) * 1e3, reach.version - reach.folded_to)
+    cells = Cells(
+        [*found, *less],
+        len(of.definition.variants),
+        len(of.definition.metrics),
+        phase=asked.phase,
+        once=once,
+    )
+    described = [_described(one) for one in of.definition.metrics]
+    material = Material(cells, names, caps, described, principal.currency, principal.timezone, as_of, explain)
+    return results(of, asked, material)
+
+
+def _described(one: ExperimentMetric) -> Described:
+    """What the value of a metric is, and how it is come by."""
+    within = f"of each subject's events from its first exposure on, for {_span(one.of.window)}"
+    if one.metric is not None:
+        found = metric(one.metric)
+        unit = found.unit if one.of.per is not None or not one.of.value.share else Unit.RATIO
+        above = f"{found.definition.removesuffix('.')}; {within}"
+        return Described(unit, f"{above}{'' if one.of.per is not None else ', divided by all exposed subjects'}.")
+    above = _words(one.of.value)
+    if one.of.per is None:
+        return Described(_unit(one.of.value), f"{above}, {within}, divided by all exposed subjects.")
+    units = (_unit(one.of.value), _unit(one.of.per))
+    unit = Unit.RATIO if units[0] is units[1] else units[0]
+    return Described(unit, f"{above}, divided by {_words(one.of.per).lower()}, {within}.")
+
+
+def _words(measure: Measure) -> str:
+    match measure.tally:
+        case Tally.ANY:
+            return "Subjects with such an event"
+        case Tally.COUNT:
+            return "Such events"
+        case Tally.ORDERS:
+            return "Orders"
+        case Tally.STEPS:
+            return "Subjects that took each step after the one before"
+        case Tally.SUM:
+            return f"Sum of {measure.field}"
+
+
+def _unit(measure: Measure) -> Unit:
+    if measure.share:
+        return Unit.RATIO
+    if measure.tally is Tally.SUM and measure.field in MONEY_FIELDS:
+        return Unit.MONEY
+    return Unit.MILLISECONDS if measure.field == "duration_ms" and measure.tally is Tally.SUM else Unit.COUNT
+
+
+def _span(window: timedelta) -> str:
+    days = window / timedelta(days=1)
+    return f"{days:g} days" if days != 1 else "a day"

@@ -1,0 +1,42 @@
+"""What the contract has to know of experiments: see ``test_contract``."""
+
+MADE = {
+    "Experiment",
+    "ExperimentConnection",
+    "ExperimentEdge",
+    "ExperimentVariant",
+    "ExperimentMetric",
+    "ExperimentPhase",
+    "ExperimentChange",
+    "ExclusiveGroup",
+    "ExperimentPayload",
+    "Holdout",
+    "SaveHoldoutPayload",
+    "RecordExposurePayload",
+    "IllegalStep",
+}
+BOUNDED = {
+    "Query.experimentChanges": "at most 500",
+    "Query.holdouts": "at most 100",
+    "Query.assignments": "as long as subjects, at most 1,000",
+    "IllegalStep.possible": "each step once",
+    "Experiment.possible": "each step once",
+    "Experiment.variants": "at most 20",
+    "Experiment.metrics": "at most 20",
+    "Experiment.breakdowns": "at most 4",
+    "Experiment.phases": "at most 100",
+    "ExperimentPhase.weights": "as many as variants",
+    "ExperimentAnswer.units": "as many as variants",
+    "ExperimentAnswer.metrics": "at most 20",
+    "ExperimentAnswer.groups": "top + 1",
+    "ExperimentAnswer.warnings": "each at most once",
+    "ExperimentGroup.keys": "one",
+    "ExperimentGroup.metrics": "at most 20",
+    "ExperimentMetricAnswer.arms": "as many as variants",
+    "ExperimentMetricAnswer.effects": "as many as variants, less one",
+    "ExperimentMetricAnswer.series": "as many as variants, less one",
+    **{
+        f"EffectSeries.{column}": "a row for each day of exposure"
+        for column in ("at", "units", "value", "control", "effect", "low", "high")
+    },
+}

@@ -1,0 +1,170 @@
+"""Who gets which variant, as those ask who show it."""
+
+from typing import Any
+
+from resolvers.context import Role
+from resolvers.store.database import Database
+from tests.client import Client
+from tests.conftest import new_client
+from tests.gateway.test_experiments import CREATE, UPDATE, VARIANTS, created, shown, started, step
+from tests.gateway.test_segments import BUYERS, LOG, kept
+
+SUBJECTS = [f"s{n}" for n in range(400)]
+
+
+async def reasons(client: Client, key: str, context: str = "{}") -> dict[str, int]:
+    """How many of the subjects get a variant, or none for which reason."""
+    found = await client.ask(
+        f'query ($of: [String!]!) {{ assignments(experiment: "{key}", subjects: $of, context: {context})'
+        " { subject variant reason } }",
+        of=SUBJECTS,
+    )
+    assert [one["subject"] for one in found["assignments"]] == SUBJECTS
+    counts: dict[str, int] = {}
+    for one in found["assignments"]:
+        assert (one["variant"] is not None) is (one["reason"] == "ASSIGNED")
+        name = one["variant"] or one["reason"]
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+async def test_chance_parts_subjects_by_weight_and_always_alike(client: Client) -> None:
+    await started(client, variants=[{"key": "a", "weight": "0.25", "control": True}, {"key": "b", "weight": "0.75"}])
+    first = await reasons(client, "button")
+    assert 60 < first["a"] < 140
+    assert first["a"] + first["b"] == 400
+    assert await reasons(client, "button") == first
+    one = await client.ask('{ assignment(experiment: "button", subject: "s1") { experiment subject variant phase } }')
+    assert one["assignment"]["phase"] == 1
+    # As docs/bucketing.md has it: the places of these two are published.
+    published = await started(client, key="checkout-button")
+    found = await client.ask(
+        '{ assignments(experiment: "checkout-button", subjects: ["ann", "bob"]) { variant reason } }'
+    )
+    assert [one["variant"] for one in found["assignments"]] == ["plain", "bold"]
+    assert published
+
+
+async def test_targeting_traffic_holdouts_and_groups(client: Client) -> None:
+    await client.ask('mutation { saveHoldout(input: {name: "2026", share: "0.2"}) { __typename } }')
+    where = {"all": [{"dimension": {"dimension": "PLAN", "in": ["pro", "team"]}}, {"not": {"subject": ["s3"]}}]}
+    await started(client, key="targeted", targeting=where)
+    assert await reasons(client, "targeted") == {"TARGETING_MISS": 400}
+    assert (await reasons(client, "targeted", '{plan: "free"}'))["TARGETING_MISS"] == 400
+    assert (await reasons(client, "targeted", '{plan: "pro"}'))["TARGETING_MISS"] == 1
+    await started(client, key="some", traffic="0.5", holdout="2026")
+    some = await reasons(client, "some")
+    assert 50 < some["HOLDOUT"] < 110
+    assert 110 < some["TRAFFIC"] < 210
+    for key, share in (("one", "0.5"), ("two", "0.3")):
+        await started(client, key=key, group={"name": "page", "share": share})
+    taking: dict[str, list[str]] = {}
+    for key in ("one", "two"):
+        found = await client.ask(
+            "query ($k: String!, $of: [String!]!) { assignments(experiment: $k, subjects: $of) { subject reason } }",
+            k=key,
+            of=SUBJECTS,
+        )
+        taking[key] = [one["subject"] for one in found["assignments"] if one["reason"] == "ASSIGNED"]
+        assert {one["reason"] for one in found["assignments"]} == {"ASSIGNED", "GROUP"}
+    assert not set(taking["one"]) & set(taking["two"])
+    assert 150 < len(taking["one"]) < 250
+    full = await client.ask(
+        CREATE, input={"key": "three", "variants": VARIANTS, "group": {"name": "page", "share": "0.21"}}
+    )
+    assert full["createExperiment"]["field"] == "group.share"
+    assert "20.00%" in full["createExperiment"]["message"]
+    refused = await client.ask(
+        'mutation { saveHoldout(input: {name: "2026", share: "0.3"}) { ... on InvalidInput { field message } } }'
+    )
+    assert refused["saveHoldout"]["field"] == "share"
+    assert (await client.ask("{ holdouts { name share } }"))["holdouts"] == [{"name": "2026", "share": "0.2"}]
+
+
+async def test_what_ends_leaves_room_in_its_group(client: Client) -> None:
+    first = await started(client, key="one", group={"name": "page", "share": "0.6"})
+    full = await client.ask(
+        CREATE, input={"key": "two", "variants": VARIANTS, "group": {"name": "page", "share": "0.5"}}
+    )
+    assert full["createExperiment"]["field"] == "group.share"
+    await step(client, "complete", first)
+    two = await created(client, key="two", group={"name": "page", "share": "0.5"})
+    kept = await client.ask(UPDATE, input={"id": two["id"], "group": {"name": "page", "share": "0.5"}, "name": "Two"})
+    assert kept["updateExperiment"]["experiment"]["name"] == "Two"
+    found = await client.ask('{ experiment(key: "two") { group { name first share } } }')
+    assert found["experiment"]["group"] == {"name": "page", "first": "0", "share": "0.5"}
+
+
+RECORD = """mutation ($input: RecordExposureInput!) { recordExposure(input: $input) { __typename
+  ... on RecordExposurePayload { eventId accepted assignment { subject variant reason } }
+  ... on InvalidInput { field } ... on NotFound { field } } }"""
+
+
+async def test_an_exposure_is_recorded_only_if_asked(client: Client, owner: Database) -> None:
+    await started(client, traffic="0.5", breakdowns=["PLAN"])
+    await reasons(client, "button")
+    assert (await client.ask("{ events { edges { cursor } } }"))["events"]["edges"] == []
+    sender = await new_client(client.address, owner, client.http, Role.INGEST)
+    refused = await sender.send('{ assignment(experiment: "button", subject: "ann") { variant } }')
+    assert refused["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    found: dict[str, Any] = {}
+    for subject in SUBJECTS[:20]:
+        given = {"experiment": "button", "subject": subject, "context": {"plan": "pro"}, "id": f"x-{subject}"}
+        found[subject] = (await client.ask(RECORD, input=given))["recordExposure"]
+        again = (await client.ask(RECORD, input=given))["recordExposure"]
+        assert again["accepted"] == 0
+        assert again["assignment"] == found[subject]["assignment"]
+    taken = {subject for subject, one in found.items() if one["assignment"]["variant"]}
+    assert 0 < len(taken) < 20
+    assert all(one["accepted"] == (subject in taken) for subject, one in found.items())
+    log = await client.ask("{ events { edges { node { subject kind dimensions { experiment variant plan } } } } }")
+    nodes = [edge["node"] for edge in log["events"]["edges"]]
+    assert {node["subject"] for node in nodes} == taken
+    assert {node["dimensions"]["plan"] for node in nodes} == {"pro"}
+    counted = await client.ask('{ experimentResults(experiment: "button") { units { units } } }')
+    assert sum(one["units"] for one in counted["experimentResults"]["units"]) == len(taken)
+
+
+async def test_whom_nothing_can_be_said_of(client: Client) -> None:
+    await started(client)
+    for query, field, code in (
+        ('assignment(experiment: "button", subject: "")', "subject", "BAD_USER_INPUT"),
+        ('assignment(experiment: "button", subject: " x")', "subject", "BAD_USER_INPUT"),
+        ('assignment(experiment: "none", subject: "x")', "experiment", "NOT_FOUND"),
+        ('assignment(experiment: "button", subject: "x", context: {plan: ""})', "context.plan", "BAD_USER_INPUT"),
+        ('assignments(experiment: "button", subjects: ["x", ""])', "subjects[1]", "BAD_USER_INPUT"),
+    ):
+        refused = await client.send(f"{{ {query} {{ variant }} }}")
+        assert refused["errors"][0]["extensions"]["code"] == code, refused
+        assert refused["errors"][0]["extensions"]["field"] == field
+    many = await client.send(
+        'query ($of: [String!]!) { assignments(experiment: "button", subjects: $of) { variant } }', of=["x"] * 1001
+    )
+    assert many["errors"][0]["extensions"]["field"] == "subjects"
+    empty = await client.ask(RECORD, input={"experiment": "button", "subject": ""})
+    assert empty["recordExposure"] == {"__typename": "InvalidInput", "field": "subject"}
+    unknown = await client.ask(RECORD, input={"experiment": "none", "subject": "x"})
+    assert unknown["recordExposure"] == {"__typename": "NotFound", "field": "experiment"}
+
+
+async def test_whom_is_in_a_segment(client: Client) -> None:
+    await client.ingest(*LOG)
+    await kept(client, "Buyers", BUYERS)
+    await started(
+        client,
+        targeting={"segment": {"in": "Buyers"}},
+        where={"segment": {"in": "Buyers"}},
+        metrics=[{"metric": "conversion_rate"}],
+    )
+    found = await client.ask(
+        '{ assignments(experiment: "button", subjects: ["ann", "cleo", "nobody"]) { subject reason } }'
+    )
+    assert [one["reason"] for one in found["assignments"]] == ["ASSIGNED", "TARGETING_MISS", "TARGETING_MISS"]
+    for subject in ("ann", "cleo"):
+        await client.ingest(shown(subject, "bold"))
+    counted = await client.ask('{ experimentResults(experiment: "button") { units { units } outside } }')
+    assert counted["experimentResults"] == {"units": [{"units": 0}, {"units": 1}], "outside": 1}
+    missing = await client.ask(
+        CREATE, input={"key": "k", "variants": VARIANTS, "targeting": {"segment": {"in": "Nobody"}}}
+    )
+    assert missing["createExperiment"]["__typename"] == "InvalidInput"

@@ -1,0 +1,87 @@
+"""What experiments come to: shipped, rolled back, distrusted; in whatever currency they are paid."""
+
+from typing import Any
+
+import pytest
+
+from tests.client import Client
+from tests.gateway.test_experiments import METRICS, RESULTS, START, UPDATE, VARIANTS, bought, crowd, shown, started
+
+GOAL = METRICS[:1]
+
+
+async def decided(client: Client) -> dict[str, Any]:
+    return dict((await client.ask(f"{{ {RESULTS} }}"))["experimentResults"])
+
+
+async def test_what_is_better_is_shipped(client: Client) -> None:
+    await started(client, metrics=GOAL)
+    await client.ingest(*crowd(600, 600, 120, 200))
+    found = await decided(client)
+    assert (found["decision"], found["ship"], found["plannedEndReached"]) == ("SHIP", "bold", True)
+    assert found["why"] == "conversion_rate is significantly better in bold, and every guardrail holds."
+    assert found["warnings"] == []
+    assert found["metrics"][0]["effects"][0]["power"] > 0.8
+
+
+async def test_what_harms_is_rolled_back_at_once(client: Client) -> None:
+    worse = METRICS[2] | {"value": {"converts": {"name": ["crash"]}}, "margin": "0.1"}
+    await started(client, metrics=[*GOAL, worse])
+    crashes = [bought(f"bold{n}") | {"kind": "PRODUCT", "name": "crash"} for n in range(60)]
+    await client.ingest(*crowd(200, 200, 20, 22), *crashes)
+    found = await decided(client)
+    assert found["metrics"][1]["effects"][0]["guard"] == "BROKEN"
+    assert found["decision"] == "ROLL_BACK"
+    assert "refunded" in found["why"]
+
+
+async def test_variants_that_are_not_as_large_as_they_should_be_are_not_believed(client: Client) -> None:
+    await started(client, metrics=GOAL)
+    await client.ingest(*crowd(400, 200, 40, 60))
+    found = await decided(client)
+    assert found["decision"] == "INVALID"
+    assert found["sampleRatio"]["suspicious"]
+    assert found["warnings"][0].startswith("Sample ratio mismatch")
+
+
+@pytest.mark.parametrize(("sequential", "decision"), [(True, "SHIP"), (False, "KEEP_RUNNING")])
+async def test_who_looks_early_waits_unless_it_holds_at_any_look(
+    client: Client, sequential: bool, decision: str
+) -> None:
+    await started(client, metrics=GOAL, sequential=sequential, minimumEffect="0.05")
+    await client.ingest(*crowd(300, 300, 30, 120))
+    found = await decided(client)
+    assert not found["plannedEndReached"]
+    assert found["decision"] == decision
+    assert found["warnings"][0].startswith("The planned runtime, sample or power is not reached")
+
+
+async def test_money_of_another_currency_counts_at_its_rate(client: Client) -> None:
+    await started(client, metrics=METRICS[1:2])
+    euros = bought("bold0") | {"amount": "100", "currency": "EUR", "id": "e"}
+    await client.ingest(*crowd(4, 4, 2, 2), euros)
+    before = await decided(client)
+    assert [arm["estimate"]["value"] for arm in before["metrics"][0]["arms"]] == ["5", "5"]
+    rate = {"date": f"{START:%Y-%m-%d}", "base": "EUR", "currency": "USD", "rate": "1.25"}
+    done = await client.ask(
+        "mutation ($input: SetExchangeRatesInput!) { setExchangeRates(input: $input) { __typename } }",
+        input={"rates": [rate]},
+    )
+    assert done["setExchangeRates"]["__typename"] == "SetExchangeRatesPayload"
+    after = await decided(client)
+    assert [arm["estimate"]["value"] for arm in after["metrics"][0]["arms"]] == ["5", "36.25"]
+
+
+async def test_weights_of_zero_get_nobody(client: Client) -> None:
+    variants = [*VARIANTS, {"key": "later", "weight": "0"}]
+    made = await started(client, metrics=GOAL, variants=variants)
+    await client.ingest(*crowd(100, 100, 10, 10))
+    found = await decided(client)
+    assert found["sampleRatio"] == {"pValue": 1.0, "suspicious": False, "freedom": 1}
+    assert found["metrics"][0]["family"] == 1
+    assert found["metrics"][0]["effects"][1]["undefined"] == "Both arms need a unit."
+    await client.ingest(shown("odd", "later"))
+    told = await client.ask('{ experimentResults(experiment: "button") { sampleRatio { unexpected suspicious } } }')
+    assert told["experimentResults"]["sampleRatio"] == {"unexpected": 1, "suspicious": False}
+    named = await client.ask(UPDATE, input={"id": made, "name": "Other name"})
+    assert named["updateExperiment"]["experiment"]["name"] == "Other name"
