@@ -83,7 +83,10 @@ async def test_an_unknown_persona_is_refused_by_the_argument_that_names_it(
     client: Client, question: str, field: str
 ) -> None:
     (error,) = (await client.send(f"{{ {question} {{ slug }} }}"))["errors"]
-    assert (error["extensions"]["field"], error["message"]) == (field, 'There is no persona "nobody".')
+    assert (error["extensions"]["field"], error["message"]) == (
+        field,
+        'There is no persona "nobody"; savePersona makes one.',
+    )
 
 
 async def test_what_cannot_be_kept_is_a_typed_error(client: Client) -> None:
