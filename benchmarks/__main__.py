@@ -12,14 +12,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import report
+from benchmarks.analyses import ai_roi, cohorts
 from benchmarks.attribution import attribution
 from benchmarks.bench import Bench
 from benchmarks.dashboard import dashboard
+from benchmarks.experiments import experiment
+from benchmarks.flags import flag_evaluations
 from benchmarks.funnels import funnel
 from benchmarks.lists import list_of_objects
 from benchmarks.overload import overload
 from benchmarks.ratios import Line
+from benchmarks.segmented import segmented
 from benchmarks.subscribers import subscribers
+from benchmarks.subscriptions import recurring_revenue
 from benchmarks.writing import batches, single_events
 from gateway.embedded import EmbeddedPostgres
 from gateway.postgres_server import EmbeddedPostgresError
@@ -31,6 +36,12 @@ ROWS: dict[str, Callable[[Bench], Awaitable[list[Line]]]] = {
     "dashboard": dashboard,
     "funnel": funnel,
     "attribution": attribution,
+    "cohorts": cohorts,
+    "segment": segmented,
+    "roi": ai_roi,
+    "recurring": recurring_revenue,
+    "experiment": experiment,
+    "flags": flag_evaluations,
     "subscribers": subscribers,
     "list": list_of_objects,
     "overload": overload,

@@ -17,7 +17,7 @@ from benchmarks.ratios import Line, Ratio, Reach, in_turns, milliseconds
 from resolvers.catalogue import METRICS
 
 MOST_METRICS = 12
-_PERIOD = {"from": FIRST_DAY.isoformat(), "to": (FIRST_DAY + timedelta(days=DAYS)).isoformat()}
+PERIOD = {"from": FIRST_DAY.isoformat(), "to": (FIRST_DAY + timedelta(days=DAYS)).isoformat()}
 _DASHBOARD = """query Dashboard($slugs: [String!]!, $period: PeriodInput!, $top: Int!) {
   metrics(slugs: $slugs, period: $period, timezone: "UTC", granularity: DAY, top: $top) {
     metric { slug } estimate { value n } series { at value n }
@@ -36,7 +36,7 @@ _TABLE = (
 
 def question(log: Log, slugs: tuple[str, ...], top: int = 20, query: str = _DASHBOARD) -> bytes:
     """A dashboard asked for."""
-    return graphql(log.key, query, slugs=slugs, period=_PERIOD, top=top)
+    return graphql(log.key, query, slugs=slugs, period=PERIOD, top=top)
 
 
 def questions(log: Log, slugs: tuple[str, ...], query: str = _DASHBOARD) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from gateway import background
 from gateway.admission import Crowd
 from gateway.callers import Callers
 from gateway.downloads import Downloads
@@ -30,9 +31,7 @@ from resolvers.analysis.events import Receipt
 from resolvers.context import Context, Principal, Services
 from resolvers.errors import GatewayError, Unavailable
 from resolvers.events import ingest
-from resolvers.experiment_upkeep import keep_experiments
 from resolvers.export_links import ExportLinks
-from resolvers.flag_upkeep import keep_flags
 from resolvers.keys import Authenticator, pepper
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
@@ -42,9 +41,7 @@ from resolvers.live.turns import Turns
 from resolvers.sharing import shared_memory, sharing
 from resolvers.store.database import APP_ROLE, Database, connect
 from resolvers.store.schema_version import revision_gap
-from resolvers.store.segment_upkeep import keep_refreshed
 from resolvers.store.terms import TermMemory
-from resolvers.store.upkeep import keep_folded
 from resolvers.store.versions import VersionReader
 from resolvers.store.writer import Writer
 from schema import schema
@@ -136,10 +133,7 @@ class Gateway:
             self._relay.start()
         self._upkeep = [asyncio.create_task(self._keep_up(), name="upkeep")]
         if self.settings.upkeep:
-            self._upkeep.append(asyncio.create_task(self._keep_folded(), name="folding"))
-            self._upkeep.append(asyncio.create_task(self._keep_experiments(), name="experiments"))
-            self._upkeep.append(asyncio.create_task(keep_flags(self._services), name="flags"))
-            self._upkeep.append(asyncio.create_task(self._keep_refreshed(), name="segments"))
+            self._upkeep += background.started(self._services, self._pool)
 
     def _measure(self, database: Database, reserved: Database, cache: Cache) -> None:
         metrics, shared = self.metrics, self._shared
@@ -153,27 +147,6 @@ class Gateway:
         metrics.answers.labels("computed").set_function(lambda: cache.misses)
         if shared is not None:
             metrics.watch_redis(lambda: shared.state is not RedisState.AWAY)
-
-    async def _keep_folded(self) -> None:
-        own = await self._pool(1)
-        try:
-            await keep_folded(own, self.services.segments, self.services.folding)
-        finally:
-            await own.close()
-
-    async def _keep_experiments(self) -> None:
-        own = await self._pool(1)
-        try:
-            await keep_experiments(own, self.services.memory)
-        finally:
-            await own.close()
-
-    async def _keep_refreshed(self) -> None:
-        own = await self._pool(1)
-        try:
-            await keep_refreshed(own, self.services.memory, self.services.segments)
-        finally:
-            await own.close()
 
     def begin_stop(self) -> None:
         """Become unready and end what stays open by itself, so that the server can come to its end."""

@@ -15,6 +15,7 @@ from resolvers.analysis.filters import EVERYTHING, DimensionIs, Filter, InSegmen
 from resolvers.analysis.journeys import Journeys
 from resolvers.analysis.members import Members
 from resolvers.analysis.metrics import DimensionValue
+from resolvers.analysis.numbering import counts_among, ranks
 from resolvers.analysis.questions import Question
 from resolvers.analysis.segment_comparisons import (
     Carriers,
@@ -43,8 +44,6 @@ MOST_TRAITS = 10
 """Traits that lookalikes are looked for by."""
 _TOGETHER = 4
 """Dimensions read at a time, as all at once would take more memory than there is for a large log."""
-_SUBJECT_BITS = 32
-_SUBJECTS = (1 << _SUBJECT_BITS) - 1
 
 OVERLAP_KINDS: Kinds = frozenset({SEGMENTS})
 TRAIT_KINDS: Kinds = ANYTHING | OVERLAP_KINDS
@@ -176,18 +175,19 @@ class _Reader:
 
 
 def _carried(members: Members, journeys: Journeys) -> _Part:
-    subjects = np.unique(journeys.subject)
-    own = int(np.count_nonzero(members.among(subjects)))
+    journeys = journeys.in_order()
+    first = np.diff(journeys.subject, prepend=-1) != 0
+    subjects, person = journeys.subject[first], np.cumsum(first) - 1
+    inside = members.among(subjects)
     values = []
     for codes in journeys.dimensions:
-        # Most rows say what the one before them did, and need no sorting.
-        anew = (np.diff(codes, prepend=0) != 0) | (np.diff(journeys.subject, prepend=0) != 0)
-        rows = np.flatnonzero(anew & (codes > 0))
-        pairs = np.unique(codes[rows].astype(np.int64) << _SUBJECT_BITS | journeys.subject[rows])
-        present, inverse, counts = np.unique(pairs >> _SUBJECT_BITS, return_inverse=True, return_counts=True)
-        inside = members.among((pairs & _SUBJECTS).astype(np.int32))
-        values.append((present, counts.astype(np.int64), np.bincount(inverse[inside], minlength=present.size)))
-    return _Part(subjects.size, own, int(subjects[-1]) if subjects.size else 0, values)
+        rows = np.flatnonzero(codes)
+        place, count = ranks(codes[rows])
+        present = np.empty(count, np.int64)
+        present[place] = codes[rows]
+        values.append((present, *counts_among(place, person[rows], count, inside)))
+    last = int(subjects[-1]) if subjects.size else 0
+    return _Part(subjects.size, int(np.count_nonzero(inside)), last, values)
 
 
 def _takers(steps: int, journeys: Journeys) -> list[NDArray[np.int32]]:

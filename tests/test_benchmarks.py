@@ -33,6 +33,12 @@ _LINES = {
     "dashboard": ["dashboard", "dashboard, same rows", "dashboard, large log", "dashboard, repeated"],
     "funnel": ["funnel"],
     "attribution": ["attribution", "attribution, a month"],
+    "cohorts": [f"cohorts, {basis}{what}" for basis in ("activity", "revenue") for what in ("", ", large log")],
+    "segment": ["segment", "segment, large log"],
+    "roi": ["AI ROI, a month"],
+    "recurring": ["recurring revenue, a month"],
+    "experiment": ["experiment results"],
+    "flags": ["flag evaluations"],
     "subscribers": ["subscribers", "subscribers, commit to client"],
     "list": ["list of objects"],
     "overload": [
@@ -76,7 +82,8 @@ async def test_a_gateway_process_serves(bench: Bench) -> None:
 
 @pytest.mark.parametrize("name", ROWS)
 async def test_a_row_tells_its_ratios(bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for row in ("dashboard", "funnels", "attribution", "overload", "subscribers"):
+    served = ("analyses", "attribution", "dashboard", "experiments", "flags", "funnels", "overload", "segmented")
+    for row in (*served, "subscribers", "subscriptions"):
         monkeypatch.setattr(f"benchmarks.{row}.gateway", _gateway_here)
     monkeypatch.setattr("benchmarks.subscribers._PAUSE", 0.15)
     monkeypatch.setattr("benchmarks.subscribers._PUSHES", 1)

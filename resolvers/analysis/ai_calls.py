@@ -1,12 +1,15 @@
 """AI interactions as arrays, with what each cost."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resolvers.analysis.attribution_sales import Amounts
+from resolvers.analysis.attribution_sales import LIMB_BITS, Amounts
 from resolvers.analysis.numbering import Codes, Ints
+
+_LIMB = (1 << LIMB_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,9 +47,23 @@ class AiCalls:
 
     def summed(self, index: NDArray[np.integer], size: int) -> list[int]:
         """The exact costs of the calls of each of ``size`` places, in 1/UNIT; ``index`` is the place of each call."""
-        totals = [0] * size
-        for weight, limb in Amounts.of(self.whole, self.fraction).limbs:
-            sums = np.zeros(size, np.int64)
-            np.add.at(sums, index, limb)
-            totals = [total + weight * part for total, part in zip(totals, sums.tolist(), strict=True)]
-        return totals
+        return _summed(Amounts.of(self.whole, self.fraction).limbs, index, size)
+
+    def squared(self, index: NDArray[np.integer], size: int) -> list[int]:
+        """The same of the squares of costs, in 1/UNIT²."""
+        limbs = Amounts.of(self.whole, self.fraction).limbs
+        products = ((one * other, first * second) for one, first in limbs for other, second in limbs)
+        # Of two limbs the product is of two limbs, of which so many more can be summed without overflow.
+        halves = (
+            (weight << places, product >> places & _LIMB) for weight, product in products for places in (0, LIMB_BITS)
+        )
+        return _summed(halves, index, size)
+
+
+def _summed(parts: Iterable[tuple[int, Ints]], index: NDArray[np.integer], size: int) -> list[int]:
+    totals = [0] * size
+    for weight, part in parts:
+        sums = np.zeros(size, np.int64)
+        np.add.at(sums, index, part)
+        totals = [total + weight * more for total, more in zip(totals, sums.tolist(), strict=True)]
+    return totals

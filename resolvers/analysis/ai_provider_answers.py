@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from resolvers.analysis.ai_provider_statistics import Plain
 from resolvers.analysis.ai_providers import AiServiceGroup, Outcome
@@ -15,6 +14,7 @@ from resolvers.analysis.differences import Difference, of_means, of_shares
 from resolvers.analysis.estimates import Estimate, Quality, Unit, estimate, quotient, share
 from resolvers.analysis.experiment_statistics import Share
 from resolvers.analysis.metrics import DimensionValue
+from resolvers.analysis.numbering import different, ranks
 from resolvers.analysis.roi_tally import Found, Tally, total
 
 CAUTION = (
@@ -33,28 +33,17 @@ def outcomes(tally: Tally, found: Found) -> list[Outcome]:
     A subject converted if it has a conversion at or after its first call of the row in the period.
     """
     calls, paths = found.calls, found.paths
-    people = np.unique(np.concatenate([calls.subject, paths.subject]))
-    last = np.full(people.size, np.iinfo(np.int64).min)
-    np.maximum.at(last, np.searchsorted(people, paths.subject), paths.at)
+    place, people = ranks(np.concatenate([calls.subject, paths.subject]))
+    last = np.full(people, np.iinfo(np.int64).min)
+    np.maximum.at(last, place[calls.subject.size :], paths.at)
     known = calls.subject > 0
-    who = np.searchsorted(people, calls.subject[known])
+    who, row = place[: calls.subject.size][known], tally.of_call[known]
     converting = last[who] >= calls.at[known]
     values = [total(sums.value) for sums in tally.sums()]
-    row = tally.of_call[known]
+    served = different(row, who, tally.rows)
     # Of the calls of a subject the first is the one that most conversions come after.
-    served, converted = (
-        _distinct(row[chosen], who[chosen], tally.rows) for chosen in (np.ones(who.size, np.bool_), converting)
-    )
-    served.append(np.unique(who).size)
-    converted.append(np.unique(who[converting]).size)
+    converted = different(row[converting], who[converting], tally.rows)
     return [Outcome(*of) for of in zip(served, converted, values, strict=True)]
-
-
-def _distinct(row: NDArray[np.integer], who: NDArray[np.integer], rows: int) -> list[int]:
-    """How many different subjects each row has."""
-    pairs = np.unique(row.astype(np.int64) << 32 | who)
-    counts: list[int] = np.bincount(pairs >> 32, minlength=rows).tolist()
-    return counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,22 +64,21 @@ class Plain:
 
 def plains(calls: AiCalls, measures: AiMeasures, row: NDArray[np.integer], rows: int) -> list[Plain]:
     """The calls of each row, and of all together in a last one; ``row`` is that of each call."""
-    units: Any = calls.whole.astype(object) * UNIT + calls.fraction
-    squares = units * units
+    units, squares = (_with_whole(sums(row, rows)) for sums in (calls.summed, calls.squared))
     order = np.argsort(row, kind="stable")
     cuts = np.searchsorted(row[order], np.arange(rows + 1))
     chosen = [order[start:end] for start, end in pairwise(cuts.tolist())]
 
-    def plain(of: NDArray[np.intp]) -> Plain:
+    def plain(of: NDArray[np.intp], cost: int, cost_squares: int) -> Plain:
         success, duration = measures.success[of], measures.duration[of]
         duration = duration[~np.isnan(duration)]
         priced = calls.priced[of]
         quantiles = np.percentile(duration, QUANTILES, method="linear").tolist() if duration.size else [None] * 3
         return Plain(
             calls=of.size,
-            cost_units=int(units[of].sum()),
+            cost_units=cost,
             costs=int(np.count_nonzero(calls.known[of])),
-            cost_squares=int(squares[of].sum()),
+            cost_squares=cost_squares,
             priced=int(np.count_nonzero(priced)),
             tokens=int(measures.tokens[of][priced].sum()),
             latencies=tuple(quantiles),
@@ -90,7 +88,11 @@ def plains(calls: AiCalls, measures: AiMeasures, row: NDArray[np.integer], rows:
             calibration=calibration(measures.score[of], success),
         )
 
-    return [plain(of) for of in (*chosen, order)]
+    return [plain(*of) for of in zip((*chosen, order), units, squares, strict=True)]
+
+
+def _with_whole(sums: list[int]) -> list[int]:
+    return [*sums, sum(sums)]
 
 
 def calibration(score: NDArray[np.float64], success: NDArray[np.int8]) -> ConfidenceCalibration:

@@ -15,7 +15,7 @@ PLACES = 12
 UNIT = 10**PLACES
 """The parts that one of the currency is counted in."""
 
-_LIMB_BITS = 24
+LIMB_BITS = 24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +57,10 @@ class Amounts:
         """The amounts of so many rows as whole numbers of any size, in 1/UNIT."""
         return sum((weight * limb.astype(object) for weight, limb in self.limbs), np.zeros(size, object))
 
+    def approximate(self, size: int) -> NDArray[np.float64]:
+        """The same as near as floats come, each off by less than two units in its last place."""
+        return sum((float(weight) * limb for weight, limb in self.limbs), np.zeros(size))
+
     def total(self) -> int:
         """Their sum in 1/UNIT."""
         return sum(weight * int(limb.sum()) for weight, limb in self.limbs)
@@ -65,9 +69,9 @@ class Amounts:
 def _limbs(weight: int, numbers: Ints) -> list[tuple[int, Ints]]:
     found = []
     while numbers.any():
-        found.append((weight, numbers & ((1 << _LIMB_BITS) - 1)))
-        numbers = numbers >> _LIMB_BITS
-        weight <<= _LIMB_BITS
+        found.append((weight, numbers & ((1 << LIMB_BITS) - 1)))
+        numbers = numbers >> LIMB_BITS
+        weight <<= LIMB_BITS
     return found
 
 

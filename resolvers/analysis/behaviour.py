@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from resolvers.analysis.events import Kind
 from resolvers.analysis.filters import EVERYTHING, All, Filter, FlagIs, KindIs, NameIs, Not
 from resolvers.analysis.journeys import Journeys
+from resolvers.analysis.numbering import different, ranks
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -169,8 +170,8 @@ class _At:
     def _distinct(self, codes: Codes) -> Counts:
         """How many different codes each subject's rows of the window carry."""
         rows = self.window & (codes != 0)
-        pairs = np.unique((self.who[rows].astype(np.int64) << 32) | codes[rows])
-        return _narrow(np.bincount(pairs >> 32, minlength=self.starts.size))
+        *counts, _ = different(self.who[rows], ranks(codes[rows])[0], self.starts.size)
+        return _narrow(np.array(counts, np.intp))
 
     def _carried(self, codes: Codes) -> Codes:
         """The last code that each subject carried before the cut-off."""

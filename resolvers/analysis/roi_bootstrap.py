@@ -16,7 +16,7 @@ from resolvers.analysis.attribution_bootstrap import resampled
 from resolvers.analysis.attribution_models import WHOLE
 from resolvers.analysis.attribution_sales import UNIT
 from resolvers.analysis.estimates import LEVEL, Interval
-from resolvers.analysis.numbering import Ints
+from resolvers.analysis.numbering import Ints, ranks
 from resolvers.analysis.roi_tally import Tally
 
 Floats = NDArray[np.float64]
@@ -86,9 +86,9 @@ def _by_subject(tally: Tally, shares: Ints) -> csr_array[np.float64]:
     # Calls of nobody are each drawn by themselves.
     caller = np.where(calls.subject > 0, calls.subject, -1 - np.arange(calls.subject.size))
     who = np.concatenate([caller, paths.subject[of_conversion]])
-    known, column = np.unique(who, return_inverse=True)
-    bundled = np.random.default_rng(_SEED).permutation(known.size) % BUNDLES
-    column, columns = bundled[column], min(known.size, BUNDLES)
+    place, known = ranks(who)
+    bundled = np.random.default_rng(_SEED).permutation(known) % BUNDLES
+    column, columns = bundled[place], min(known, BUNDLES)
     caller, buyer = column[: caller.size], column[caller.size :]
     part = shares[credited] / WHOLE
     touched = tally.of_touch[credited]

@@ -15,7 +15,7 @@ from resolvers.analysis.attribution_models import WHOLE, apportioned, shares_of,
 from resolvers.analysis.attribution_paths import Paths
 from resolvers.analysis.attribution_rows import COARSE
 from resolvers.analysis.attribution_sales import PLACES, UNIT, Amounts, Sales, amounts_of
-from resolvers.analysis.numbering import Codes, Ints
+from resolvers.analysis.numbering import Codes, Ints, different
 from resolvers.analysis.periods import Period
 from resolvers.analysis.roi import RoiDefinition
 from resolvers.analysis.roi_payback import Payback, payback
@@ -95,8 +95,9 @@ class Tally:
         count = _with_whole(np.bincount(cell, minlength=size).tolist(), width)
         cost = [apportioned([units], UNIT, PLACES)[0] for units in _with_whole(calls.summed(cell, size), width)]
         conversions, value = self._credits()
-        known, unpriced, subjects = (self._counted(rows) for rows in (calls.known, ~calls.priced, self._first_seen()))
-        subjects[-1] = int(np.count_nonzero(np.unique(calls.subject)))
+        known, unpriced = (self._counted(rows) for rows in (calls.known, ~calls.priced))
+        told = calls.subject > 0
+        subjects = different(self.of_call[told], calls.subject[told], self.rows)
 
         def of(row: int) -> Sums:
             cells = slice(row * width, (row + 1) * width)
@@ -119,13 +120,6 @@ class Tally:
     def _counted(self, calls: NDArray[np.bool_]) -> list[int]:
         counts: list[int] = np.bincount(self.of_call[calls], minlength=self.rows).tolist()
         return [*counts, sum(counts)]
-
-    def _first_seen(self) -> NDArray[np.bool_]:
-        """The first call of each subject in each row."""
-        first = np.zeros(self.found.calls.subject.size, np.bool_)
-        key = self.of_call.astype(np.int64) << 32 | self.found.calls.subject
-        first[np.unique(key, return_index=True)[1]] = True
-        return first & (self.found.calls.subject > 0)
 
     def _credits(self) -> tuple[list[Decimal], list[Decimal]]:
         """Conversions and money credited to each cell."""
@@ -168,15 +162,20 @@ class Tally:
     def paybacks(self, shares: Ints) -> list[Payback | None]:
         """When each row paid, and all of them together."""
         calls, paths = self.found.calls, self.found.paths
-        cost: Any = (calls.whole.astype(object) * UNIT + calls.fraction) * WHOLE
-        amount = self.amounts.units(paths.touches.size)
-        value: Any = shares.astype(object) * amount[self.conversion]
+        cost = (calls.whole * float(UNIT) + calls.fraction) * WHOLE
+        value = shares * self.amounts.approximate(paths.touches.size)[self.conversion]
         at = paths.at[self.conversion]
         order = np.argsort(at, kind="stable")
 
         def of(call: NDArray[np.bool_], touch: NDArray[np.bool_]) -> Payback | None:
             rows = order[touch[order]]
-            return payback(calls.at[call], cost[call], at[rows], value[rows])
+
+            def exact() -> tuple[Any, Any]:
+                amount = self.amounts.units(paths.touches.size)[self.conversion[rows]]
+                costs = (calls.whole[call].astype(object) * UNIT + calls.fraction[call]) * WHOLE
+                return costs, shares[rows].astype(object) * amount
+
+            return payback(calls.at[call], cost[call], at[rows], value[rows], exact)
 
         found = [of(self.of_call == row, self.of_touch == row) for row in range(self.rows)]
         return [*found, of(self.of_call < self.rows, self.of_touch < self.rows)]

@@ -21,6 +21,8 @@ from resolvers.store.exchange_rates import ExchangeRateRepository
 from resolvers.store.terms import TermMemory, TermRepository
 
 _KNOWN, _PRICED = 2, 1
+_MOST = literal(9_000_000, Integer)
+"""Costs below it fit in 64 bits as they are, which to find out is several times as quick as to take them apart."""
 
 
 def _or_none(code: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -70,13 +72,15 @@ class AiCallRepository:
         money = await ExchangeRateRepository(self.session).converted(tenant_id, currency, period)
         exact = func.coalesce(money.of(EVENT.cost), literal(0, Numeric))
         cost = exact if money.rate is None else func.round(exact, literal(PLACES, Integer))
+        small = (EVENT.cost if money.rate is None else cost) < _MOST
+        part: Any = case((small, cost), else_=func.mod(cost, literal(1, Integer)))
         state: Any = case((EVENT.cost.is_(None), 0), (money.known, _KNOWN), else_=_PRICED)
         dimensions = {f"d{place}": (">i4", _or_none(EVENT[name])) for place, name in enumerate(by)}
         columns: dict[str, tuple[str, ColumnElement[Any]]] = {
             "subject": (">i4", _or_none(EVENT.subject)),
             "at": (">i8", EVENT.occurred_at),
-            "whole": (">i8", func.trunc(cost).cast(BigInteger)),
-            "fraction": (">i8", (func.mod(cost, literal(1, Integer)) * literal(UNIT, BigInteger)).cast(BigInteger)),
+            "whole": (">i8", case((small, 0), else_=func.trunc(cost).cast(BigInteger)).cast(BigInteger)),
+            "fraction": (">i8", (part * literal(UNIT, BigInteger)).cast(BigInteger)),
             "state": (">i4", state.cast(Integer)),
             **dimensions,
             **(_MEASURES if measured else {}),
@@ -91,12 +95,13 @@ class AiCallRepository:
         fields = [(name, kind) for name, (kind, _) in columns.items()]
         rows = await copied(self.session, money.joined(query), fields)
         rows = rows[np.argsort(rows["at"], kind="stable")]
+        fraction = rows["fraction"].astype(np.int64)
         return AiCalls(
             subject=rows["subject"].astype(np.int32),
             at=rows["at"].astype(np.int64) + EPOCH_US,
             group=numbering.numbers([rows[name] for name in dimensions], rows.size),
-            whole=rows["whole"].astype(np.int64),
-            fraction=rows["fraction"].astype(np.int64),
+            whole=rows["whole"].astype(np.int64) + fraction // UNIT,
+            fraction=fraction % UNIT,
             known=rows["state"] == _KNOWN,
             priced=rows["state"] >= _PRICED,
             measures=_measures(rows) if measured else None,

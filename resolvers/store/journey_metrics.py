@@ -46,12 +46,13 @@ class JourneyMetrics:
         by: str | None,
         groups: Sequence[Keys] | None,
         existing: Sequence[int] | None,
+        nobodys: Sequence[int],
         top: int,
     ) -> Statistics | None:
         """All statistics in total, for each bucket and each value of a dimension; None where the log has to be asked.
 
         ``existing`` are the values (as codes) that any event carries, also one of nobody, which journeys do not know;
-        None where the events of nobody do not count, and there is one statistic.
+        None where there is one statistic, and ``nobodys`` are those that events of nobody carry, as far as they count.
         Raises Overloaded where too many read journeys.
         """
         state = await SegmentRepository(self.session).state(selection.tenant_id)
@@ -60,7 +61,7 @@ class JourneyMetrics:
             return None
         try:
             async with turn(self.heavy):
-                return await self._counted(selection, statistics, buckets, by, groups, existing, top)
+                return await self._counted(selection, statistics, buckets, by, groups, existing, nobodys, top)
         except BadInput:
             return None
 
@@ -72,6 +73,7 @@ class JourneyMetrics:
         by: str | None,
         groups: Sequence[Keys] | None,
         existing: Sequence[int] | None,
+        nobodys: Sequence[int],
         top: int,
     ) -> Statistics:
         asked = (selection.tenant_id, selection.period, selection.where, [one.where for one in statistics])
@@ -82,7 +84,7 @@ class JourneyMetrics:
             ranking = await self.journeys.by_subject(*asked, [by], by_value)
             explanations.append(ranking.explain)
             ranks = sum(map(Counter, ranking.parts), ranks)
-        existing = sorted(ranks) if existing is None else existing
+        existing = sorted({*ranks, *nobodys}) if existing is None else existing
         if by is not None and groups is not None:
             shown = await self._codes(selection.tenant_id, groups)
         elif by is not None:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     bindparam,
     distinct,
     func,
+    literal,
     null,
     select,
     text,
@@ -70,6 +71,16 @@ class LogMetrics:
         )
         found = await fetched(self.session, money.joined(query))
         return _sorted_out(found, [keys for _, keys in shown], count, statistics, len(buckets), started)
+
+    async def values_of_nobody(
+        self, selection: Selection, statistics: Sequence[Statistic], dimension: str
+    ) -> list[int]:
+        """The codes of a dimension's values, 0 for none, on the events without a subject that matter."""
+        codes = await self._codes(selection, statistics)
+        # Found by the index of subjects.
+        rows = [*_rows(selection, statistics, codes), EVENT.subject.is_(None)]
+        value = func.coalesce(EVENT[dimension], literal(0, Integer))
+        return [row[0] for row in await fetched(self.session, select(value).distinct().where(*rows))]
 
     async def unconverted(self, selection: Selection, sums: Sequence[Statistic]) -> tuple[Money, ...]:
         """What sums of money leave out: the money that there is no rate for, per currency."""

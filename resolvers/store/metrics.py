@@ -97,7 +97,9 @@ class MetricRepository:
             scans = await self._kept(selection, scope, statistics, buckets, by, groups, top)
             logged = [place for place in logged if not any(place in places for places, _ in scans)]
         walked = [place for place in logged if in_journeys(statistics[place], selection.where, selection.period)]
-        if walked and (not by or (scope is not None and walked == logged and (len(walked) == 1 or not members))):
+        # Which values several statistics have is told by sums alone.
+        together = walked == logged and (len(walked) == 1 or (scope is not None and not members))
+        if walked and len(by) <= 1 and (not by or together):
             own = [statistics[place] for place in walked]
             found = await self._walked(selection, scope, own, buckets, by, groups, top)
             if found is not None:
@@ -182,13 +184,17 @@ class MetricRepository:
         top: int,
     ) -> Statistics | None:
         """What journeys tell of statistics."""
-        # Which values there are sums tell, but not which members have.
-        existing: list[int] | None = None if by and scope is not None and scope.plan.members is not None else []
-        if by and scope is not None and existing is not None:
+        existing: list[int] | None = None
+        nobodys: list[int] = []
+        if by and scope is None:
+            nobodys = await LogMetrics(self.session, self.terms).values_of_nobody(selection, statistics, by[0])
+        elif by and scope is not None and scope.plan.members is None:
+            # Which values there are sums tell, but not which members have.
             rollups = await self._reader(selection.tenant_id)
             existing = await rollups.existing(selection, scope, statistics)
         journeys = JourneyMetrics(self.session, self.memory, self.kept.segments, self.kept.heavy)
-        return await journeys.statistics(selection, statistics, buckets, next(iter(by), None), groups, existing, top)
+        one = next(iter(by), None)
+        return await journeys.statistics(selection, statistics, buckets, one, groups, existing, nobodys, top)
 
     async def subjects(
         self, selection: Selection, buckets: Sequence[datetime]

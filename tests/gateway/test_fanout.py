@@ -249,10 +249,10 @@ async def test_a_watcher_whose_key_is_revoked_leaves_and_the_others_stay() -> No
         assert (await other.receive())["payload"] == {"data": {"level": 1}}
 
 
-def test_every_analysis_is_shared_and_events_are_not() -> None:
+def test_every_analysis_is_shared_and_what_happens_is_not() -> None:
     root = schema._schema.subscription_type
     assert root is not None
     marked = {
         name for name, field in root.fields.items() if field.extensions["strawberry-definition"].metadata.get(STATE)
     }
-    assert marked == set(root.fields) - {"events"}
+    assert marked == set(root.fields) - {"events", "flagChanges"}

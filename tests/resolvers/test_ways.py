@@ -162,6 +162,7 @@ async def test_random_questions_about_random_events(context: Context, principal:
 
 MORNING = PeriodRequest(start=START, end=START + timedelta(hours=9))
 A_OR_B = DimensionIs("channel", Op.IN, ("a", "b"))
+NOT_AI = DimensionIs("provider", Op.MISSING)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +179,9 @@ A_OR_B = DimensionIs("channel", Op.IN, ("a", "b"))
         ("conversion_rate", Question(MARCH, by=("channel",), where=A_OR_B, top=1), Source.JOURNEYS),
         ("conversion_rate", Question(MARCH, by=("channel",), where=Not(NameIs(("click",)))), Source.JOURNEYS),
         ("unique_subjects", Question(MARCH, by=("channel", "provider")), Source.LOG),
+        ("unique_subjects", Question(MARCH, by=("channel",), where=NOT_AI), Source.JOURNEYS),
+        ("unique_subjects", Question(MARCH, by=("provider",), where=A_OR_B, top=1), Source.JOURNEYS),
+        ("conversion_rate", Question(MARCH, by=("channel",), where=NOT_AI), Source.LOG),
         ("unique_subjects", Question(MARCH, where=MeasureIs("amount", Op.EXISTS)), Source.LOG),
         ("unique_subjects", Question(MORNING, where=A_OR_B), Source.LOG),
     ],

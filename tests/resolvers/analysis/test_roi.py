@@ -101,11 +101,14 @@ def test_sums_are_what_a_walk_in_fractions_says(events: list[Event], rows: list[
 @given(
     st.lists(st.tuples(st.integers(0, 20), st.integers(0, 5)), max_size=12),
     st.lists(st.tuples(st.integers(0, 20), st.integers(0, 5)), max_size=12),
+    st.sampled_from([1, 3**50]),
 )
-def test_payback_is_the_first_instant_that_balances(cost: list[Any], value: list[Any]) -> None:
+def test_payback_is_the_first_instant_that_balances(cost: list[Any], value: list[Any], unit: int) -> None:
     cost, value = sorted(cost), sorted(value)
-    found = payback(*(np.array([row[part] for row in rows], kind) for rows in (cost, value) for part, kind in
-                      ((0, np.int64), (1, object))))  # fmt: skip
+    amounts = [np.array([amount * unit for _, amount in rows], object) for rows in (cost, value)]
+    given = [array for rows, exact in zip((cost, value), amounts, strict=True) for array in
+             (np.array([when for when, _ in rows], np.int64), exact.astype(np.float64))]  # fmt: skip
+    found = payback(*given, lambda: (amounts[0], amounts[1]))
     expected = None
     for at in range(21):
         spent = sum(amount for when, amount in cost if when <= at)
