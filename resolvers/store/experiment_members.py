@@ -11,6 +11,8 @@ from resolvers.store.experiment_sums import OF_UNIT, Reach, UnitRepository
 from resolvers.store.experiment_unit_sql import Coded
 
 _OF_UNIT = ", ".join(OF_UNIT)
+_SUMS = {"x": "x", "y": "y", "c": "c", "xx": "x * x", "yy": "y * y", "cc": "c * c", "xy": "x * y", "xc": "x * c"}
+"""What is summed up of the arrays that a unit has, an element of each for a metric."""
 # One pass over the units: what each is in is a number with a bit for each segment. Made of constants alone, and of the
 # lengths of the bitmaps; whatever is asked is passed beside it.
 _ASK = f"""WITH fresh ({_OF_UNIT}) AS MATERIALIZED ({{fresh}}),
@@ -22,20 +24,17 @@ units AS (
         AND subject NOT IN (SELECT subject FROM fresh)
 ),
 inside AS (SELECT phase, variant, multiple, x, y, c, {{inside}} AS places FROM units WHERE phase > 0),
+sums AS (
+    SELECT phase, variant, multiple, places, count(*) AS n, {{sums}} FROM inside WHERE places > 0 GROUP BY 1, 2, 3, 4
+),
 fine AS (
-    SELECT phase, variant, multiple, places, 0 AS slot, count(*) AS n, 0 AS x, 0 AS y, 0 AS c,
-        0 AS xx, 0 AS yy, 0 AS cc, 0 AS xy, 0 AS xc
-    FROM inside WHERE places > 0 GROUP BY 1, 2, 3, 4
+    SELECT phase, variant, multiple, places, 0 AS slot, n, {", ".join(f"0 AS {name}" for name in _SUMS)} FROM sums
     UNION ALL
-    SELECT phase, variant, multiple, places, v.slot::integer, 0, sum(v.x), sum(v.y), sum(v.c),
-        sum(v.x * v.x), sum(v.y * v.y), sum(v.c * v.c), sum(v.x * v.y), sum(v.x * v.c)
-    FROM inside CROSS JOIN LATERAL unnest(x, y, c) WITH ORDINALITY AS v (x, y, c, slot)
-    WHERE places > 0 AND (v.x IS NOT NULL OR v.y IS NOT NULL OR v.c IS NOT NULL)
-    GROUP BY 1, 2, 3, 4, 5
+    SELECT phase, variant, multiple, places, v.slot::integer, 0, {", ".join(f"v.{name}" for name in _SUMS)}
+    FROM sums CROSS JOIN LATERAL unnest({", ".join(_SUMS)}) WITH ORDINALITY AS v ({", ".join(_SUMS)}, slot)
 )
-SELECT phase, {BY_SEGMENT}, place, variant, multiple, slot, sum(n)::bigint, coalesce(sum(x), 0), coalesce(sum(y), 0),
-    coalesce(sum(c), 0), coalesce(sum(xx), 0), coalesce(sum(yy), 0), coalesce(sum(cc), 0), coalesce(sum(xy), 0),
-    coalesce(sum(xc), 0)
+SELECT phase, {BY_SEGMENT}, place, variant, multiple, slot, sum(n)::bigint,
+    {", ".join(f"coalesce(sum({name}), 0)" for name in _SUMS)}
 FROM fine CROSS JOIN generate_series(0, {{last}}::integer) AS place
 WHERE places & (1 << place) <> 0
 GROUP BY phase, place, variant, multiple, slot"""  # noqa: S608  # constants only
@@ -70,6 +69,15 @@ async def cells_by_segment(units: UnitRepository, coded: Coded, reach: Reach, me
         " ELSE 0 END"
         for place, one in enumerate(members)
     )
+    slots = range(1, len(coded.scheme.metrics) + 1)
+    sums = ", ".join(
+        f"ARRAY[{', '.join(f'sum({_element(of, slot)})' for slot in slots)}] AS {name}" for name, of in _SUMS.items()
+    )
     kept = "true" if reach.folded_to else "false"
-    text = _ASK.format(fresh=fresh, kept=kept, inside=f"({inside})", **places)
+    text = _ASK.format(fresh=fresh, kept=kept, inside=f"({inside})", sums=sums, **places)
     return [Cell(*row) for row in await (await driver(units.session)).fetch(text, *arguments, *given.values())]
+
+
+def _element(of: str, slot: int) -> str:
+    """``x * y`` of a metric: ``x[3] * y[3]``."""
+    return " * ".join(f"{name}[{slot}]" for name in of.split(" * "))
