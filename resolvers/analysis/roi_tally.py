@@ -162,7 +162,7 @@ class Tally:
     def paybacks(self, shares: Ints) -> list[Payback | None]:
         """When each row paid, and all of them together."""
         calls, paths = self.found.calls, self.found.paths
-        cost = (calls.whole * float(UNIT) + calls.fraction) * WHOLE
+        cost = (calls.whole.astype(np.float64) * UNIT + calls.fraction) * WHOLE
         value = shares * self.amounts.approximate(paths.touches.size)[self.conversion]
         at = paths.at[self.conversion]
         order = np.argsort(at, kind="stable")
