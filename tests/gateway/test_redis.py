@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
+from graphql import is_required_argument
 
 from gateway.app import Gateway
 from resolvers.context import Role
@@ -16,6 +17,7 @@ from schema import schema
 from tests.client import Client, running_gateway
 from tests.factories import new_principal, purchase
 from tests.foretelling_contract import LEAST_EVERY as FORETOLD
+from tests.gateway.test_experiments import started
 from tests.gateway.test_max_age import ASKED, all_of, told
 from tests.redis_server import RedisServer, eventually
 
@@ -84,13 +86,45 @@ async def test_every_analysis_is_shared(pair: Pair) -> None:
     assert await there.ask(all_of()) == mine
     assert second.services.cache.misses == 0
     assert second.services.cache.shared_hits == len(ASKED)
-    analyses = {
-        name
-        for name, field in schema._schema.query_type.fields.items()  # type: ignore[union-attr]
-        if "maxAge" in field.args
-    }
-    # The others are asked in the tests of what resolvers share.
-    assert analyses == {*ASKED, *FORETOLD, "cohorts", "funnelCorrelations", "recurringRevenue"}
+
+
+GIVEN = {
+    "slug": '"revenue"',
+    "slugs": '["revenue"]',
+    "steps": '[{name: "view"}, {name: "purchase"}]',
+    "rules": "{all: []}",
+    "segment": '"Buyers"',
+    "segments": '["Buyers"]',
+    "experiment": '"button"',
+}
+"""What analyses have to be told, as far as that is alike."""
+QUERIES = schema._schema.query_type.fields  # type: ignore[union-attr]
+OTHERS = sorted(name for name, field in QUERIES.items() if "maxAge" in field.args and name not in {*ASKED, *FORETOLD})
+
+
+async def test_every_other_analysis_is_shared(pair: Pair) -> None:
+    (here, first), (there, second) = pair
+    await here.ingest(purchase("1"))
+    await started(here)
+    keep = """mutation ($rules: SegmentRuleInput!) {
+      one: saveSegment(input: {name: "Buyers", rules: $rules}) { __typename }
+      two: saveSegment(input: {name: "Everybody", rules: {all: []}}) { __typename }
+      who: savePersona(input: {slug: "buyer", name: "Buyer", rules: $rules}) { __typename }
+      budget: setAiBudget(input: {amount: "5"}) { __typename } }"""
+    done = await here.ask(keep, rules={"did": {"where": {"kind": ["CONVERSION"]}}})
+    assert all(one["__typename"].endswith("Payload") for one in done.values()), done
+    special = {"personaProfile": {"slug": '"buyer"'}, "segmentOverlap": {"segments": '["Buyers", "Everybody"]'}}
+    for name in OTHERS:
+        given = GIVEN | special.get(name, {})
+        wanted = [key for key, of in QUERIES[name].args.items() if is_required_argument(of)]
+        arguments = ", ".join(f"{key}: {given[key]}" for key in wanted)
+        asked = f"{{ {name}{f'({arguments})' if arguments else ''} {{ __typename }} }}"
+        mine = await here.ask(asked)
+        await first.services.cache.settled()
+        assert await there.ask(asked) == mine
+        # Some are made of answers that others have brought here already.
+        assert second.services.cache.misses == 0, name
+    assert second.services.cache.shared_hits > len(OTHERS) // 2
 
 
 async def test_what_is_foretold_is_shared(pair: Pair) -> None:

@@ -4,7 +4,7 @@ not: what of them is a gain, and who bought how often, is read from it alone.
 
 from alembic import op
 
-revision = "0016"
+revision = "0015"
 down_revision = "0014"
 
 
