@@ -1,5 +1,7 @@
 """What became of an experiment: its units read in sum, and what that says."""
 
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -9,27 +11,35 @@ from resolvers.analysis.estimates import Unit
 from resolvers.analysis.events import Kind
 from resolvers.analysis.experiment_answers import ExperimentAnswer
 from resolvers.analysis.experiment_cells import ALL, BY_DAY, BY_DIMENSION, Cells
-from resolvers.analysis.experiment_metric_results import Described, Material, ResultsQuestion
+from resolvers.analysis.experiment_metric_results import AskedSegment, Described, Material, ResultsQuestion
 from resolvers.analysis.experiment_results import results
 from resolvers.analysis.experiments import Experiment, ExperimentMetric, Measure, MultipleExposures, Tally
 from resolvers.analysis.explanations import Explanation, Source
+from resolvers.analysis.filters import InSegment
+from resolvers.analysis.members import Members
 from resolvers.analysis.metrics import MONEY_FIELDS
 from resolvers.analysis.questions import Question
-from resolvers.answers import Kinds, Resolved, kept, resolved
+from resolvers.answers import Kinds, Resolved, kept, resolved, segments_of
 from resolvers.catalogue import metric
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
 from resolvers.experiment_checks import kinds
 from resolvers.experiments import experiment
+from resolvers.segments import segments_named
 from resolvers.store.experiment_caps import Among, capped
+from resolvers.store.experiment_members import Cuts, cells_by_segment
 from resolvers.store.experiment_sums import UnitRepository
 from resolvers.store.experiment_unit_sql import Coded
 from resolvers.store.experiments import EXPERIMENTS
+from resolvers.store.members import MemberRepository
+from resolvers.store.segment_definitions import SegmentDefinitions
 from resolvers.store.terms import TERMS
+from resolvers.store.turns import turn
 from resolvers.store.versions import EXCHANGE_RATES, SEGMENTS
 
 KINDS: Kinds = frozenset(map(int, Kind)) | {EXPERIMENTS, EXCHANGE_RATES, SEGMENTS}
 """What can change the results of an experiment of which nothing is known yet."""
+MOST_SEGMENTS = 10
 _POINTS = 20
 """Points of an answer that an effect of a metric comes to."""
 _MOST_DAYS = 400
@@ -45,6 +55,7 @@ class Asking:
     multiple: MultipleExposures | None = None
     by: str | None = None
     over_time: bool = False
+    segments: tuple[InSegment, ...] = ()
 
 
 async def experiment_results(context: Context, asking: Asking, question: Question) -> ExperimentAnswer:
@@ -52,15 +63,28 @@ async def experiment_results(context: Context, asking: Asking, question: Questio
     principal = context.require(Role.VIEWER)
     of = await experiment(context, asking.key)
     definite = resolved(question, principal, context.services.now())
-    asked = _question(of, asking, definite)
+    asked = _question(of, asking, definite, await _segments(context, asking.segments))
     tests = len(of.definition.metrics) * (len(of.definition.variants) - 1)
-    points = tests * (_POINTS * (asked.top + 2 if asked.by else 1) + (_MOST_DAYS if asked.over_time else 0))
+    parts = len(asked.segments) + (asked.top + 2 if asked.by else 1)
+    points = tests * (_POINTS * parts + (_MOST_DAYS if asked.over_time else 0))
     context.spend(points)
     subject = ("experiment", of, asked, definite)
-    return await kept(context, subject, kinds(of.definition), partial(_answer, context, of, asked), points=points)
+    depends = kinds(of.definition) | segments_of(*asking.segments)
+    return await kept(context, subject, depends, partial(_answer, context, of, asked), points=points)
 
 
-def _question(of: Experiment, asking: Asking, definite: Resolved) -> ResultsQuestion:
+async def _segments(context: Context, named: Sequence[InSegment]) -> tuple[int, ...]:
+    """The numbers of segments; raises BadInput for too many, one that there is not, or one that is named twice."""
+    if len(named) > MOST_SEGMENTS:
+        raise BadInput(f"Ask for at most {MOST_SEGMENTS} segments at once.", field="bySegments")
+    found = [one.id for one in await segments_named(context, named)] if named else []
+    for leaf, number in zip(named, found, strict=True):
+        if found.count(number) > 1:
+            raise BadInput("A segment is named twice.", field=leaf.field)
+    return tuple(found)
+
+
+def _question(of: Experiment, asking: Asking, definite: Resolved, segments: tuple[int, ...]) -> ResultsQuestion:
     if not of.phases:
         raise BadInput(
             "It has not started: startExperiment does so.",
@@ -73,7 +97,8 @@ def _question(of: Experiment, asking: Asking, definite: Resolved) -> ResultsQues
     if asking.by is not None and asking.by not in of.definition.breakdowns:
         names = ", ".join(name.upper() for name in of.definition.breakdowns) or "none"
         raise BadInput(f"Its results are kept by these dimensions: {names}; add others to its breakdowns.", field="by")
-    return ResultsQuestion(phase, asking.multiple or of.definition.multiple, asking.by, definite.top, asking.over_time)
+    multiple = asking.multiple or of.definition.multiple
+    return ResultsQuestion(phase, multiple, asking.by, definite.top, asking.over_time, segments)
 
 
 async def _answer(context: Context, of: Experiment, asked: ResultsQuestion) -> ExperimentAnswer:
@@ -83,26 +108,41 @@ async def _answer(context: Context, of: Experiment, asked: ResultsQuestion) -> E
     cuts = [ALL, *([BY_DAY] if asked.over_time else [])]
     if asked.by is not None:
         cuts.append(BY_DIMENSION + of.definition.breakdowns.index(asked.by))
-    async with services.database.snapshot(principal.tenant_id) as session:
+    # Sums are kept for no segment: whatever is asked of one is read unit by unit.
+    waits = turn(services.heavy) if asked.segments else nullcontext()
+    async with waits, services.database.snapshot(principal.tenant_id) as session:
         units = UnitRepository(session, services.memory, principal.tenant_id)
         reach, coded = await units.reach(scheme), await Coded.of(units.terms, principal.tenant_id, scheme)
         found = await units.cells(coded, reach, cuts)
         once = asked.multiple is MultipleExposures.EXCLUDE
-        less, caps = await capped(units, coded, reach, found, Among(asked.phase, once), cuts)
+        segments, members = await _members(units, asked.segments)
+        less, caps = await capped(units, coded, reach, found, Among(asked.phase, once), Cuts(cuts, members))
+        inside = await cells_by_segment(units, coded, reach, members)
         codes = [cell.value for cell in found if cell.cut >= BY_DIMENSION]
         names = await units.terms.values(principal.tenant_id, TERMS, codes) if codes else {}
     source = Source.UNITS if reach.folded_to else Source.LOG
     explain = Explanation(source, len(found), (perf_counter() - started) * 1e3, reach.version - reach.folded_to)
     cells = Cells(
-        [*found, *less],
+        [*found, *inside, *less],
         len(of.definition.variants),
         len(of.definition.metrics),
         phase=asked.phase,
         once=once,
     )
     described = [_described(one) for one in of.definition.metrics]
-    material = Material(cells, names, caps, described, principal.currency, principal.timezone, as_of, explain)
+    material = Material(cells, names, caps, described, principal.currency, principal.timezone, as_of, explain, segments)
     return results(of, asked, material)
+
+
+async def _members(units: UnitRepository, asked: Sequence[int]) -> tuple[list[AskedSegment], list[Members]]:
+    """The segments, and their members as they were last found; raises Unavailable where they are not yet."""
+    if not asked:
+        return [], []
+    leaves = [InSegment(number, field=f"bySegments[{place}]") for place, number in enumerate(asked)]
+    members = await MemberRepository(units.session, units.terms.memory.members).of(units.tenant_id, leaves)
+    rows = await SegmentDefinitions(units.session, units.tenant_id).by_ids(asked)
+    known = {one.row.segment_id: (one.row.name, one.as_of) for one in rows if one.as_of}
+    return [AskedSegment(number, *known[number]) for number in asked], [members[number] for number in asked]
 
 
 def _described(one: ExperimentMetric) -> Described:

@@ -16,9 +16,7 @@ async def numbered_rules(context: Context, rules: Sequence[Rule]) -> tuple[Rule,
 
     Raises BadInput for a segment that there is not.
     """
-    guards = [one for rule in rules if rule.ramp is not None for one in rule.ramp.guardrails]
-    filters = [root for one in guards for root in (one.exposed, one.control) if root is not None]
-    named = in_segments(*(rule.where for rule in rules), *filters)
+    named = in_segments(*(part for rule in rules for part in rule.filters()))
     if not named:
         return tuple(rules)
     found = await segments_named(context, named)

@@ -13,6 +13,7 @@ from resolvers.analysis.segments import MemberOf, Rule, references, renamed
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound
 from resolvers.segment_checks import check_name, checked, numbers_of
+from resolvers.segment_uses import check_unused
 from resolvers.segments import Draft, find_members, keep_draft
 from resolvers.store.personas import PersonaRepository, PersonaRow
 from resolvers.store.segment_definitions import SegmentDefinitions
@@ -108,18 +109,19 @@ async def _rewire(definitions: SegmentDefinitions, ranked: Sequence[PersonaRow],
 
 
 async def _remove(definitions: SegmentDefinitions, segment_ids: Sequence[int], field: str) -> None:
-    """Delete segments that no persona needs any more; raises BadInput where another segment does."""
+    """Delete segments that no persona needs any more; raises BadInput where anything else does."""
     kept = await definitions.rows()
     for row in kept:
         if row.segment_id in segment_ids:
             users = [other.name for other in kept if row.segment_id in references(from_json(other.rules))]
             if users:
                 raise BadInput(f'The rules of "{users[0]}" name it; change or delete these first.', field=field)
+            await check_unused(definitions.session, row, field)
             await definitions.remove(row)
 
 
 async def delete_persona(context: Context, persona_id: int) -> Persona:
-    """Delete a persona and return it as it was; raises NotFound, Forbidden, BadInput where a segment needs it."""
+    """Delete a persona and return it as it was; raises NotFound, Forbidden, BadInput where anything needs it."""
     principal = context.require(Role.ANALYST)
     async with context.services.database.tenant(principal.tenant_id) as session:
         definitions = SegmentDefinitions(session, principal.tenant_id)

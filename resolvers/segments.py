@@ -15,6 +15,7 @@ from resolvers.analysis.subjects import Subject
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, GatewayError, NotFound
 from resolvers.segment_checks import check_name, check_refresh, check_size, checked, numbers_of
+from resolvers.segment_uses import check_unused
 from resolvers.store.members import MemberRepository, no_segment
 from resolvers.store.segment_definitions import Kept, SegmentDefinitions, SegmentRow
 from resolvers.store.segment_finding import dependents, names_itself, refresh
@@ -129,7 +130,7 @@ def _columns(draft: Draft, rules: Rule) -> dict[str, Any]:
 
 
 async def delete_segment(context: Context, segment_id: int) -> Segment:
-    """Delete a segment and return it as it was; raises NotFound, Forbidden, BadInput where another one needs it."""
+    """Delete a segment and return it as it was; raises NotFound, Forbidden, BadInput where anything needs it."""
     principal = context.require(Role.ANALYST)
     async with context.services.database.tenant(principal.tenant_id) as session:
         definitions = SegmentDefinitions(session, principal.tenant_id)
@@ -143,6 +144,7 @@ async def delete_segment(context: Context, segment_id: int) -> Segment:
             raise NotFound("There is no such segment.", field="id")
         if kept[0].row.managed:
             raise BadInput("The segment belongs to a persona; delete that instead.", field="id")
+        await check_unused(session, kept[0].row, "id")
         await definitions.remove(kept[0].row)
         return _segment(kept[0])
 

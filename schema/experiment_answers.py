@@ -9,8 +9,11 @@ from resolvers.analysis import experiment_answers as values
 from resolvers.analysis.experiment_decisions import Decision, Guard
 from resolvers.analysis.experiment_tests import Method
 from resolvers.analysis.experiments import MetricRole, MultipleExposures, Status
+from resolvers.context import Role
+from schema.access import field
 from schema.common import DimensionValue, Estimate, Interval
 from schema.explanations import Explanation
+from schema.nodes import encode
 from schema.scalars import BigInt
 from schema.shapes import enumerate_in_schema, shapes
 
@@ -172,7 +175,7 @@ class ExperimentMetricAnswer:
     family: int = strawberry.field(
         description=(
             "How many tests its p-values were corrected for: goals × variants, secondary metrics × variants, or the "
-            "variants of a guardrail; in a breakdown × its groups."
+            "variants of a guardrail; in a breakdown × its groups or segments."
         )
     )
     cap: Decimal | None = strawberry.field(description="The most that a subject's value counted as; null without one.")
@@ -188,6 +191,28 @@ class ExperimentGroup:
     other: bool = strawberry.field(description="Whether this sums up all groups that are not shown.")
     units: BigInt = strawberry.field(description="Its subjects.")
     metrics: list[ExperimentMetricAnswer] = strawberry.field(description="Each metric among them.")
+
+
+@shapes(values.ExperimentSegment)
+@strawberry.type(
+    description=(
+        "Results among subjects that are in a segment now. A segment that the variants themselves lead into or out of "
+        "misleads: its members are then no longer alike but for the variant."
+    )
+)
+class ExperimentSegment:
+    name: str = strawberry.field(description="The segment's name.")
+    members_as_of: datetime = strawberry.field(
+        description="The instant that its members are of; they are found anew every `refreshEvery` of the segment."
+    )
+    units: BigInt = strawberry.field(description="Its subjects in the experiment.")
+    metrics: list[ExperimentMetricAnswer] = strawberry.field(
+        description="Each metric among them; a subject in several segments counts in each."
+    )
+
+    @field(Role.VIEWER, strawberry.ID, "The segment's global id: `node` finds it.")
+    async def segment_id(self) -> strawberry.ID:
+        return strawberry.ID(encode("Segment", str(self.segment)))  # type: ignore[attr-defined]
 
 
 @shapes(values.ExperimentUnits)
@@ -248,5 +273,8 @@ class ExperimentAnswer:
         description="The groups of the breakdown, of most subjects first, and one of all others; empty without `by`."
     )
     group_count: int = strawberry.field(description="How many groups there are in all, shown or not.")
+    segments: list[ExperimentSegment] = strawberry.field(
+        description="Results among the members of each of `bySegments`, in their order; empty without."
+    )
     as_of: datetime = strawberry.field(description="The instant at which the answer was read.")
     explain: Explanation = strawberry.field(description="How the numbers were come by.")

@@ -8,11 +8,13 @@ import strawberry
 from resolvers import experiment_results
 from resolvers.analysis import experiment_answers as values
 from resolvers.analysis.experiments import MultipleExposures
+from resolvers.analysis.filters import InSegment
 from resolvers.analysis.periods import PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.context import Context
-from resolvers.experiment_results import Asking
+from resolvers.experiment_results import MOST_SEGMENTS, Asking
 from schema.arguments import TopArgument
+from schema.conditions import segment_reference
 from schema.dimensions import Dimension
 from schema.experiment_answers import ExperimentAnswer
 from schema.experiments import KeyArgument
@@ -39,6 +41,18 @@ OverTimeArgument = Annotated[
     bool, strawberry.argument(description="Whether to tell how each effect came about, day by day.")
 ]
 
+BySegmentsArgument = Annotated[
+    list[strawberry.ID] | None,
+    strawberry.argument(
+        description=(
+            f"Up to {MOST_SEGMENTS} segments, each by its `id` or its name: tell each effect among their members, too. "
+            "Members are those of now, not of when they were exposed: what a variant itself makes people do may bring "
+            "them into a segment or out of it, and then its effect among them misleads. Ask about segments of what was "
+            "so before."
+        )
+    ),
+]
+
 
 def _results(
     context: Context,
@@ -49,6 +63,7 @@ def _results(
     by: ByArgument = None,
     top: TopArgument = 20,
     over_time: OverTimeArgument = False,
+    by_segments: BySegmentsArgument = None,
 ) -> Asked[values.ExperimentAnswer]:
     asking = Asking(
         experiment,
@@ -57,6 +72,10 @@ def _results(
         multiple_exposures,
         None if by is None else by.value,
         over_time,
+        tuple(
+            InSegment(segment_reference(one, place), field=place)
+            for one, place in ((one, f"bySegments[{index}]") for index, one in enumerate(by_segments or []))
+        ),
     )
     # Time goes on without events: what depends on it is looked at again each hour.
     question = Question(PeriodRequest(last="1h"), top=top)

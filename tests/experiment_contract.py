@@ -29,6 +29,8 @@ BOUNDED = {
     "ExperimentAnswer.units": "as many as variants",
     "ExperimentAnswer.metrics": "at most 20",
     "ExperimentAnswer.groups": "top + 1",
+    "ExperimentAnswer.segments": "at most 10",
+    "ExperimentSegment.metrics": "at most 20",
     "ExperimentAnswer.warnings": "each at most once",
     "ExperimentGroup.keys": "one",
     "ExperimentGroup.metrics": "at most 20",
@@ -40,3 +42,4 @@ BOUNDED = {
         for column in ("at", "units", "value", "control", "effect", "low", "high")
     },
 }
+NOT_SHOWN = {"ExperimentSegment.segment": "shown as segmentId"}

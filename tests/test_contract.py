@@ -107,6 +107,7 @@ NOT_SHOWN = {
     "Principal.tenant_id": "a number of the gateway's own",
     "Principal.key_id": "a number of the gateway's own",
     "Principal.tenant": "shown as slug",
+    **experiments.NOT_SHOWN,
     **flags.NOT_SHOWN,
     **segments.NOT_SHOWN,
 }

@@ -59,7 +59,10 @@ class Amounts:
 
     def approximate(self, size: int) -> NDArray[np.float64]:
         """The same as near as floats come, each off by less than two units in its last place."""
-        return sum((limb.astype(np.float64) * weight for weight, limb in self.limbs), np.zeros(size))
+        found = np.zeros(size)
+        for weight, limb in self.limbs:
+            found += float(weight) * limb
+        return found
 
     def total(self) -> int:
         """Their sum in 1/UNIT."""

@@ -110,6 +110,17 @@ class ExperimentGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class ExperimentSegment:
+    """Results among the units that were members of a segment at an instant."""
+
+    segment: int
+    name: str
+    members_as_of: datetime = field(compare=False)
+    units: int
+    metrics: tuple[ExperimentMetricAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ExperimentUnits:
     """How many units a variant has, and should have by its weight."""
 
@@ -155,5 +166,6 @@ class ExperimentAnswer:
     metrics: tuple[ExperimentMetricAnswer, ...]
     groups: tuple[ExperimentGroup, ...]
     group_count: int
+    segments: tuple[ExperimentSegment, ...]
     as_of: datetime = field(compare=False)
     explain: Explanation

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 from resolvers.analysis.experiment_statistics import Arm, PairedArm, Share
 
-ALL, BY_DAY, BY_DIMENSION = 0, 1, 2
-"""How sums are cut: not at all, by day of first exposure, by the first dimension broken down by, the second, …"""
+ALL, BY_DAY, BY_DIMENSION, BY_SEGMENT = 0, 1, 2, -1
+"""How sums are cut: not at all, by day of first exposure, by the first dimension broken down by, the second, …; by the
+segments that are asked about, in their order, which none are kept for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from resolvers.analysis.experiment_answers import (
     ExperimentEffect,
     ExperimentGroup,
     ExperimentMetricAnswer,
+    ExperimentSegment,
 )
-from resolvers.analysis.experiment_cells import BY_DAY, BY_DIMENSION, Arms, Cells, UnitSums, together
+from resolvers.analysis.experiment_cells import BY_DAY, BY_DIMENSION, BY_SEGMENT, Arms, Cells, UnitSums, together
 from resolvers.analysis.experiment_effects import Judged, Measured
 from resolvers.analysis.experiment_effects import corrected as corrected_effects
 from resolvers.analysis.experiment_tests import Refusal
@@ -34,6 +35,7 @@ class ResultsQuestion:
     by: str | None = None
     top: int = 20
     over_time: bool = False
+    segments: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,19 @@ class Described:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedSegment:
+    """A segment that results are broken down by, and the instant that its members are of."""
+
+    id: int
+    name: str
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Material:
-    """What results are made of: the sums, the names of the dimension's values by code, the caps of metrics by place."""
+    """What results are made of: the sums, the names of the dimension's values by code, the caps of metrics by place,
+    the segments that are asked about.
+    """
 
     cells: Cells
     names: Mapping[int, str]
@@ -56,6 +69,7 @@ class Material:
     timezone: str
     as_of: datetime
     explain: Explanation
+    segments: Sequence[AskedSegment] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,17 +184,42 @@ class MetricResults:
         arms = [[self.cells.arms(place, cut, value) for place in metrics] for value in shown]
         if rest:
             arms.append([together([self.cells.arms(place, cut, value) for value in rest]) for place in metrics])
-        effects = self.corrected(
-            [[one.effects(of) for one, of in zip(self.measured, part, strict=True)] for part in arms], early=early
-        )
+        told = self._parts(arms, early=early)
         keys = [(DimensionValue(self.asked.by, self.material.names.get(value)),) for value in shown]
         found = [
             ExperimentGroup(
                 keys=keys[part] if part < len(shown) else (),
                 other=part >= len(shown),
                 units=sum(arm.units for arm in of[0]) if of else 0,
-                metrics=tuple(self.told(place, of[place], effects[part, place], series=False) for place in metrics),
+                metrics=told[part],
             )
             for part, of in enumerate(arms)
         ]
         return tuple(found), len(values)
+
+    def segments(self, *, early: bool) -> tuple[ExperimentSegment, ...]:
+        """Results among the members of each segment, corrected over all that are asked about."""
+        asked = self.material.segments
+        metrics = range(len(self.measured))
+        arms = [[self.cells.arms(place, BY_SEGMENT, part) for place in metrics] for part in range(len(asked))]
+        told = self._parts(arms, early=early)
+        return tuple(
+            ExperimentSegment(
+                segment=one.id,
+                name=one.name,
+                members_as_of=one.as_of,
+                units=sum(self.cells.units(BY_SEGMENT, part)),
+                metrics=told[part],
+            )
+            for part, one in enumerate(asked)
+        )
+
+    def _parts(self, arms: Sequence[Sequence[Arms]], *, early: bool) -> list[tuple[ExperimentMetricAnswer, ...]]:
+        """Each metric in each part of the units, corrected over all parts."""
+        effects = self.corrected(
+            [[one.effects(of) for one, of in zip(self.measured, part, strict=True)] for part in arms], early=early
+        )
+        return [
+            tuple(self.told(place, of, effects[number, place], series=False) for place, of in enumerate(part))
+            for number, part in enumerate(arms)
+        ]

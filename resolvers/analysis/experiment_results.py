@@ -86,6 +86,7 @@ class _Results:
             metrics=tuple(self.metrics.told(place, self.cells.arms(place), one) for place, one in enumerate(reckoned)),
             groups=groups,
             group_count=count,
+            segments=self.metrics.segments(early=early),
             as_of=self.material.as_of,
             explain=self.material.explain,
         )

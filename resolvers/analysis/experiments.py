@@ -179,6 +179,13 @@ class ExperimentDefinition:
         """The place of the control among the variants."""
         return next(place for place, variant in enumerate(self.variants) if variant.control)
 
+    def filters(self) -> Iterator[Filter]:
+        """Whatever it asks of subjects and of events."""
+        yield self.targeting
+        yield self.where
+        for metric in self.metrics:
+            yield from metric.of.filters()
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:

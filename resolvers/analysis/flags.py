@@ -150,6 +150,12 @@ class Rule:
         """Whether it is for everybody."""
         return self.where == EVERYTHING
 
+    def filters(self) -> Iterator[Filter]:
+        """Whatever it asks of subjects and of events."""
+        yield self.where
+        for guard in self.ramp.guardrails if self.ramp is not None else ():
+            yield from (root for root in (guard.exposed, guard.control) if root is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class Prerequisite:

@@ -6,7 +6,7 @@ from datetime import datetime
 from time import perf_counter
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, bindparam, case, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, DateTime, and_, bindparam, case, func, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -74,12 +74,15 @@ class CohortRepository:
             money.of(signed).label("amount"),
         ).where(*counts, money.known)
         own = money.joined(payment).subquery().c
-        named = func.count(own.order_id.distinct()).filter(own.order_id != "")
+        # Whether there are two orders tells itself from the first and the last, with no need to sort all of them.
+        first, last = (one(own.order_id).filter(own.order_id != "") for one in (func.min, func.max))
+        unnamed = func.count().filter(own.order_id == "")
         person = (
             select(
                 own.subject,
                 own.bucket,
-                (named + func.count().filter(own.order_id == "")).label("orders"),
+                (func.count(own.order_id) > 0).label("paid"),
+                or_(unnamed > 1, and_(unnamed > 0, first.is_not(None)), first != last).label("again"),
                 func.sum(own.amount).label("revenue"),
                 func.count().label("read"),
             )
@@ -87,15 +90,15 @@ class CohortRepository:
             .subquery()
         )
         # A row of no bucket is of the subject as a whole, and comes before none.
-        first = func.min(person.c.bucket).filter(person.c.orders > 0).over(partition_by=person.c.subject)
-        told = select(person, first.label("cohort")).subquery().c
+        begun = func.min(person.c.bucket).filter(person.c.paid).over(partition_by=person.c.subject)
+        told = select(person, begun.label("cohort")).subquery().c
         query = (
             select(
                 told.cohort,
                 told.bucket,
-                func.count().filter(told.orders > 0),
+                func.count().filter(told.paid),
                 func.sum(told.revenue),
-                func.count().filter(told.orders > 1),
+                func.count().filter(told.again),
                 func.sum(told.read),
             )
             .where(told.cohort >= 0, func.coalesce(told.bucket, told.cohort) >= told.cohort)

@@ -9,9 +9,12 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import floor
 
-from resolvers.analysis.experiment_cells import ALL, BY_DAY, BY_DIMENSION, Cell
+import numpy as np
+
+from resolvers.analysis.experiment_cells import ALL, BY_DAY, BY_DIMENSION, BY_SEGMENT, Cell
 from resolvers.analysis.experiments import UnitMetric
 from resolvers.store.database import driver
+from resolvers.store.experiment_members import Cuts
 from resolvers.store.experiment_sums import OF_UNIT, Reach, UnitRepository
 from resolvers.store.experiment_unit_sql import Coded
 
@@ -66,9 +69,13 @@ class _Unit:
     y: Decimal
     c: Decimal
 
-    def less(self, slot: int, x: Decimal, c: Decimal, cuts: Sequence[int]) -> Iterator[Cell]:
-        """What the sums change by where value and covariate are these instead."""
+    def places(self, cuts: Sequence[int]) -> list[tuple[int, int]]:
+        """The cuts, each with the value that the unit has in it."""
         at = {ALL: 0, BY_DAY: self.day} | {BY_DIMENSION + place: code for place, code in enumerate(self.parts)}
+        return [(cut, at[cut]) for cut in cuts]
+
+    def less(self, slot: int, x: Decimal, c: Decimal, places: Iterable[tuple[int, int]]) -> Iterator[Cell]:
+        """What the sums at places change by where value and covariate are these instead."""
         first = Cell(
             phase=self.phase,
             cut=ALL,
@@ -86,11 +93,11 @@ class _Unit:
             xy=(x - self.x) * self.y,
             xc=x * c - self.x * self.c,
         )
-        return (replace(first, cut=cut, value=at[cut]) for cut in cuts)
+        return (replace(first, cut=cut, value=value) for cut, value in places)
 
 
 async def capped(
-    units: UnitRepository, coded: Coded, reach: Reach, cells: Sequence[Cell], among: Among, cuts: Sequence[int]
+    units: UnitRepository, coded: Coded, reach: Reach, cells: Sequence[Cell], among: Among, cuts: Cuts
 ) -> tuple[list[Cell], dict[int, Decimal]]:
     """Cells to add to those there are, and the cap of each such metric by its place."""
     count = among.count(cells)
@@ -112,7 +119,7 @@ async def _of_metric(
     slot: int,
     count: int,
     among: Among,
-    cuts: Sequence[int],
+    cuts: Cuts,
 ) -> tuple[list[Cell], Decimal]:
     assert metric.cap_at is not None
     place = (count - 1) * metric.cap_at
@@ -125,9 +132,12 @@ async def _of_metric(
         bounds[number] = ends[0] + (place - floor(place)) * (ends[1] - ends[0]) if wanted > 1 else ends[0]
         above |= largest
     cells: list[Cell] = []
-    for unit in above.values():
+    subjects = np.fromiter(above, np.int32, len(above))
+    inside = [one.among(subjects) for one in cuts.members]
+    for number, unit in enumerate(above.values()):
         c = min(unit.c, bounds[1]) if metric.before is not None else unit.c
-        cells += unit.less(slot, min(unit.x, bounds[0]), c, cuts)
+        segments = [(BY_SEGMENT, place) for place, of in enumerate(inside) if of[number]]
+        cells += unit.less(slot, min(unit.x, bounds[0]), c, [*unit.places(cuts.kept), *segments])
     return cells, bounds[0]
 
 

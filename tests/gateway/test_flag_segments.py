@@ -49,8 +49,10 @@ async def test_a_rule_asks_about_a_segment(
     assert [await got(subject) for subject in ("ann", "nobody", None)] == [["off", "off"], ["on", "on"], ["off", "off"]]
     document = (await definitions(client)).json()
     assert [flag["remote"] for flag in document["flags"].values()] == [True, True]
-    await client.ask(DELETE, id=segment)
-    assert await got("ann") == ["on", "on"]
+    refused = (await client.ask(DELETE, id=segment))["it"]
+    assert refused["message"] == 'It is named by the flag "a"; change or delete these first.'
+    await setup(client, "a", rules=[], default={"variation": "on"})
+    assert (await client.ask(DELETE, id=segment))["it"] == {}
     await done(stranger, CREATE, key="a")
     refused = (
         await stranger.ask(CONFIGURE, input={"key": "a", "environment": {"rules": [{"where": inside, "serve": ON}]}})

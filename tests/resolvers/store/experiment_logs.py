@@ -1,8 +1,8 @@
 """Logs of experiments, schemes to reckon them by, and a plain reckoning of the sums to compare with."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -117,6 +117,18 @@ def reckoned(of: Scheme, log: Sequence[dict[str, Any]]) -> dict[tuple[int, ...],
                 for place, value in enumerate(sums):
                     held[place] += value
     return {key: tuple(sums) for key, sums in cells.items() if any(sums)}
+
+
+def in_dollars(log: Sequence[dict[str, Any]], euro: Mapping[date, Decimal]) -> list[dict[str, Any]]:
+    """The log with its euros in dollars, where there is a rate of their day or of one at most ten days before."""
+    found = []
+    for one in log:
+        on = datetime.fromisoformat(one["occurredAt"]).astimezone(UTC).date()
+        known = [day for day in euro if on - timedelta(days=10) <= day <= on]
+        if one.get("currency") == "EUR" and known:
+            one = one | {"amount": str(Decimal(one["amount"]) * euro[max(known)]), "currency": "USD"}
+        found.append(one)
+    return found
 
 
 def _capped(metric: UnitMetric, value: Decimal) -> Decimal:

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from resolvers.analysis.experiment_cells import BY_SEGMENT
 from resolvers.analysis.experiments import Measure, Tally, UnitMetric
+from resolvers.analysis.members import Members
 from resolvers.context import Context, Principal
 from resolvers.store.experiment_caps import Among, capped
+from resolvers.store.experiment_members import Cuts, cells_by_segment
 from resolvers.store.experiment_sums import UnitRepository
 from resolvers.store.experiment_unit_sql import Coded
 from tests.factories import store
@@ -20,6 +23,7 @@ from tests.resolvers.store.experiment_logs import BUYS, WINDOW, made, scheme
 from tests.resolvers.store.test_experiment_sums import begin, fold
 
 METRIC = UnitMetric(Measure(Tally.SUM, BUYS, "amount"), WINDOW, cap_at=Decimal("0.75"), before=timedelta(hours=6))
+SEGMENTS = [Members(np.array(codes, np.int32)) for codes in ((1, 2, 3, 5), (), (3, 4, 9))]
 Sums = dict[tuple[int, int, int, bool], tuple[Decimal, ...]]
 
 
@@ -38,7 +42,8 @@ async def test_sums_are_those_of_capped_values(
             units = UnitRepository(session, context.services.memory, tenant_id)
             reach, coded = await units.reach(of), await Coded.of(units.terms, tenant_id, of)
             cells = await units.cells(coded, reach, (0, 1, 2, 3))
-            more, caps = await capped(units, coded, reach, cells, Among(phase, once), (0, 1, 2, 3))
+            cells += await cells_by_segment(units, coded, reach, SEGMENTS)
+            more, caps = await capped(units, coded, reach, cells, Among(phase, once), Cuts((0, 1, 2, 3), SEGMENTS))
             expected, cap = reckoned(await plain_units(session, coded, reach.version), phase, once)
         found: dict[Any, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 5)
         for cell in (*cells, *more):
@@ -65,7 +70,8 @@ def reckoned(units: Sequence[Any], phase: int | None, once: bool) -> tuple[dict[
     cells: dict[Any, Any] = defaultdict(lambda: [Decimal(0)] * 5)
     for place, unit in enumerate(counted):
         x, c = (min(values[name][place], caps[name]) for name in "xc")
-        for cut in ((0, 0), (1, unit.day), *enumerate(unit.parts, 2)):
+        segments = [(BY_SEGMENT, number) for number, one in enumerate(SEGMENTS) if unit.subject in one.codes]
+        for cut in ((0, 0), (1, unit.day), *enumerate(unit.parts, 2), *segments):
             held = cells[(*cut, unit.variant)]
             for number, value in enumerate((x, x * x, c, c * c, x * c)):
                 held[number] += value

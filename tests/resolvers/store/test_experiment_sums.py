@@ -1,6 +1,8 @@
 """Sums over the units of experiments: whatever came when, they are as the log says."""
 
 import asyncio
+from datetime import date
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -10,13 +12,14 @@ from resolvers.analysis.experiment_cells import BY_DIMENSION
 from resolvers.analysis.experiments import Scheme
 from resolvers.context import Context, Principal
 from resolvers.events import ingest
+from resolvers.exchange_rates import set_exchange_rates
 from resolvers.store.database import driver
 from resolvers.store.experiment_checking import differing
 from resolvers.store.experiment_sums import UnitRepository
 from resolvers.store.experiment_unit_sql import Coded
 from resolvers.store.terms import TERMS
 from tests.factories import store
-from tests.resolvers.store.experiment_logs import HOUR, START, made, reckoned, scheme
+from tests.resolvers.store.experiment_logs import HOUR, START, in_dollars, made, reckoned, scheme
 
 CUTS = (0, 1, 2, 3)
 
@@ -66,6 +69,40 @@ async def test_what_is_kept_and_its_tail_are_what_the_log_says(
     await fold(context, principal.tenant_id, of)
     assert await fold(context, principal.tenant_id, of) == 0
     assert await asked(context, principal.tenant_id, of) == reckoned(of, log)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_money_of_another_currency_is_what_its_day_s_rate_makes_of_it(
+    context: Context, principal: Principal, seed: int
+) -> None:
+    random = Random(seed)
+    of, log, euro = scheme(seed + 1), [], dict[date, Decimal]()
+    await begin(context, principal.tenant_id, of.experiment_id)
+    # None, then of the second of the log's days alone, of both, and another one; one that is too old says nothing.
+    stated = [
+        {},
+        {date(2026, 3, 2): "0.8"},
+        {date(2026, 2, 27): "1.25", date(2026, 2, 1): "9"},
+        {date(2026, 3, 2): "3"},
+    ]
+    for number in range(0, 160, 20):
+        events = [made(random, number + place) for place in range(20)]
+        for one in events:
+            if one["kind"] == "CONVERSION":
+                one["currency"] = random.choice(["USD", "EUR", "EUR", "GBP"])
+        await store(context, *events)
+        log += events
+        if number % 40 == 0:
+            rates = stated[number // 40]
+            euro |= {day: Decimal(rate) for day, rate in rates.items()}
+            given = [{"date": f"{day}", "base": "EUR", "currency": "USD", "rate": rate} for day, rate in rates.items()]
+            if given:
+                await set_exchange_rates(context, given)
+        assert await asked(context, principal.tenant_id, of) == reckoned(of, in_dollars(log, euro))
+        if random.random() < 0.7:
+            await fold(context, principal.tenant_id, of, random.choice([7, 1_000]))
+        assert await asked(context, principal.tenant_id, of) == reckoned(of, in_dollars(log, euro))
+    assert reckoned(of, log) != reckoned(of, in_dollars(log, euro))
 
 
 @pytest.mark.parametrize("seed", range(4))
