@@ -50,11 +50,15 @@ def trickle(
             yield delay, {**event, "occurredAt": _stamp_of(clock() + timedelta(seconds=delay))}
 
 
+def first_day(end: datetime, days: int) -> datetime:
+    """The midnight at which a story of the ``days`` before ``end`` begins."""
+    return end.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
+
+
 class _Story:
     def __init__(self, seed: int, end: datetime, days: int, people: int) -> None:
         self.rng = Random(f"{seed} {days} {people}")  # noqa: S311 - nothing secret depends on it
-        midnight = end.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        self.first = midnight - timedelta(days=days)
+        self.first = first_day(end, days)
         self.days = days
         self.prefix = f"demo-{seed}-{self.first:%Y%m%d}"
         self.newcomers_a_day = people / sum(self._bustle(number) for number in range(days))

@@ -1,6 +1,8 @@
-"""What the demo's company sells, to whom and by which ways people come to it."""
+"""What the demo's company sells, to whom, by which ways people come to it, and what it tries on them."""
 
 from typing import NamedTuple
+
+from resolvers.analysis.bucketing import Purpose, chosen, place
 
 
 class Channel(NamedTuple):
@@ -58,8 +60,10 @@ LOCATIONS = (
     ("JP", 0.07, 9),
 )
 """Country, share of the people and hours from UTC."""
+CURRENCIES = {"DE": "EUR", "GB": "GBP"}
+"""What people of a country pay in; everybody else in USD."""
 PLANS = {"starter": 2900, "team": 9900, "business": 29900}
-"""Price a month in cents."""
+"""Price a month in cents, in every currency the same number."""
 CREDITS = (999, 2499, 4999)
 FEATURES = ("dashboards", "funnels", "alerts", "exports")
 CHATS = (
@@ -73,3 +77,14 @@ HOURS = (7, 8, 9, 9, 10, 10, 11, 11, 12, 13, 14, 14, 15, 15, 16, 17, 18, 20, 21)
 """When people start a session, in their own time."""
 WORKDAYS = (1.0, 1.05, 1.05, 1.0, 0.9, 0.45, 0.4)
 """How busy each day of the week is, Monday first."""
+EXPERIMENTS = {
+    "guided_start": {"control": 6_000, "guided": 4_000},
+    "pricing_layout": {"cards": 7_000, "table": 3_000},
+}
+"""What is tried: the variants of each, control first, with their weights in parts of 10,000."""
+
+
+def variant_of(experiment: str, subject: str) -> str:
+    """The variant that the gateway assigns too, where the experiment's salt is its key."""
+    variants = EXPERIMENTS[experiment]
+    return tuple(variants)[chosen(place(Purpose.VARIANT, experiment, subject), tuple(variants.values()))]

@@ -9,6 +9,7 @@ from gateway.demo_company import (
     CHANNELS,
     CHATS,
     CREDITS,
+    CURRENCIES,
     FEATURES,
     HOURS,
     LOCATIONS,
@@ -17,6 +18,7 @@ from gateway.demo_company import (
     WORKDAYS,
     Channel,
     Persona,
+    variant_of,
 )
 
 LAST_START = 84_000
@@ -45,6 +47,11 @@ class Person:
     variants: dict[str, str] = field(default_factory=dict)
     gone: bool = False
     """Churned or lost interest: nothing more is heard of this person."""
+
+    @property
+    def currency(self) -> str:
+        """What is paid in."""
+        return CURRENCIES.get(self.location, "USD")
 
     def dimensions(self) -> dict[str, str]:
         known = {"persona": self.persona.name, "location": self.location}
@@ -97,15 +104,17 @@ class Day:
             self._chat(person)
         if self.rng.random() < 0.55:
             self._view(person, "pricing_view")
-            self._expose(person, "pricing_layout", "cards", "table")
+            self._expose(person, "pricing_layout")
             if self.rng.random() < 0.3 * person.channel.intent:
                 self._sign_up(person)
 
     def _sign_up(self, person: Person) -> None:
-        self._expose(person, "guided_start", "control", "guided")
+        self._expose(person, "guided_start")
         self._convert(person, "signup")
         person.plan = "free"
         guided = person.variants["guided_start"] == "guided"
+        if guided:
+            self._chat(person)
         for name, chance in (
             ("project_created", 0.75),
             ("source_connected", 0.65),
@@ -124,7 +133,7 @@ class Day:
         if self.weekday == 1 and self.rng.random() < 0.5:
             self._mail(person)
         self._work(person)
-        # The guided start is the demo's true effect: it raises the chance to buy by half.
+        # The start guided by AI is the demo's true effect: it raises the chance to buy by half.
         guided = person.variants["guided_start"] == "guided"
         if self.rng.random() < 0.05 * person.persona.readiness * person.happiness * (1.5 if guided else 1.0):
             self._use(person, "checkout_started")
@@ -205,9 +214,9 @@ class Day:
     def _use(self, person: Person, name: str, dimensions: dict[str, str] | None = None) -> None:
         self._emit(person, "PRODUCT", name, {**person.dimensions(), **(dimensions or {})})
 
-    def _expose(self, person: Person, experiment: str, *variants: str) -> None:
+    def _expose(self, person: Person, experiment: str) -> None:
         if experiment not in person.variants:
-            person.variants[experiment] = variant = self.rng.choice(variants)
+            person.variants[experiment] = variant = variant_of(experiment, person.subject)
             dimensions = {**person.dimensions(), "experiment": experiment, "variant": variant}
             self._emit(person, "EXPOSURE", "exposure", dimensions)
 
@@ -222,14 +231,14 @@ class Day:
         if price is not None:
             fields |= {
                 "amount": cents(price),
-                "currency": "USD",
+                "currency": person.currency,
                 "orderId": f"{person.subject}-{self.number}-{name}",
             }
         self._emit(person, "CONVERSION", name, {**person.origin(), **(dimensions or {})}, **fields)
 
     def _contract(self, person: Person, name: str) -> None:
         """Say what ``person`` pays a month from now on."""
-        due = {"amount": cents(PLANS[person.plan or ""]), "interval": "MONTH", "currency": "USD"}
+        due = {"amount": cents(PLANS[person.plan or ""]), "interval": "MONTH", "currency": person.currency}
         self._emit(person, "SUBSCRIPTION", name, person.origin(), **({} if name == "ended" else due))
 
     def _chat(self, person: Person) -> None:

@@ -260,7 +260,7 @@ def _instant(of: Experiment, at: datetime | None, now: datetime) -> datetime:
     if at is None:
         return now
     if at > now:
-        raise BadInput("It is not in the future.", field="at")
+        raise BadInput("It must not be in the future.", field="at")
     if of.phases and at <= of.phases[-1].started_at:
         raise BadInput("It is after the present phase began.", field="at")
     return at

@@ -86,13 +86,16 @@ async def _segments(context: Context, named: Sequence[InSegment]) -> tuple[int, 
 
 def _question(of: Experiment, asking: Asking, definite: Resolved, segments: tuple[int, ...]) -> ResultsQuestion:
     if not of.phases:
-        raise BadInput("It has not started: start it, and ask again.", field="experiment")
+        raise BadInput(
+            "It has not started: startExperiment does so.",
+            field="experiment",
+        )
     present = len(of.phases) if asking.phase is None else asking.phase
     phase = None if asking.all_phases else present
     if phase is not None and not 1 <= phase <= len(of.phases):
         raise BadInput(f"It has the phases 1 to {len(of.phases)}.", field="phase")
     if asking.by is not None and asking.by not in of.definition.breakdowns:
-        names = ", ".join(of.definition.breakdowns) or "none"
+        names = ", ".join(name.upper() for name in of.definition.breakdowns) or "none"
         raise BadInput(f"Its results are kept by these dimensions: {names}; add others to its breakdowns.", field="by")
     multiple = asking.multiple or of.definition.multiple
     return ResultsQuestion(phase, multiple, asking.by, definite.top, asking.over_time, segments)

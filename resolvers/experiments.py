@@ -83,7 +83,7 @@ async def experiment(context: Context, key: str) -> Experiment:
 def named(of: Known, key: str) -> Experiment:
     """The experiment of that key; raises NotFound on ``experiment``."""
     if key not in of.experiments:
-        raise NotFound("There is no experiment with this key.", field="experiment")
+        raise NotFound("There is no experiment with this key; createExperiment makes one.", field="experiment")
     return of.experiments[key]
 
 

@@ -239,7 +239,7 @@ def known_environment(of: FlagSet, environment: str) -> str:
     """The environment itself; raises BadInput where no flag is set up in it."""
     if environment not in of.environments:
         names = ", ".join(sorted(of.environments, key=lambda name: (name != PRODUCTION, name)))
-        raise BadInput(f"There is no environment {environment[:100]}; there are {names}.", field="environment")
+        raise BadInput(f"There is no environment {environment[:100]}; known: {names}.", field="environment")
     return environment
 
 

@@ -43,7 +43,7 @@ async def persona_profiles(
     wanted = list(kept) if slugs is None else list(slugs)
     for place, slug in enumerate(wanted):
         if slug not in kept:
-            raise BadInput(f'There is no persona "{slug}".', field=f"slugs[{place}]")
+            raise BadInput(f'There is no persona "{slug}"; savePersona makes one.', field=f"slugs[{place}]")
     if len(wanted) > MOST_PROFILES:
         raise BadInput(f"At most {MOST_PROFILES} profiles are told at once; name some of the personas.", field="slugs")
     asked = replace(question, compare=question.compare or Compare.PREVIOUS_PERIOD, by=())

@@ -108,7 +108,8 @@ def numbers_of(root: Rule, rows: Iterable[SegmentRow], *, itself: str | None = N
         if isinstance(leaf, MemberOf) and leaf.segment not in known:
             if leaf.segment == itself:
                 raise BadInput("The rules lead back to the segment itself.", field=path)
-            raise BadInput("There is no such segment.", field=path)
+            called = f'segment called "{leaf.segment}"' if isinstance(leaf.segment, str) else "such segment"
+            raise BadInput(f"There is no {called}.", field=path)
     return known
 
 

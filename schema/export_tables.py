@@ -28,8 +28,12 @@ BESIDE = "beside"
 _NUMBERS = frozenset({"Int", "Float", "BigInt", "Decimal"})
 _NAMES = frozenset({"id", "slug", "name", "key"})
 _KEYS = "DimensionValue"
-_ASIDE = frozenset({"Money", "ModelFinding"})
+_ASIDE = frozenset({"Money", "ModelFinding", "PersonaPreference"})
 """Items of which no table is what an answer is about."""
+_FOREMOST = frozenset({"ExperimentEffect"})
+"""Items that an answer is about, wherever in it they stand."""
+_KEPT = "Node"
+"""What implements it is told by its own row first."""
 
 Path = tuple[str, ...]
 
@@ -79,6 +83,8 @@ class Table:
     columns: tuple[Column, ...]
     aside: bool = False
     """Whether it is never what the answer is about."""
+    foremost: bool = False
+    """Whether it is what the answer is about."""
 
     @property
     def exploded(self) -> bool:
@@ -128,11 +134,16 @@ def tables(type_: GraphQLOutputType) -> Mapping[str, Table]:
 
 
 def default(found: Mapping[str, Table], *, grouped: bool) -> Table:
-    """The table that an answer is about: its groups where it was broken down, else its first list, else itself."""
+    """The table that an answer is about: its groups where it was broken down, else its first list, else itself.
+
+    Of something that is kept, such as an experiment, it is always itself.
+    """
     if ROWS in found:
         return found[ROWS]
     if grouped and GROUPS in found:
         return found[GROUPS]
+    if foremost := next((table for table in found.values() if table.foremost), None):
+        return foremost
     lists = (table for table in found.values() if not table.aside and "." not in table.name)
     return next((table for table in lists if table.name not in (ANSWER, GROUPS)), found[ANSWER])
 
@@ -199,7 +210,8 @@ class _Survey:
             self._side_by_side(type_, below, path, (LISTS,))
         # What tells rows apart comes first, wherever the type has it.
         columns.sort(key=lambda column: column.source is not Source.KEYS)
-        self.tables[place] = Table(name, lists, tuple(columns), type_.name in _ASIDE)
+        foremost = type_.name in _FOREMOST or (not lists and _KEPT in (one.name for one in type_.interfaces))
+        self.tables[place] = Table(name, lists, tuple(columns), type_.name in _ASIDE, foremost)
 
     def _object(
         self,

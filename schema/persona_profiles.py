@@ -11,6 +11,7 @@ from resolvers.analysis import personas as values
 from resolvers.analysis.periods import Compare
 from resolvers.analysis.questions import Question
 from resolvers.context import Context
+from resolvers.errors import BadInput
 from schema.arguments import (
     LAST_30_DAYS,
     CompareArgument,
@@ -132,7 +133,10 @@ def _profile(
     asked = _profiles(context, [slug], period, timezone, granularity, where, compare, churn)
 
     async def seek(question: Question) -> values.PersonaProfile:
-        (only,) = await asked.seek(question)
+        try:
+            (only,) = await asked.seek(question)
+        except BadInput as bad:
+            raise BadInput(bad.message, field="slug" if bad.field == "slugs[0]" else bad.field) from None
         return only
 
     return Asked(asked.question, seek, asked.kinds)

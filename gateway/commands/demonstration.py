@@ -15,7 +15,7 @@ import structlog
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gateway import demo, server
+from gateway import demo, demo_definitions, server
 from gateway.app import Gateway, create_app
 from gateway.commands.common import CommandError, DataDirOption, console, database, errors, owner, pepper
 from gateway.commands.importing import patient_gateway, persistently, writer_of
@@ -56,6 +56,8 @@ class Progressed:
     key: str
     people: int = demo.PEOPLE
     loaded: bool = False
+    defined: bool = False
+    """Whether the company has its segments, experiments and so on; what is deleted later does not come again."""
     told: int = 0
     """Live events that were certainly sent; those sent after it are recognised by their ids."""
 
@@ -106,6 +108,9 @@ def demo_command(
         if not progressed.loaded:
             asyncio.run(load(url, settings, progressed))
             progressed.write(note)
+        if not progressed.defined:
+            asyncio.run(define(url, settings, progressed))
+            progressed.write(note)
         app = create_app(settings, url)
         live = Live(app.state.gateway, progressed, note)
 
@@ -147,6 +152,16 @@ async def load(url: str, settings: Settings, progressed: Progressed) -> None:
                 bar.update(task, completed=(reached - first).total_seconds(), count=count)
             bar.update(task, completed=span)
     progressed.loaded = True
+
+
+async def define(url: str, settings: Settings, progressed: Progressed) -> None:
+    """Give the company what its people would have defined by now; doing so again changes nothing."""
+    async with patient_gateway(settings, url) as gateway:
+        principal = await gateway.authenticate(progressed.key)
+        assert principal is not None
+        first = demo.first_day(datetime.fromisoformat(progressed.end), demo.DAYS)
+        await demo_definitions.define(gateway.context(principal), first)
+    progressed.defined = True
 
 
 async def _stored(

@@ -1,9 +1,9 @@
 // GraphiQL with an API key: asked for in the page, or taken from the address (#key=…), kept for this tab only.
 
 const EXAMPLES = [
-  "events", "metric", "revenue", "recurring-revenue", "cohorts", "funnel", "segments", "attribution", "ai-roi",
-  "ai-budget", "recommendations", "churn-risk", "exchange-rates", "experiment", "flags", "sample-size", "live-metrics",
-  "track-conversion",
+  "events", "metric", "revenue", "recurring-revenue", "cohorts", "funnel", "segments", "personas", "attribution",
+  "ai-roi", "ai-budget", "recommendations", "churn-risk", "exchange-rates", "experiment", "flags", "sample-size",
+  "live-metrics", "track-conversion",
 ];
 const STORED = "metrics-gateway.key";
 const { React, ReactDOM, GraphiQL, GraphiQLPluginExplorer } = window;

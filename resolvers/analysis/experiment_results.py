@@ -37,10 +37,14 @@ class _Results:
         self.metrics = MetricResults(of, asked, material, self.days)
 
     def _days(self) -> float:
-        """How long units were exposed in the phases asked about."""
+        """How long units were exposed in the phases asked about; time that goes on counts by whole minutes.
+
+        So time alone does not make it another answer each time somebody looks.
+        """
         phases = self._phases()
+        minute = self.material.as_of.replace(second=0, microsecond=0)
         later = [phase.started_at for phase in self.of.phases if phase.number > phases[-1].number]
-        ends = [*later[:1], *([self.of.completed_at] if self.of.completed_at else []), self.material.as_of]
+        ends = [*later[:1], *([self.of.completed_at] if self.of.completed_at else []), minute]
         return max(0.0, (min(ends) - phases[0].started_at) / _DAY)
 
     def _phases(self) -> list[Phase]:

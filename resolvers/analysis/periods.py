@@ -80,6 +80,7 @@ _NOMINAL = {
 }
 _CLOCK_UNITS = frozenset({DurationUnit.SECOND, DurationUnit.MINUTE, DurationUnit.HOUR})
 _DURATION = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d|w|mo|y)")
+_NO_DURATION = "A duration is a whole number above 0 and a unit: 90s, 30m, 24h, 30d, 12w, 6mo or 1y."
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def parse_duration(text: str, *, field: str = "period.last") -> Duration:
     """Read ``90s``, ``30m``, ``24h``, ``30d``, ``12w``, ``6mo``, ``1y``; BadInput on ``field`` otherwise."""
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise BadInput("A duration is a whole number and a unit: 90s, 30m, 24h, 30d, 12w, 6mo or 1y.", field=field)
+        raise BadInput(_NO_DURATION, field=field)
     duration = Duration(int(match[1]), DurationUnit(match[2]))
     if duration.count > _MAX_YEARS * 366 * _DAY // _NOMINAL[duration.unit]:
         raise BadInput(f"A duration is at most {_MAX_YEARS} years.", field=field)
@@ -126,10 +127,10 @@ def resolve(request: PeriodRequest, timezone: str, now: datetime) -> Period:
     local = zone(timezone)
     if request.last is not None:
         if request.start is not None or request.end is not None:
-            _refuse("Give either last, or a start and an end, not both.")
+            _refuse("Give either last, or from and to, not both.")
         period = _last(parse_duration(request.last), local, now)
     elif request.start is None or request.end is None:
-        _refuse("Give either last, or a start and an end.")
+        _refuse("Give either last, or from and to.")
     else:
         period = _between(request.start, request.end)
     _check_bounds(period, local)
@@ -203,7 +204,7 @@ def buckets(period: Period, granularity: Granularity, timezone: str) -> tuple[da
         if boundary >= period.end:
             break
         if len(starts) == MAX_BUCKETS:
-            message = f"There are more than {MAX_BUCKETS} buckets of a {granularity.value}; ask for wider ones."
+            message = f"There are more than {MAX_BUCKETS:,} buckets by {granularity.name}; ask for wider ones."
             raise BadInput(message, field="granularity")
         starts.append(boundary)
     return tuple(starts)

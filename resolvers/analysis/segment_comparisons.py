@@ -1,7 +1,7 @@
 """Segments held against each other, and against everybody."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import combinations
@@ -23,6 +23,10 @@ _Z = float(ndtri((1 + float(LEVEL)) / 2))
 _OF_MEMBERS = "Members with an event that carries the value, divided by all members with an event."
 _OF_EVERYBODY = "Subjects with an event that carries the value, divided by all subjects with an event."
 _LIFT = "The share of members with the value, divided by the share of everybody with it."
+_ODDS_RATIO = (
+    "Odds of being a member with the value, divided by the odds without it, 0.5 added to each of the four counts "
+    "(Haldane and Anscombe)."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,7 @@ def _trait(table: Table, log_adjusted: float, as_of: datetime) -> SegmentTrait:
             interval=_interval(table),
             successes=table.hits,
         ),
-        odds_ratio=association.odds_ratio,
+        odds_ratio=replace(association.odds_ratio, definition=_ODDS_RATIO),
         p_value=association.p_value,
         adjusted_p=association.adjusted_p,
         significant=association.significant,

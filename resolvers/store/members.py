@@ -195,8 +195,9 @@ class MemberRepository:
 
 def no_segment(leaf: InSegment) -> BadInput:
     """What to say of a condition that names a segment which there is not."""
-    named = f'called "{leaf.segment}"' if isinstance(leaf.segment, str) else "with this id"
-    return BadInput(f"There is no segment {named}.", field=leaf.field)
+    by_name = isinstance(leaf.segment, str)
+    said = f'called "{leaf.segment}"; saveSegment makes one.' if by_name else "with this id."
+    return BadInput(f"There is no segment {said}", field=leaf.field)
 
 
 def unsealed(sealed: bytes, tenant_id: int, segment_id: int, edition: int) -> Members:

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 from resolvers.errors import Overloaded
 
-_WAIT_SECONDS = 0.5
+_WAIT_SECONDS = 2.0
+"""So long that a page of some twenty questions, all opened at once, has its answers."""
 
 
 @asynccontextmanager

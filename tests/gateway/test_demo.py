@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.demo import generate, trickle
+from gateway.demo_company import CURRENCIES, EXPERIMENTS, variant_of
 from resolvers.analysis.events import Event
 from resolvers.analysis.intake import validate
 
@@ -66,7 +67,7 @@ def test_nobody_pays_before_signing_up_and_who_churned_is_gone(
             before = names[:position]
             if "amount" in event:
                 assert "signup" in before
-                assert event["currency"] == "USD"
+                assert event["currency"] == CURRENCIES.get(event["dimensions"]["location"], "USD")
                 paid += 1
             if event["name"] in {"renewal", "upgrade", "purchase", "churn"}:
                 assert "subscription" in before
@@ -120,6 +121,19 @@ def test_a_person_sees_one_variant_and_the_guided_start_sells_more(story: list[d
         assert len(exposed) > 50
         rates[variant] = len(exposed & buyers) / len(exposed)
     assert rates["guided"] > rates["control"]
+
+
+def test_variants_are_those_that_the_gateway_assigns_in_their_shares(story: list[dict[str, Any]]) -> None:
+    told: dict[str, Counter[str]] = defaultdict(Counter)
+    for event in story:
+        if event["kind"] == "EXPOSURE":
+            experiment, variant = event["dimensions"]["experiment"], event["dimensions"]["variant"]
+            assert variant == variant_of(experiment, event["subject"])
+            told[experiment][variant] += 1
+    assert set(told) == set(EXPERIMENTS)
+    for experiment, weights in EXPERIMENTS.items():
+        for variant, weight in weights.items():
+            assert told[experiment][variant] / told[experiment].total() == pytest.approx(weight / 10_000, abs=0.07)
 
 
 def test_a_session_stays_within_its_day_and_its_person(story: list[dict[str, Any]]) -> None:

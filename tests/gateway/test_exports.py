@@ -27,7 +27,7 @@ from resolvers.keys import Authenticator, create_key, keys, pepper, revoke_key
 from resolvers.store.database import Database
 from resolvers.tenants import tenants
 from schema import schema
-from schema.export_tables import Form, tables
+from schema.export_tables import Form, default, tables
 from tests.client import Client
 from tests.factories import NOON, event, purchase
 
@@ -129,6 +129,22 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "funnelCorrelations": {"steps": STEPS},
     "funnelSubjects": {"steps": STEPS, "step": 0, "outcome": "REACHED"},
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("experiment", "answer"),
+        ("flag", "answer"),
+        ("personaProfile", "answer"),
+        ("experimentResults", "metrics.effects"),
+        ("revenue", "series"),
+        ("segments", "rows"),
+        ("metric", "series"),
+    ],
+)
+def test_the_table_is_what_the_answer_is_about(name: str, table: str) -> None:
+    assert default(tables(FIELDS[name].type), grouped=False).name == table
 
 
 @pytest.mark.parametrize("name", FIELDS)

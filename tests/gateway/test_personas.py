@@ -4,6 +4,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from tests.client import Client
 from tests.factories import event, purchase
 
@@ -55,7 +57,7 @@ async def test_a_persona_from_draft_to_profile(client: Client, stranger: Client)
     assert await client.ask(node, id=persona["id"]) == {"node": {"slug": "buyers"}}
     assert await stranger.ask(node, id=persona["id"]) == {"node": None}
     refused = await stranger.send('{ personaProfile(slug: "buyers") { slug } }')
-    assert refused["errors"][0]["extensions"]["field"] == "slugs[0]"
+    assert refused["errors"][0]["extensions"]["field"] == "slug"
     delete = """mutation ($id: ID!) { deletePersona(input: {id: $id}) { __typename } }"""
     assert (await stranger.ask(delete, id=persona["id"]))["deletePersona"]["__typename"] == "NotFound"
     assert (await client.ask(delete, id=persona["id"]))["deletePersona"]["__typename"] == "DeletePersonaPayload"
@@ -71,6 +73,20 @@ async def test_a_profile_is_watched(client: Client) -> None:
         assert first == {"name": "Buyers", "revenue": {"estimate": {"value": "10"}}}
         await client.ingest(purchase("5", subject="bob", occurredAt=ago(1), dimensions={"persona": "buyers"}))
         assert (await anext(answers))["data"]["personaProfile"]["revenue"]["estimate"]["value"] == "15"
+
+
+@pytest.mark.parametrize(
+    ("question", "field"),
+    [('personaProfile(slug: "nobody")', "slug"), ('personaProfiles(slugs: ["nobody"])', "slugs[0]")],
+)
+async def test_an_unknown_persona_is_refused_by_the_argument_that_names_it(
+    client: Client, question: str, field: str
+) -> None:
+    (error,) = (await client.send(f"{{ {question} {{ slug }} }}"))["errors"]
+    assert (error["extensions"]["field"], error["message"]) == (
+        field,
+        'There is no persona "nobody"; savePersona makes one.',
+    )
 
 
 async def test_what_cannot_be_kept_is_a_typed_error(client: Client) -> None:

@@ -104,7 +104,7 @@ async def test_an_answer_follows_a_refresh_and_a_change_of_rules(shop: Client) -
         "code": "BAD_USER_INPUT",
         "field": "where.segment.in[0]",
     }
-    assert refused["errors"][0]["message"] == 'There is no segment called "Buyers".'
+    assert refused["errors"][0]["message"] == 'There is no segment called "Buyers"; saveSegment makes one.'
 
 
 async def test_a_preview_tells_whom_and_what_hints_at_a_mistake(shop: Client) -> None:

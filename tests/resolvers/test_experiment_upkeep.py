@@ -1,6 +1,7 @@
 """Upkeep of experiments: what is folded in the background answers the same, and can be proven and made anew."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from json import dumps, loads
@@ -96,6 +97,22 @@ async def test_what_is_folded_answers_the_same(context: Context, principal: Prin
     assert [one.arms for one in (await asked(context)).metrics] == [one.arms for one in after.metrics]
     # Gateways that share answers read back what another one wrote.
     assert ANSWERS.read(loads(dumps(ANSWERS.write(after)))) == after
+
+
+async def test_time_alone_makes_no_other_answer_each_second(context: Context) -> None:
+    await started(context)
+    await store(context, *crowd(0, 60))
+    noon = START + timedelta(days=10, hours=12)
+    found = []
+    for later in (timedelta(seconds=1), timedelta(seconds=59), timedelta(seconds=61)):
+        moment = replace(context.services, now=lambda later=later: noon + later)
+        # Whatever happens meanwhile has it reckoned again.
+        await store(context, purchase("1", subject=f"stranger-{later}", occurredAt=noon))
+        found.append(await asked(Context(moment, context.principal)))
+    told = [(one.days, [effect.days_to_go for metric in one.metrics for effect in metric.effects]) for one in found]
+    assert found[0].multiple.as_of < found[1].multiple.as_of
+    assert told[0] == told[1]
+    assert [days for days, _ in told] == [10.5, 10.5, 10.5 + 1 / 1440]
 
 
 async def test_proven_and_made_anew(context: Context, principal: Principal) -> None:

@@ -87,6 +87,7 @@ async def test_traits_are_those_counted_by_hand(context: Context, folded: bool) 
         lift = (hits / 100) / (len(having) / 300)
         assert trait.lift.value is not None
         assert float(trait.lift.value) == pytest.approx(lift)
+        assert trait.odds_ratio.definition.startswith("Odds of being a member")
         assert trait.lift.interval is not None
         assert trait.lift.interval.low < trait.lift.value < trait.lift.interval.high
     first = found.traits[0]
@@ -102,6 +103,7 @@ def test_the_interval_of_a_lift_holds_as_often_as_it_says() -> None:
     for both, value, member, _ in np.random.default_rng(1).multinomial(1_000, cells, draws).tolist():
         carriers = [Carriers(DimensionValue("plan", "a"), both + value, both)]
         ((trait,), _) = traits(carriers, 1_000, both + member, top=1, as_of=NOON)
+        assert trait.odds_ratio.definition.startswith("Odds of being a member")
         assert trait.lift.interval is not None
         held += trait.lift.interval.low <= true <= trait.lift.interval.high
     assert 0.92 < held / draws < 0.98

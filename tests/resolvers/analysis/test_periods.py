@@ -9,8 +9,10 @@ from resolvers.analysis.clocks import zone
 from resolvers.analysis.periods import (
     Duration,
     DurationUnit,
+    Granularity,
     Period,
     PeriodRequest,
+    buckets,
     epoch_us,
     parse_duration,
     resolve,
@@ -68,6 +70,15 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(BadInput) as refusal:
         parse_duration(text, field="every")
     assert refusal.value.field == "every"
+
+
+def test_refusals_name_what_is_to_be_given() -> None:
+    with pytest.raises(BadInput, match="above 0"):
+        parse_duration("0d")
+    with pytest.raises(BadInput, match="either last, or from and to"):
+        resolve(PeriodRequest(start=NOON), "UTC", NOON)
+    with pytest.raises(BadInput, match="more than 5,000 buckets by HOUR"):
+        buckets(Period(NOON, NOON + 300 * DAY), Granularity.HOUR, "UTC")
 
 
 def test_a_duration_has_a_length_unless_the_calendar_decides_it() -> None:
