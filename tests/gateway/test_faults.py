@@ -112,6 +112,9 @@ async def test_the_end_does_not_wait_for_a_database_that_does_not_answer(
 
     async with asyncio.timeout(10), running_gateway(url, shutdown_seconds=1) as (_, gateway):
         monkeypatch.setattr(gateway.services.writer, "stop", forever)
+    # A process would end here; what it left open is closed for the tests that follow.
+    monkeypatch.undo()
+    await gateway._finish()
 
 
 async def test_a_stop_while_the_database_is_silent_leaves_no_sender_in_doubt(
