@@ -1,7 +1,10 @@
 """How long the results of an experiment take to tell."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
+
+import asyncpg
 
 from benchmarks.analyses import computed, equal, in_milliseconds
 from benchmarks.bench import Bench, Log, gateway_within, new_log
@@ -12,6 +15,7 @@ from resolvers.events import ingest
 
 _KEY = "checkout"
 _METRICS = 20
+_FOLD_SECONDS = 600.0
 _CREATE = """mutation Create($metrics: [ExperimentMetricInput!]!) {
   createExperiment(input: {key: "checkout", variants: [{key: "plain", weight: "0.5", control: true},
     {key: "bold", weight: "0.5"}], metrics: $metrics}) {
@@ -39,6 +43,7 @@ async def experiment(bench: Bench) -> list[Line]:
         await _begin(served, log)
         await _store(bench, log)
         await settled(log)
+        await _folded(log)
         tick = bench.ticks("Experiment", bench.rounds + 1)
         (times,) = await in_turns(bench.rounds, tick, computed(served, questions, answers))
     assert equal(answers), "results differ"
@@ -58,6 +63,21 @@ async def _begin(served: Served, log: Log) -> None:
     assert made["__typename"] == "ExperimentPayload", made
     begun = await ask(served, graphql(log.key, _START, id=made["experiment"]["id"]))
     assert begun["data"]["startExperiment"]["__typename"] == "ExperimentPayload", begun
+
+
+async def _folded(log: Log) -> None:
+    """Return once the sums of the experiment are those of the whole log."""
+    connection = await asyncpg.connect(log.url)
+    behind = (
+        "SELECT coalesce((SELECT min(folded_to) FROM experiment_state WHERE tenant_id = $1), 0) < version"
+        " FROM data_version WHERE tenant_id = $1 AND kind = 0"
+    )
+    try:
+        async with asyncio.timeout(_FOLD_SECONDS):
+            while await connection.fetchval(behind, log.principal.tenant_id):  # noqa: ASYNC110  # nothing tells of it
+                await asyncio.sleep(0.2)
+    finally:
+        await connection.close()
 
 
 async def _store(bench: Bench, log: Log) -> None:
