@@ -20,6 +20,7 @@ from benchmarks.experiments import experiment
 from benchmarks.flags import flag_evaluations
 from benchmarks.funnels import funnel
 from benchmarks.lists import list_of_objects
+from benchmarks.memory import memory
 from benchmarks.overload import overload
 from benchmarks.ratios import Line
 from benchmarks.segmented import segmented
@@ -45,6 +46,7 @@ ROWS: dict[str, Callable[[Bench], Awaitable[list[Line]]]] = {
     "subscribers": subscribers,
     "list": list_of_objects,
     "overload": overload,
+    "memory": memory,
 }
 """What there is to measure; ``dashboard`` is computed and repeated."""
 

@@ -14,13 +14,13 @@ from benchmarks.processes import Served, gateway, settled
 from benchmarks.ratios import Line, Ratio, Reach, Side, in_turns, milliseconds
 
 SECOND = Reach(1_000, at_least=False)
-_MONTH = {"from": (FIRST_DAY + timedelta(days=30)).isoformat(), "to": (FIRST_DAY + timedelta(days=60)).isoformat()}
-_COHORTS = """query Cohorts($of: CohortBasis!, $period: PeriodInput!) {
+MONTH = {"from": (FIRST_DAY + timedelta(days=30)).isoformat(), "to": (FIRST_DAY + timedelta(days=60)).isoformat()}
+COHORTS = """query Cohorts($of: CohortBasis!, $period: PeriodInput!) {
   cohorts(of: $of, period: $period, timezone: "UTC", granularity: MONTH) {
     cohorts { at size retained rate revenue perMember } subjects repeat { value n }
   }
 }"""
-_ROI = """query Roi($period: PeriodInput!, $top: Int!) {
+ROI = """query Roi($period: PeriodInput!, $top: Int!) {
   aiRoi(period: $period, timezone: "UTC", granularity: DAY, by: [MODEL], top: $top) {
     calls cost { value } value { value interval { low high } } roi { value interval { low high } } paybackAt
     series { at cost value balance } groups { keys { value } cost { value } value { value } roi { value } }
@@ -82,7 +82,7 @@ def _cohorts(log: Log, basis: str) -> Iterator[bytes]:
     # Nothing happens after the last day, so that hours more make another question with the same answer.
     for hours in count(1):
         end = FIRST_DAY + timedelta(days=DAYS, hours=hours % 600)
-        yield graphql(log.key, _COHORTS, of=basis, period={"from": FIRST_DAY.isoformat(), "to": end.isoformat()})
+        yield graphql(log.key, COHORTS, of=basis, period={"from": FIRST_DAY.isoformat(), "to": end.isoformat()})
 
 
 async def ai_roi(bench: Bench) -> list[Line]:
@@ -90,7 +90,7 @@ async def ai_roi(bench: Bench) -> list[Line]:
     log = await bench.log(bench.events)
     answers: list[Any] = []
     # More groups than there are models: each number is another question with the same answer.
-    questions = (graphql(log.key, _ROI, period=_MONTH, top=top) for top in range(20, 101))
+    questions = (graphql(log.key, ROI, period=MONTH, top=top) for top in range(20, 101))
     times = await _alone(bench, log, "AI ROI", lambda served: computed(served, questions, answers))
     assert equal(answers), "returns differ"
     calls = answers[0]["aiRoi"]["calls"]

@@ -16,7 +16,7 @@ from resolvers.analysis.events import Kind
 
 _START, _END = FIRST_DAY + timedelta(days=30), FIRST_DAY + timedelta(days=60)
 _LOOKBACK = timedelta(days=30)
-_ATTRIBUTION = """query Attribution($from: DateTime!, $to: DateTime!, $top: Int!) {
+ATTRIBUTION = """query Attribution($from: DateTime!, $to: DateTime!, $top: Int!) {
   attribution(period: {from: $from, to: $to}, lookback: "30d", top: $top) {
     values { value cost spread } models { model credit revenue } paths { top { values conversions } lengths medianLag }
     explain { milliseconds }
@@ -85,7 +85,7 @@ async def attribution(bench: Bench) -> list[Line]:
 
 
 def _question(log: Log, top: int) -> bytes:
-    return graphql(log.key, _ATTRIBUTION, **{"from": _START.isoformat(), "to": _END.isoformat(), "top": top})
+    return graphql(log.key, ATTRIBUTION, **{"from": _START.isoformat(), "to": _END.isoformat(), "top": top})
 
 
 def _credits(answer: dict[str, Any]) -> dict[str, list[float]]:

@@ -15,7 +15,7 @@ from benchmarks.ratios import Line, Ratio, Reach, Skipped, in_turns, millisecond
 _WINDOW = timedelta(days=7)
 _START, _END = FIRST_DAY + timedelta(days=30), FIRST_DAY + timedelta(days=60)
 _LOAD_SECONDS = 1_800.0
-_FUNNEL = """query Funnel($steps: [FunnelStepInput!]!, $from: DateTime!, $to: DateTime!, $top: Int!) {
+FUNNEL = """query Funnel($steps: [FunnelStepInput!]!, $from: DateTime!, $to: DateTime!, $top: Int!) {
   funnel(steps: $steps, window: "7d", entry: ANY, period: {from: $from, to: $to}, by: [PERSONA], top: $top) {
     groups { keys { value } steps { count } }
   }
@@ -61,7 +61,7 @@ async def funnel(bench: Bench) -> list[Line]:
 def _question(log: Log, top: int) -> bytes:
     steps = [{"event": name} for name in STEPS]
     variables = {"from": _START.isoformat(), "to": _END.isoformat(), "steps": steps, "top": top}
-    return graphql(log.key, _FUNNEL, **variables)
+    return graphql(log.key, FUNNEL, **variables)
 
 
 def _counts(answer: dict[str, Any]) -> dict[str, list[int]]:

@@ -44,6 +44,7 @@ _LINES = {
     "overload": [
         f"overload, {load}{what}" for load in ("events", "computed", "repeated", "mixed") for what in ("", ", recovery")
     ],
+    "memory": ["memory", "memory, subscribers"],
 }
 
 
@@ -82,7 +83,17 @@ async def test_a_gateway_process_serves(bench: Bench) -> None:
 
 @pytest.mark.parametrize("name", ROWS)
 async def test_a_row_tells_its_ratios(bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    served = ("analyses", "attribution", "dashboard", "experiments", "flags", "funnels", "overload", "segmented")
+    served = (
+        "analyses",
+        "attribution",
+        "dashboard",
+        "experiments",
+        "flags",
+        "funnels",
+        "memory",
+        "overload",
+        "segmented",
+    )
     for row in (*served, "subscribers", "subscriptions"):
         monkeypatch.setattr(f"benchmarks.{row}.gateway", _gateway_here)
     monkeypatch.setattr("benchmarks.subscribers._PAUSE", 0.15)
