@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks import report
 from benchmarks.analyses import ai_roi, cohorts
+from benchmarks.assignments import assignments
 from benchmarks.attribution import attribution
 from benchmarks.bench import Bench
 from benchmarks.dashboard import dashboard
@@ -42,6 +43,7 @@ ROWS: dict[str, Callable[[Bench], Awaitable[list[Line]]]] = {
     "roi": ai_roi,
     "recurring": recurring_revenue,
     "experiment": experiment,
+    "assignment": assignments,
     "flags": flag_evaluations,
     "subscribers": subscribers,
     "list": list_of_objects,

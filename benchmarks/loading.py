@@ -24,7 +24,6 @@ from benchmarks.company import (
     VALUES,
     Block,
     Company,
-    event_id,
     instant,
     order_id,
     plain,
@@ -32,7 +31,6 @@ from benchmarks.company import (
 )
 from resolvers import upkeep
 from resolvers.store.database import Database
-from resolvers.store.events import event_key
 from resolvers.store.terms import SUBJECTS
 from resolvers.store.terms import TERMS as TERM_SPACE
 
@@ -55,7 +53,6 @@ _FIELDS: tuple[tuple[str, str, str], ...] = (
     ("tokens", ">i4", "integer"),
     ("cents", ">i4", "integer"),
     ("cost", ">i4", "integer"),
-    ("key", "V16", "bytea"),
     ("content", "V16", "bytea"),
 )
 _ROW = np.dtype(
@@ -64,7 +61,7 @@ _ROW = np.dtype(
 _MAKE_STAGE = f"CREATE TEMPORARY TABLE stage ({', '.join(f'{name} {kind}' for name, _, kind in _FIELDS)})"
 _KEYS = """
 INSERT INTO event_key (tenant_id, key, content, position, occurred_at, received_at)
-SELECT $1, key, content, position, occurred_at, $2 FROM stage ORDER BY key
+SELECT $1, convert_to('e' || position, 'UTF8'), content, position, occurred_at, $2 FROM stage ORDER BY 2
 """
 _EVENTS = f"""
 INSERT INTO event (tenant_id, subject, position, occurred_at, received_at, kind, success, name, {", ".join(VALUES)},
@@ -175,7 +172,6 @@ def _encoded(block: Block) -> bytes:
     rows["success"] = np.where(block.duration > 0, 1 + block.success, 0)
     for name in ("duration", "tokens", "cents", "cost"):
         rows[name] = getattr(block, name)
-    rows["key"] = _digests(event_key(event_id(position)) for position in block.position.tolist())
     rows["content"] = _digests(_contents(block))
     return _HEADER + rows.tobytes() + _TRAILER
 

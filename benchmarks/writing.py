@@ -104,11 +104,11 @@ async def single_events(bench: Bench) -> list[Line]:
 async def batches(bench: Bench) -> list[Line]:
     """Batches through the writer, and through the whole intake, against COPY of the same rows without anything else."""
     url = await bench.fresh("writing")
-    written, taken = [await new_log(url, slug) for slug in ("written", "taken")]
+    written, flown, taken = [await new_log(url, slug) for slug in ("written", "flown", "taken")]
     connection = await asyncpg.connect(url)
     await connection.execute("CREATE TABLE bare (LIKE event INCLUDING INDEXES)")
     columns = [name for (name,) in await connection.fetch(_COLUMN_NAMES)]
-    senders = {log.principal.tenant_id: Sender() for log in (written, taken)}
+    senders = {log.principal.tenant_id: Sender() for log in (written, flown, taken)}
     async with gateway_within(url) as gateway:
         tenant_id = written.principal.tenant_id
         await _begin(gateway, url, senders, bench.batch)
@@ -119,6 +119,13 @@ async def batches(bench: Bench) -> list[Line]:
             started = perf_counter()
             for events in lots:
                 await gateway.services.writer.write(tenant_id, events)
+            return _BATCHES * bench.batch / (perf_counter() - started)
+
+        async def in_flight() -> float:
+            lots = [senders[flown.principal.tenant_id].events(bench.batch) for _ in range(_BATCHES)]
+            write = gateway.services.writer.write
+            started = perf_counter()
+            await asyncio.gather(*(write(flown.principal.tenant_id, events) for events in lots))
             return _BATCHES * bench.batch / (perf_counter() - started)
 
         async def intake() -> float:
@@ -141,14 +148,16 @@ async def batches(bench: Bench) -> list[Line]:
             return _BATCHES * bench.batch / (perf_counter() - started)
 
         tick = bench.ticks("Batches", bench.rounds + 1)
-        ours, theirs, whole = await in_turns(bench.rounds, tick, writer, copy, intake)
+        ours, theirs, together, whole = await in_turns(bench.rounds, tick, writer, copy, in_flight, intake)
     assert await connection.fetchval(_MISSING, tenant_id, bench.batch) == 0, "COPY stored other rows than the writer"
     await connection.close()
-    await _equal(url, tenant_id, taken.principal.tenant_id)
+    await _equal(url, tenant_id, flown.principal.tenant_id, taken.principal.tenant_id)
     detail = f"{thousands(ours)} against {thousands(theirs)}, {bench.batch:,} a batch"
+    at_once = f"{_BATCHES} batches in flight: {thousands(together)} against {thousands(theirs)}"
     beside = f"from plain JSON values: {thousands(whole)} against {thousands(theirs)}"
     return [
         Ratio.of("batches", ours, theirs, Reach(0.6), detail),
+        Ratio.of("batches, in flight", together, theirs, None, at_once),
         Ratio.of("batches, whole intake", whole, theirs, None, beside),
     ]
 

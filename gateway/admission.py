@@ -13,6 +13,8 @@ _WINDOW_SECONDS = 0.25
 _GROWTH = 1.5
 _REFUSALS = frozenset({429, 503})
 _STREAM = b"text/event-stream"
+CAME = "gateway.came"
+"""The key in a scope under which the gateway's own server tells when the request came, by ``time.monotonic``."""
 
 
 class Crowd:
@@ -79,11 +81,11 @@ class Crowd:
 class Ticket:
     """One request's place in a crowd, since it came."""
 
-    __slots__ = ("_ahead", "_came", "_crowd", "_inside", "_left")
+    __slots__ = ("_ahead", "_crowd", "_inside", "_left", "came")
 
     def __init__(self, crowd: Crowd) -> None:
         self._crowd = crowd
-        self._came = crowd.now()
+        self.came = crowd.now()
         self._ahead = crowd.under_way
         self._inside = self._left = False
 
@@ -95,7 +97,7 @@ class Ticket:
 
     def answered(self) -> None:
         """The request has its answer."""
-        self._crowd.note(self._came, self._ahead)
+        self._crowd.note(self.came, self._ahead)
 
     def leave(self) -> None:
         """Be under way no more; harmless when repeated."""
@@ -106,14 +108,18 @@ class Ticket:
 
 
 class Admitted:
-    """An application for one request, which leaves the crowd with its answer, or when its answers begin to stream."""
+    """An application for one request, which leaves the crowd with its answer, or when its answers begin to stream.
 
-    def __init__(self, app: ASGIApp, ticket: Ticket) -> None:
+    ``refused`` is told where the answer is that there is too much to do.
+    """
+
+    def __init__(self, app: ASGIApp, ticket: Ticket, refused: Callable[[], None]) -> None:
         self._app = app
         self._ticket = ticket
+        self._refused = refused
 
     def drop(self) -> None:
-        """The request is not to be answered, as its sender left before its turn came."""
+        """The request is not to be answered by the application after all."""
         self._ticket.leave()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,7 +128,9 @@ class Admitted:
 
         async def passed_on(message: Message) -> None:
             if message["type"] == "http.response.start":
-                if message["status"] not in _REFUSALS:
+                if message["status"] in _REFUSALS:
+                    self._refused()
+                else:
                     ticket.answered()
                 if any(name == b"content-type" and value.startswith(_STREAM) for name, value in message["headers"]):
                     ticket.leave()

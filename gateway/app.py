@@ -14,6 +14,7 @@ from starlette.routing import Route
 from gateway import background
 from gateway.admission import Crowd
 from gateway.callers import Callers
+from gateway.cors import cross_origin
 from gateway.downloads import Downloads
 from gateway.endpoint import Endpoint
 from gateway.exports import Exports
@@ -36,6 +37,7 @@ from resolvers.keys import Authenticator, pepper
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
 from resolvers.live.relay import Relay
+from resolvers.live.rounds import Rounds
 from resolvers.live.shared import RedisState, SharedMemory
 from resolvers.live.turns import Turns
 from resolvers.sharing import shared_memory, sharing
@@ -71,6 +73,7 @@ class Gateway:
         self._authenticator: Authenticator | None = None
         self._callers: Callers | None = None
         self.crowd, self.writes = Crowd(self.limits.requests), Crowd(self.limits.requests)
+        self.rounds = Rounds(burst=self.limits.requests, patience=settings.queue_seconds)
         self.turns = Turns(max(2, (settings.pool_size - _RESERVED) // 2), settings.queue_seconds)
         self._upkeep: list[asyncio.Task[None]] = []
         self._shared: SharedMemory | None = None
@@ -118,6 +121,7 @@ class Gateway:
             self.version_reader,
             asyncio.Semaphore(_HEAVY),
             self.turns,
+            rounds=self.rounds,
             links=ExportLinks(secret),
             counted=self._counted,
         )
@@ -202,9 +206,6 @@ class Gateway:
         with self.writes.inside():
             return await ingest(self.context(principal), items, limit=self.settings.max_batch)
 
-    async def versions(self, tenant_id: int, kinds: tuple[int, ...]) -> tuple[int, ...]:
-        return await self.version_reader.of(tenant_id, kinds)
-
     async def ping(self) -> bool:
         return await self.services.writer.database.ping()
 
@@ -262,11 +263,12 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         sessions=gateway.sessions,
         limits=gateway.limits,
         observer=gateway.metrics,
-        versions=gateway.versions,
+        versions=gateway.version_reader.of,
         charge=gateway.charge,
         crowd=gateway.crowd,
         writes=gateway.writes,
         turns=gateway.turns,
+        rounds=gateway.rounds,
         allowed_origins=frozenset(settings.allowed_origins),
     )
 
@@ -290,7 +292,10 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
             schema_route(endpoint),
             *page_routes(),
         ],
-        middleware=[Middleware(TelemetryMiddleware, metrics=gateway.metrics)],
+        middleware=[
+            Middleware(TelemetryMiddleware, metrics=gateway.metrics),
+            *cross_origin(settings.allowed_origins),
+        ],
         lifespan=lifespan,
     )
     app.state.gateway = gateway

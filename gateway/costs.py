@@ -1,6 +1,7 @@
 """What an operation may make the gateway produce: its fields, each list counted with the size asked for."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from graphql import (
     DocumentNode,
@@ -23,6 +24,8 @@ from graphql import (
 from gateway.limits import INTROSPECTION_FIELDS, ordered_fragments
 
 _SIZES = ("first", "last", "top")
+_TOTALS = 32
+_DEFAULT = object()
 
 
 class Costs:
@@ -31,22 +34,39 @@ class Costs:
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         self._schema = schema
         self._fragments = ordered_fragments(document)
-        self._fixed: dict[int, int] = {}
+        self._known: dict[int, _Known] = {}
 
     def of(self, operation: OperationDefinitionNode, variables: Mapping[str, object]) -> int:
         """The number of fields the answer may hold with these ``variables`` (as sent, not coerced)."""
         # Nodes compare by value, which walks the whole tree; they are looked up by identity.
-        known = self._fixed.get(id(operation))
-        if known is not None:
-            return known
+        known = self._known.get(id(operation))
+        sizes = () if known is None else known.sizes(variables)
+        if known is not None and sizes in known.totals:
+            return known.totals[sizes]
         sum_ = _Sum(self._schema, operation, variables)
         for fragment in self._fragments:
             condition = self._schema.get_type(fragment.type_condition.name.value)
             sum_.fragments[fragment.name.value] = sum_.selections(fragment.selection_set, condition)
         total = sum_.selections(operation.selection_set, self._schema.get_root_type(operation.operation))
-        if not sum_.variable:
-            self._fixed[id(operation)] = total
+        if known is None:
+            known = self._known[id(operation)] = _Known(tuple(sorted(sum_.names)))
+        if len(known.totals) >= _TOTALS:
+            known.totals.clear()
+        known.totals[known.sizes(variables)] = total
         return total
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What an operation costs with some values of the variables that sizes are taken from."""
+
+    names: tuple[str, ...]
+    totals: dict[tuple[object, ...], int] = field(default_factory=dict)
+
+    def sizes(self, variables: Mapping[str, object]) -> tuple[object, ...]:
+        """What tells the values apart, as far as they count."""
+        given = [variables.get(name, _DEFAULT) for name in self.names]
+        return tuple([value if value is _DEFAULT or isinstance(value, int) else None for value in given])
 
 
 class _Sum:
@@ -60,7 +80,7 @@ class _Sum:
             for definition in operation.variable_definitions or ()
         }
         self.fragments: dict[str, int] = {}
-        self.variable = False
+        self.names: set[str] = set()
 
     def selections(self, selection_set: SelectionSetNode, parent: GraphQLNamedType | None) -> int:
         return sum(self._selection(node, parent) for node in selection_set.selections)
@@ -78,25 +98,25 @@ class _Sum:
         # Introspection has bounds of its own.
         if node.selection_set is None or node.name.value in INTROSPECTION_FIELDS:
             return 1
-        field = self._schema.get_field(parent, node.name.value) if is_composite_type(parent) else None
-        if field is None:
+        definition = self._schema.get_field(parent, node.name.value) if is_composite_type(parent) else None
+        if definition is None:
             return 1
-        inner = self.selections(node.selection_set, get_named_type(field.type))
-        return 1 + inner * self._size(node, field)
+        inner = self.selections(node.selection_set, get_named_type(definition.type))
+        return 1 + inner * self._size(node, definition)
 
-    def _size(self, node: FieldNode, field: GraphQLField) -> int:
+    def _size(self, node: FieldNode, definition: GraphQLField) -> int:
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
         size = 1
         for name in _SIZES:
-            if (argument := field.args.get(name)) is not None:
+            if (argument := definition.args.get(name)) is not None:
                 value = self._value(given[name], argument.default_value) if name in given else argument.default_value
                 size *= value if isinstance(value, int) and value > 0 else 1
         return size
 
     def _value(self, node: ValueNode, default: object) -> object:
         if isinstance(node, VariableNode):
-            self.variable = True
             name = node.name.value
+            self.names.add(name)
             if name in self._variables:
                 return self._variables[name]
             fallback = self._defaults.get(name)

@@ -11,6 +11,7 @@ from gateway.limits import Limits
 from gateway.sessions import Sessions
 from gateway.whole import Versions
 from resolvers.context import Principal
+from resolvers.live.rounds import Rounds
 from resolvers.live.turns import Turns
 
 
@@ -77,5 +78,7 @@ class Endpoint:
     """Mutations among them, which wait for the database together."""
     turns: Turns = field(default_factory=Turns)
     """Where queries are computed."""
+    rounds: Rounds = field(default_factory=Rounds)
+    """Of the event loop, in which operations of WebSockets begin."""
     allowed_origins: frozenset[str] = frozenset()
     """Origins, besides the gateway's own, whose pages may open WebSockets (``https://host[:port]``); ``*`` is any."""

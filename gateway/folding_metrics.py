@@ -1,4 +1,4 @@
-"""What Prometheus learns of journeys: how upkeep gets on, and what segments take."""
+"""What Prometheus learns of what is kept beside the log: how upkeep gets on, and how much there is."""
 
 from collections.abc import Iterator
 
@@ -30,6 +30,10 @@ class FoldingCollector(Collector):
         if done.unfolded is not None and done.segment_bytes is not None:
             yield _gauge("unfolded_events", "Events that await folding, as of the last look.", done.unfolded)
             yield _gauge("segment_bytes", "What segments take in the database, as of that look.", done.segment_bytes)
+        if done.kept is not None:
+            yield _gauge("subject_segments", "Segments of subjects that tenants keep.", done.kept.segments)
+            yield _gauge("personas", "Personas that tenants keep.", done.kept.personas)
+            yield _gauge("journey_segments", "Journey segments in the database.", done.kept.journey_segments)
 
 
 def _counter(name: str, documentation: str, value: float) -> Metric:

@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.admission import CAME
 from gateway.answers import Answer, ErrorPayload, refuse
 from gateway.endpoint import Endpoint
 from gateway.event_stream import EventStream
@@ -86,7 +87,7 @@ class GraphQLOverHTTP:
         accept = exchange.accept
         stream = EventStream(self._endpoint, exchange.receive, exchange.send)
         try:
-            operation = self._operations.match(parameters, principal)
+            operation = self._operations.match(parameters, principal, exchange.scope.get(CAME))
             _check_method(operation, exchange.scope["method"], accept)
             if operation.kind is OperationType.SUBSCRIPTION:
                 session = self._endpoint.sessions.open(Kind.EVENT_STREAM, principal, token)

@@ -4,6 +4,7 @@ https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from functools import partial
@@ -77,6 +78,7 @@ class _Call:
         self.quoted_id = orjson.dumps(id_)
         self.head = b'{"id":' + self.quoted_id + b',"type":"next","payload":'
         self.parameters = parameters
+        self.came = time.monotonic()
         self.task: asyncio.Task[None] | None = None
         self.writes = False
         self.dropped = False
@@ -218,8 +220,9 @@ class _Socket:
 
     async def _operate(self, call: _Call) -> None:
         try:
+            await self._endpoint.rounds.turn(new=True)
             principal = await self._endpoint.authenticate(self._session.token, self._address)
-            await self._answer(call, self._operations.match(call.parameters, principal))
+            await self._answer(call, self._operations.match(call.parameters, principal, call.came))
         except Unauthenticated:
             self._session.end(REVOKED, "Forbidden")
         except Gone:

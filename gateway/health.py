@@ -8,7 +8,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 READY_SECONDS = 2.0
+LIVE_PATH = "/health/live"
 _HEADERS = {"cache-control": "no-store"}
+LIVE = JSONResponse({"status": "live"}, headers=_HEADERS)
+"""What there is to say of a process that answers at all."""
 
 
 def health_routes(
@@ -26,7 +29,7 @@ def health_routes(
     """
 
     async def live(request: Request) -> Response:
-        return JSONResponse({"status": "live"}, headers=_HEADERS)
+        return LIVE
 
     async def ready(request: Request) -> Response:
         reason = "The gateway is shutting down." if is_stopping() else await _reason(ping, revision_gap)
@@ -36,7 +39,7 @@ def health_routes(
             return JSONResponse({"status": "ready", **detail}, headers=_HEADERS)
         return JSONResponse({"status": "unready", "reason": reason, **detail}, status_code=503, headers=_HEADERS)
 
-    return [Route("/health/live", live), Route("/health/ready", ready)]
+    return [Route(LIVE_PATH, live), Route("/health/ready", ready)]
 
 
 async def _reason(ping: Callable[[], Awaitable[bool]], revision_gap: Callable[[], Awaitable[str | None]]) -> str | None:

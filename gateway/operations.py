@@ -47,6 +47,8 @@ class Operation:
     """Whether the caller may read the schema."""
     question: Hashable | None
     """What it has in common with those that the same answer serves; None where it has an answer of its own."""
+    came: float | None
+    """When its request came, by ``time.monotonic``, if that is known."""
 
     @property
     def cost(self) -> int:
@@ -78,15 +80,15 @@ class Operations:
         self._questions = Questions(endpoint.schema._schema)
         self.live = LiveQuestions(endpoint.sessions, endpoint.limits)
 
-    def match(self, parameters: Parameters, principal: Principal | None) -> Operation:
+    def match(self, parameters: Parameters, principal: Principal | None, came: float | None = None) -> Operation:
         """The operation asked for; ``Refused`` if it is not valid, not allowed or too costly."""
         try:
-            return self._match(parameters, principal)
+            return self._match(parameters, principal, came)
         except Refused as refused:
             self._endpoint.observer.operation(None, "unknown", 0.0, refused.answer.code)
             raise
 
-    def _match(self, parameters: Parameters, principal: Principal | None) -> Operation:
+    def _match(self, parameters: Parameters, principal: Principal | None, came: float | None) -> Operation:
         source = parameters.query or self.persisted.get(parameters.digest or "")
         if source is None:
             raise _refused(NOT_FOUND, MESSAGE)
@@ -101,7 +103,7 @@ class Operations:
             raise _refused(code, "The schema may be read with a key of the role viewer or above.")
         node = _select(prepared, parameters.operation_name)
         question = self._questions.of(prepared, node, parameters.variables, principal)
-        operation = Operation(prepared, node, parameters, principal, reads, question)
+        operation = Operation(prepared, node, parameters, principal, reads, question, came)
         # What was answered before was not too much.
         if self.whole is None or question not in self.whole:
             self._check_size(operation)
@@ -190,7 +192,7 @@ class Operations:
         """The answer of a query, in turn."""
         principal = operation.principal
         self._endpoint.charge(principal, operation.cost)
-        async with self._endpoint.turns.turn(principal.tenant_id if principal else 0):
+        async with self._endpoint.turns.turn(principal.tenant_id if principal else 0, since=operation.came):
             return await self._sought(operation, context)
 
     async def page(self, operation: Operation, context: Context, *, patient: bool) -> Answer:

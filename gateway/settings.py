@@ -1,5 +1,6 @@
 """What can be set from outside, with the defaults: the one place that reads the environment and ``.env``."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from redis.asyncio.connection import parse_url
 from gateway.limits import Limits
 
 PREFIX = "GATEWAY_"
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")
 SECRET_LENGTH = 16
 """Least number of characters of a key or secret that is given from outside."""
 
@@ -62,7 +64,7 @@ class Settings(BaseSettings):
     )
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Origins of browser pages that may call the API, comma-separated. Default: its own only.",
+        description="Origins of browser pages that may call the API, comma-separated; * is any. Default: its own only.",
     )
     log_format: Literal["console", "json"] = Field("console", description="console for people, json for collectors.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity logged.")
@@ -111,7 +113,7 @@ class Settings(BaseSettings):
     operation_seconds: float = Field(5.0, gt=0, description="Time an operation may take.")
     statement_seconds: float = Field(4.0, gt=0, description="Time a database statement may take.")
     queue_seconds: float = Field(
-        0.75, gt=0, description="Time a question waits behind many others to be computed; if longer, 503 at once."
+        0.6, gt=0, description="Time that a request waits for others, since it came, until it is worked on; then 503."
     )
     lock_seconds: float = Field(3.0, gt=0, description="Time a database statement waits for a lock.")
     pool_wait_seconds: float = Field(2.0, gt=0, description="Time an operation waits for a database connection.")
@@ -121,6 +123,13 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in value):
+            raise ValueError("must be origins as browsers send them: https://host or https://host:port, in lower case")
+        return value
 
     @field_validator("database_url")
     @classmethod

@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import structlog
 from prometheus_client import (
@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MAX_OPERATION_NAMES = 100
 """Clients choose operation names; the label keeps the first hundred and calls the rest ``other``."""
 
+M = TypeVar("M", Counter, Histogram)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 _QUIET = frozenset({"/health/live", "/health/ready", "/metrics", "/assets"})
 _CLOSE_CODES = range(1000, 1016)
@@ -76,6 +77,21 @@ def configure_logging(style: Literal["console", "json"], level: str) -> None:
     )
 
 
+class _Labelled(Generic[M]):
+    """A metric's children by their labels, which the library looks for each time at the price of counting."""
+
+    def __init__(self, metric: M) -> None:
+        self._metric: M = metric
+        self._children: dict[tuple[str, ...], M] = {}
+
+    def labels(self, *labels: str) -> M:
+        """The child that has these labels; made where there is none."""
+        child = self._children.get(labels)
+        if child is None:
+            child = self._children[labels] = self._metric.labels(*labels)
+        return child
+
+
 class Metrics:
     """Every Prometheus metric of a gateway, in a registry of its own; no label takes its values from a
     client.
@@ -84,29 +100,31 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self._names: set[str] = set()
-        self.requests = Counter(
+        requests = Counter(
             "gateway_requests_total", "Requests finished.", ["method", "route", "status"], registry=registry
         )
-        self.request_seconds = Histogram(
+        request_seconds = Histogram(
             "gateway_request_seconds",
             "Time to a response's end.",
             ["route"],
             buckets=_SECONDS,
             registry=registry,
         )
-        self._operations = Counter(
+        self.requests, self.request_seconds = _Labelled(requests), _Labelled(request_seconds)
+        operations = Counter(
             "gateway_operations_total",
             "GraphQL operations finished.",
             ["type", "name", "code"],
             registry=registry,
         )
-        self._operation_seconds = Histogram(
+        operation_seconds = Histogram(
             "gateway_operation_seconds",
             "Time of an operation.",
             ["type"],
             buckets=_SECONDS,
             registry=registry,
         )
+        self._operations, self._operation_seconds = _Labelled(operations), _Labelled(operation_seconds)
         self.events = Counter(
             "gateway_events_total",
             "Events received, by what became of them.",

@@ -96,7 +96,7 @@ class _Reader:
         self.definition, self.asked = definition, asked
         self.numbering = Numbering()
         self.journeys = JourneyRepository(session, context.services.memory, context.services.segments)
-        self.sales = SaleRepository(session)
+        self.sales = SaleRepository(session, context.services.memory, context.services.segments)
         self.metrics = MetricRepository(session, context.services.memory, context.services.kept)
 
     async def found(self, period: Period) -> tuple[Found, Explanation]:

@@ -7,10 +7,11 @@ from typing import Any
 
 from resolvers.analysis.ai_budgets import BudgetDefinition, BudgetPeriod
 from resolvers.analysis.filter_json import from_json, to_json
-from resolvers.analysis.filters import Filter
+from resolvers.analysis.filters import Filter, in_segments, numbered
 from resolvers.analysis.intake_values import Invalid, money, text
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound
+from resolvers.segments import numbers_named
 from resolvers.store.ai_budgets import AiBudgetRepository, AiBudgetRow
 
 MOST_BUDGETS = 100
@@ -54,6 +55,7 @@ async def set_ai_budget(context: Context, name: str, amount: Any, recurrence: Bu
         raise BadInput(f"amount {bad.message}.", field="amount") from bad
     if not limit:
         raise BadInput("amount is more than nothing.", field="amount")
+    where = numbered(where, await numbers_named(context, in_segments(where)))
     async with context.services.database.tenant(principal.tenant_id) as session:
         repository = AiBudgetRepository(session)
         names = await repository.names(principal.tenant_id)

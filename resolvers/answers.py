@@ -24,7 +24,9 @@ from resolvers.analysis.questions import Question
 from resolvers.context import Context, Principal, Role
 from resolvers.errors import BadInput, Overloaded, TimedOut, Unavailable
 from resolvers.live.cache import LASTING
-from resolvers.store.versions import EXCHANGE_RATES, SEGMENTS, WHOLE_LOG
+from resolvers.store.database import driver
+from resolvers.store.rollup_days import editions_of
+from resolvers.store.versions import EXCHANGE_RATES, REBUILT, SEGMENTS, WHOLE_LOG, LogState
 
 T = TypeVar("T")
 Kinds = frozenset[int]
@@ -122,7 +124,21 @@ def segments_of(*roots: Filter) -> Kinds:
 async def kept(
     context: Context, subject: tuple[object, ...], kinds: Kinds, compute: Callable[[], Awaitable[T]], *, points: int = 1
 ) -> T:
+    """The answer to ``subject``, as ``kept_as_of`` has it, by those who need not know what was seen of the log."""
+    return await kept_as_of(context, subject, kinds, lambda _: compute(), points=points)
+
+
+async def kept_as_of(
+    context: Context,
+    subject: tuple[object, ...],
+    kinds: Kinds,
+    compute: Callable[[LogState], Awaitable[T]],
+    *,
+    points: int = 1,
+) -> T:
     """The answer to ``subject``, computed unless nothing of ``kinds`` was committed since it last was.
+
+    ``compute`` is told what was seen of the log.
 
     ``subject`` must print everything that the answer depends on apart from the log and the tenant's settings;
     ``points`` says how large the answer is. Where a question accepts an older answer, one that is young enough will do,
@@ -140,10 +156,11 @@ async def kept(
         if context.reliance is not None:
             context.reliance.accept(recent.at + accepted)
         return cast(T, recent.value)
-    versions = await context.services.versions.of(principal.tenant_id, tuple(sorted(kinds)))
+    seen = await context.services.versions.seen(principal.tenant_id)
+    versions = seen.of(sorted(kinds))
     state = f"{_hashed(definite)}|{','.join(map(str, versions))}"
     lasting = max(LASTING, accepted or LASTING)
-    found = await cache.answer(key, state, now, compute, weight=points, lasting=lasting)
+    found = await cache.answer(key, state, now, lambda: compute(seen.state), weight=points, lasting=lasting)
     if context.reliance is not None:
         ends = [part.period.end for part in definite]
         until = None if accepted is None else found.at + accepted
@@ -153,6 +170,25 @@ async def kept(
 
 def _hashed(parts: list[Any]) -> str:
     return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+async def of_history(
+    context: Context, subject: tuple[object, ...], asked: Resolved, compute: Callable[[], Awaitable[T]], *, points: int
+) -> T:
+    """The answer to ``subject`` about a period that is over, computed unless none of its days has changed since.
+
+    For what is dear, within what ``kept`` computes: events of today make that ask anew, and are none of the period's.
+    ``subject`` must print everything that the answer depends on apart from the log and the tenant's settings.
+    """
+    principal, services = context.require(Role.VIEWER), context.services
+    beside = tuple(sorted(segments_of(asked.where) | {EXCHANGE_RATES, REBUILT}))
+    versions = await services.versions.of(principal.tenant_id, beside)
+    async with services.database.tenant(principal.tenant_id) as session:
+        editions = await editions_of(await driver(session), principal.tenant_id, asked.period)
+    key = f"history|{principal.tenant_id}|{principal.currency}|{principal.timezone}|{_hashed(list(subject))}"
+    state = f"{_hashed([editions])}|{','.join(map(str, versions))}"
+    found = await services.cache.answer(key, state, services.now(), compute, weight=points)
+    return found.value
 
 
 async def patiently(context: Context, ask: Callable[[], Awaitable[T]]) -> T:

@@ -100,7 +100,7 @@ class _Reader:
         self.tenant_id, self.currency = principal.tenant_id, principal.currency
         self.definition, self.asked = definition, asked
         self.journeys = JourneyRepository(session, context.services.memory, context.services.segments)
-        self.sales = SaleRepository(session)
+        self.sales = SaleRepository(session, context.services.memory, context.services.segments)
         self.metrics = MetricRepository(session, context.services.memory, context.services.kept)
 
     async def found(self, period: Period) -> tuple[Found, Explanation]:

@@ -9,24 +9,42 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from resolvers.analysis.cohorts import Cell, CohortBasis, CohortsAnswer, grid, repeated, returns, returns_among
-from resolvers.analysis.estimates import Money
+from resolvers.analysis.cohorts import (
+    Cell,
+    Cohort,
+    CohortBasis,
+    CohortGroup,
+    CohortsAnswer,
+    grid,
+    repeated,
+    returns,
+    returns_among,
+)
+from resolvers.analysis.estimates import Estimate, Money
 from resolvers.analysis.explanations import Explanation
-from resolvers.analysis.filters import EVERYTHING, weight
+from resolvers.analysis.filters import EVERYTHING, All, Filter, Not, having, weight
+from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.intake_values import EARLIEST
 from resolvers.analysis.journeys import Journeys
-from resolvers.analysis.periods import Granularity, Period, buckets, epoch_us
+from resolvers.analysis.metrics import DimensionValue
+from resolvers.analysis.paying_cohorts import paid_cohorts
+from resolvers.analysis.periods import Granularity, Period, PeriodRequest, buckets, epoch_us
 from resolvers.analysis.questions import Question
 from resolvers.answers import ANYTHING, Kinds, Resolved, depends_on, kept, resolved
 from resolvers.catalogue import CONVERSIONS, REFUNDS
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
-from resolvers.store.cohorts import CohortRepository, Payments
+from resolvers.metrics import metrics
+from resolvers.store.exchange_rates import ExchangeRateRepository
 from resolvers.store.journeys import JourneyRepository
+from resolvers.store.ledgers import LedgerQuestion, LedgerRepository
 from resolvers.store.metrics import MetricRepository
 from resolvers.store.scans import Selection
 from resolvers.store.turns import turn
 
+MOST_GROUPS = 10
+_RANKED = {CohortBasis.ACTIVITY: "unique_subjects", CohortBasis.REVENUE: "revenue"}
+"""By which metric of the period groups are ranked."""
 _WIDTHS = (Granularity.DAY, Granularity.WEEK, Granularity.MONTH)
 _BEYOND = timedelta(days=63)
 """Longer than any bucket."""
@@ -64,7 +82,9 @@ async def cohorts(context: Context, of: CohortBasis, question: Question) -> Coho
     now = context.services.now()
     definite = _whole(resolved(question, principal, now))
     observed = _observed(definite, now)
-    points = len(definite.buckets) * (len(definite.buckets) + 1) // 2
+    if definite.by and definite.top > MOST_GROUPS:
+        raise BadInput(f"Each group is a pass of its own: ask for at most {MOST_GROUPS}.", field="top")
+    points = len(definite.buckets) * (len(definite.buckets) + 1) // 2 * (definite.top + 2 if definite.by else 1)
     context.spend(points + weight(definite.where))
     compute = partial(_answer, context, of, definite, observed)
     return await kept(context, ("cohorts", of, definite, observed), kinds(of), compute, points=points)
@@ -89,9 +109,18 @@ def _observed(asked: Resolved, now: datetime) -> _Observed:
 async def _answer(context: Context, of: CohortBasis, asked: Resolved, observed: _Observed) -> CohortsAnswer:
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
-    found = await (_seen if of is CohortBasis.ACTIVITY else _paid)(context, asked)
-    cohorts = grid(asked.buckets, observed.buckets, found.cells)
-    subjects = sum(cohort.size for cohort in cohorts)
+    found = await _found(context, of, asked)
+    cohorts, subjects, repeat = _told(of, asked, observed, found, as_of)
+    groups: list[CohortGroup] = []
+    count = 0
+    if asked.by:
+        keys, count = await _groups(context, of, asked)
+        shown = tuple(having(**{key.dimension: key.value for key in one}) for one in keys)
+        wheres: list[tuple[tuple[DimensionValue, ...], Filter]] = list(zip(keys, shown, strict=True))
+        wheres += [((), Not(AnyOf(shown)))] if count > len(keys) else []
+        for of_group, where in wheres:
+            own = await _found(context, of, replace(asked, where=All((asked.where, where))))
+            groups.append(CohortGroup(of_group, not of_group, *_told(of, asked, observed, own, as_of)))
     return CohortsAnswer(
         of=of,
         period=asked.period,
@@ -100,20 +129,49 @@ async def _answer(context: Context, of: CohortBasis, asked: Resolved, observed: 
         currency=principal.currency,
         cohorts=cohorts,
         subjects=subjects,
-        repeat=repeated(of, subjects, found.again, as_of),
+        repeat=repeat,
         partial=observed.partial,
+        groups=tuple(groups),
+        group_count=count,
         unconverted=found.unconverted,
         as_of=as_of,
         explain=found.explain,
     )
 
 
+async def _found(context: Context, of: CohortBasis, asked: Resolved) -> _Found:
+    return await (_seen if of is CohortBasis.ACTIVITY else _paid)(context, asked)
+
+
+def _told(
+    of: CohortBasis, asked: Resolved, observed: _Observed, found: _Found, as_of: datetime
+) -> tuple[tuple[Cohort, ...], int, Estimate]:
+    cohorts = grid(asked.buckets, observed.buckets, found.cells)
+    subjects = sum(cohort.size for cohort in cohorts)
+    return cohorts, subjects, repeated(of, subjects, found.again, as_of)
+
+
+async def _groups(context: Context, of: CohortBasis, asked: Resolved) -> tuple[list[tuple[DimensionValue, ...]], int]:
+    """The values whose cohorts are shown, and how many groups there are in all."""
+    period = PeriodRequest(start=asked.period.start, end=asked.period.end)
+    question = Question(period, asked.timezone, Granularity.MONTH, by=asked.by, where=asked.where, top=asked.top)
+    (ranked,) = await metrics(context, [_RANKED[of]], question)
+    return [group.keys for group in ranked.groups if not group.other], ranked.group_count
+
+
 async def _paid(context: Context, asked: Resolved) -> _Found:
     principal = context.require(Role.VIEWER)
-    payments = Payments(principal.tenant_id, principal.currency, asked.period.end, asked.where, CONVERSIONS, REFUNDS)
-    async with context.services.database.tenant(principal.tenant_id) as session:
-        found = await CohortRepository(session, context.services.memory).paid(payments, asked.buckets)
-    return _Found(found.cells, found.again, found.unconverted, found.explanation)
+    ever = Period(EARLIEST, asked.period.end)
+    where = All((asked.where, AnyOf((CONVERSIONS, REFUNDS))))
+    starts = [epoch_us(start) for start in asked.buckets]
+    async with turn(context.services.heavy):
+        async with context.services.database.tenant(principal.tenant_id) as session:
+            ledgers = LedgerRepository(session, context.services.memory, context.services.segments)
+            reading = await ledgers.read(LedgerQuestion(principal.tenant_id, "sales", ever, where, (REFUNDS,)))
+            exchange = ExchangeRateRepository(session)
+            rates = await exchange.rates_of(principal.tenant_id, principal.currency, reading.entries)
+        found = await asyncio.to_thread(paid_cohorts, reading.entries, starts, principal.currency, rates)
+    return _Found(found.cells, found.again, found.unconverted, reading.explain)
 
 
 async def _seen(context: Context, asked: Resolved) -> _Found:

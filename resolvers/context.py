@@ -13,6 +13,7 @@ from resolvers.export_links import ExportLinks
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
 from resolvers.live.definitions import Definitions
+from resolvers.live.rounds import Rounds
 from resolvers.live.turns import Turns
 from resolvers.store.database import Database
 from resolvers.store.flag_cache import FlagCache
@@ -24,6 +25,7 @@ from resolvers.store.rollup_days import RollupDays
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TermMemory
 from resolvers.store.versions import VersionReader
+from resolvers.store.walked_subscriptions import WalkedSubscriptions
 from resolvers.store.writer import Writer
 
 T = TypeVar("T")
@@ -78,9 +80,12 @@ class Services:
     """Held by whoever reads journeys: it bounds the memory that arrays take."""
     turns: Turns = field(default_factory=Turns)
     """Where answers are computed."""
+    rounds: Rounds = field(default_factory=Rounds)
+    """Of the event loop, in which large work goes on piece by piece."""
     segments: SegmentCache = field(default_factory=SegmentCache)
     presence: PresenceCache = field(default_factory=PresenceCache)
     days: RollupDays = field(default_factory=RollupDays)
+    subscriptions: WalkedSubscriptions = field(default_factory=WalkedSubscriptions)
     folding: FoldingFigures = field(default_factory=FoldingFigures)
     experiments: Definitions[Known] = field(default_factory=Definitions)
     """What tenants have of experiments."""

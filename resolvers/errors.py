@@ -4,6 +4,8 @@ A resolver raises one of these; the schema turns it into a typed result of a mut
 ``extensions.code`` is ``code``. Anything else that escapes is a defect and is masked by the gateway.
 """
 
+from enum import Enum
+
 
 class GatewayError(Exception):
     """A failure that the caller may read: ``message`` is safe to show, ``field`` names the argument at fault."""
@@ -29,7 +31,7 @@ class IllegalStep(GatewayError):
 
     code = "BAD_USER_INPUT"
 
-    def __init__(self, message: str, *, possible: tuple[str, ...], field: str | None = None) -> None:
+    def __init__(self, message: str, *, possible: tuple[Enum, ...], field: str | None = None) -> None:
         super().__init__(message, field=field)
         self.possible = possible
 

@@ -28,7 +28,9 @@ from resolvers.store.writer import First
 LARGEST_BATCH = 10_000
 LARGEST_PAGE = 500
 _STREAMED = 500
-_CHECKED = 1_000
+_CHECKED = 250
+_CHECKED_WEIGHT = 8
+"""Of so many events, among what goes on in a round of the event loop."""
 _PRICED = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -64,9 +66,10 @@ async def ingest(context: Context, items: Sequence[Mapping[str, Any]], *, limit:
     now = context.services.now()
     checked: list[Event | Refusal] = []
     for start in range(0, len(items), _CHECKED):
+        if start:
+            # Whoever else waits for this process is not to wait for a large batch, nor for many of them at once.
+            await context.services.rounds.turn(_CHECKED_WEIGHT)
         checked += [validate(item, now=now, new_id=new_id) for item in items[start : start + _CHECKED]]
-        # Whoever else waits for this process is not to wait for a large batch.
-        await asyncio.sleep(0)
     rejected = tuple(
         Rejection(index, result.field, result.message)
         for index, result in enumerate(checked)

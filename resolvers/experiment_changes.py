@@ -17,10 +17,10 @@ from resolvers.analysis.experiments import (
 )
 from resolvers.context import Context, Principal, Role
 from resolvers.errors import BadInput, IllegalStep, NotFound
-from resolvers.experiment_checks import LONGEST_TEXT, checked, checked_key, named_segments
+from resolvers.experiment_checks import LONGEST_TEXT, checked, checked_key, named_segments, numbered_parts
 from resolvers.experiment_groups import placed
 from resolvers.experiments import experiment_of
-from resolvers.segments import segments_named
+from resolvers.segments import numbers_named
 from resolvers.store.experiment_sums import UnitRepository
 from resolvers.store.experiments import ExperimentRepository, ExperimentRow
 
@@ -74,7 +74,7 @@ async def changing_experiments(context: Context) -> AsyncIterator[Changing]:
 
 
 async def create_experiment(
-    context: Context, key: str, definition: ExperimentDefinition, *, salt: str | None = None
+    context: Context, key: str, definition: ExperimentDefinition, *, salt: str | None = None, reason: str | None = None
 ) -> Experiment:
     """Keep a new experiment as a draft; raises BadInput, Forbidden.
 
@@ -85,7 +85,8 @@ async def create_experiment(
     chosen = key if salt is None else checked_key(salt, "salt")
     checked(definition)
     parts = {name: getattr(definition, name) for name in ("targeting", "where", "metrics")}
-    await segments_named(context, named_segments(parts))
+    numbers = await numbers_named(context, named_segments(parts))
+    definition = replace(definition, **numbered_parts(parts, numbers))
     async with changing_experiments(context) as changing:
         others = [experiment_of(row) for row in await changing.repository.all()]
         if len(others) >= MOST_EXPERIMENTS:
@@ -101,7 +102,9 @@ async def create_experiment(
             definition=to_json(definition),
             phases=[],
         )
-        return await changing.done(await changing.repository.add(row), None, None, {})
+        told = {"key": key, "salt": chosen, **row.definition}
+        made = {name: {"from": None, "to": part} for name, part in told.items()}
+        return await changing.done(await changing.repository.add(row), None, reason, made)
 
 
 async def update_experiment(
@@ -117,7 +120,7 @@ async def update_experiment(
     Of an experiment that has started, other weights, traffic or targeting make a ``new_phase``, which must be asked
     for: units that were exposed before stay in theirs.
     """
-    await segments_named(context, named_segments(given))
+    given = numbered_parts(given, await numbers_named(context, named_segments(given)))
     async with changing_experiments(context) as changing:
         row = await changing.row(experiment_id)
         before = experiment_of(row)
@@ -200,7 +203,7 @@ def _check_possible(of: Experiment, step: Step) -> None:
         can = ", ".join(one.value for one in of.possible)
         raise IllegalStep(
             f"An experiment that is {state} cannot be {_PAST[step]}. Possible now: {can or 'nothing'}.",
-            possible=tuple(one.value for one in of.possible),
+            possible=of.possible,
             field="id",
         )
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,7 +19,7 @@ from resolvers.analysis.experiments import (
     UnitMetric,
     Variant,
 )
-from resolvers.analysis.filters import Filter, InSegment, in_segments, weight
+from resolvers.analysis.filters import Filter, InSegment, in_segments, numbered, weight
 from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.answers import ANYTHING, Kinds, depends_on, segments_of
 from resolvers.catalogue import metric
@@ -84,6 +85,22 @@ def named_segments(given: Mapping[str, Any]) -> list[InSegment]:
     return in_segments(*filters)
 
 
+def numbered_parts(given: Mapping[str, Any], numbers: Mapping[int | str, int]) -> dict[str, Any]:
+    """The same parts with each segment that they name by its number, so that it may get another name."""
+
+    def measure(one: Measure) -> Measure:
+        steps = tuple(numbered(step, numbers) for step in one.steps)
+        return replace(one, where=numbered(one.where, numbers), steps=steps)
+
+    def metric_of(one: ExperimentMetric) -> ExperimentMetric:
+        per = None if one.of.per is None else measure(one.of.per)
+        return replace(one, of=replace(one.of, value=measure(one.of.value), per=per))
+
+    made = {name: numbered(part, numbers) for name, part in given.items() if name in ("targeting", "where")}
+    metrics = {"metrics": tuple(map(metric_of, given["metrics"]))} if "metrics" in given else {}
+    return {**given, **made, **metrics}
+
+
 def checked_key(key: str, field: str = "key") -> str:
     """The key itself; raises BadInput where no event could carry it."""
     if not key or len(key) > LONGEST or not key.isprintable() or key != key.strip():
@@ -142,6 +159,12 @@ def _check_variants(variants: Sequence[Variant]) -> None:
         raise BadInput(f"The weights of all variants sum to 1; these sum to {shown:f}.", field="variants")
     if sum(variant.control for variant in variants) != 1:
         raise BadInput("Exactly one variant is the control.", field="variants")
+    drawn = [variant for variant in variants if variant.weight]
+    if len(drawn) < FEWEST_VARIANTS or not any(variant.control for variant in drawn):
+        raise BadInput(
+            "The control and at least one other variant have a weight above 0: else there is nothing to compare.",
+            field="variants",
+        )
 
 
 def _check_metrics(metrics: Sequence[ExperimentMetric]) -> None:

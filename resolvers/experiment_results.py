@@ -151,8 +151,11 @@ def _described(one: ExperimentMetric) -> Described:
     if one.metric is not None:
         found = metric(one.metric)
         unit = found.unit if one.of.per is not None or not one.of.value.share else Unit.RATIO
-        above = f"{found.definition.removesuffix('.')}; {within}"
-        return Described(unit, f"{above}{'' if one.of.per is not None else ', divided by all exposed subjects'}.")
+        if one.of.per is not None:
+            return Described(unit, f"{found.definition.removesuffix('.')}; {within}.")
+        # What the catalogue divides by is the exposed here.
+        above = found.definition.partition(", divided by")[0].removesuffix(".")
+        return Described(unit, f"{above}; {within}, divided by all exposed subjects.")
     above = _words(one.of.value)
     if one.of.per is None:
         return Described(_unit(one.of.value), f"{above}, {within}, divided by all exposed subjects.")

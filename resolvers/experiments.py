@@ -1,33 +1,17 @@
-"""Experiments as they are kept, and what was done to them."""
+"""Experiments as they are kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from resolvers.analysis.experiment_json import from_json, phase_from
-from resolvers.analysis.experiments import Experiment, Known, Status, Step
+from resolvers.analysis.experiments import Experiment, Known, Status
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound
 from resolvers.experiment_checks import of_catalogue
 from resolvers.store.experiments import EXPERIMENTS, ExperimentRepository, ExperimentRow
 from resolvers.store.versions import VersionRepository
 
-MOST_CHANGES = 500
 LARGEST_PAGE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something done to an experiment: when, by which key, why, and what it changed, from what to what."""
-
-    number: int
-    at: datetime
-    key_id: int
-    action: Step | None
-    """None: it was created."""
-    reason: str | None
-    changed: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +80,14 @@ async def experiments_by_id(context: Context, ids: Sequence[int]) -> dict[int, E
 
 
 async def experiments(
-    context: Context, *, first: int = 50, after: str | None = None, archived: bool = False
+    context: Context,
+    *,
+    first: int = 50,
+    after: str | None = None,
+    status: Status | None = None,
+    archived: bool = False,
 ) -> ExperimentPage:
-    """A page of the tenant's experiments, archived ones only if asked for."""
+    """A page of the tenant's experiments, or of those of a status; archived ones only if asked for."""
     principal = context.require(Role.VIEWER)
     if not 1 <= first <= LARGEST_PAGE:
         raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
@@ -106,18 +95,10 @@ async def experiments(
         raise BadInput("This is no cursor of this list; take endCursor from a page of it.", field="after")
     async with context.services.database.tenant(principal.tenant_id) as session:
         found = await ExperimentRepository(session, principal.tenant_id).page(
-            after=None if after is None else int(after), limit=first + 1, archived=archived
+            after=None if after is None else int(after),
+            limit=first + 1,
+            status=None if status is None else status.value,
+            archived=archived,
         )
     shown = tuple(map(experiment_of, found[:first]))
     return ExperimentPage(shown, tuple(str(one.id) for one in shown), len(found) > first)
-
-
-async def changes(context: Context, experiment_id: int) -> tuple[Change, ...]:
-    """What was done to an experiment, newest first, at most 500."""
-    principal = context.require(Role.VIEWER)
-    async with context.services.database.tenant(principal.tenant_id) as session:
-        found = await ExperimentRepository(session, principal.tenant_id).changes(experiment_id, MOST_CHANGES)
-    return tuple(
-        Change(row.number, row.at, row.key_id, Step(row.action) if row.action else None, row.reason, row.changed)
-        for row in found
-    )

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from resolvers.analysis.filters import in_segments
-from resolvers.analysis.flag_targeting import Person, numbered
+from resolvers.analysis.filters import in_segments, numbered
+from resolvers.analysis.flag_targeting import Person
 from resolvers.analysis.flags import Guardrail, Ramp, Rule
 from resolvers.context import Context, Role
-from resolvers.segments import memberships_of, segments_named
+from resolvers.segments import memberships_of, numbers_named
 from resolvers.store.flag_cache import FlagSet
 
 
@@ -19,8 +19,7 @@ async def numbered_rules(context: Context, rules: Sequence[Rule]) -> tuple[Rule,
     named = in_segments(*(part for rule in rules for part in rule.filters()))
     if not named:
         return tuple(rules)
-    found = await segments_named(context, named)
-    numbers = {leaf.segment: segment.id for leaf, segment in zip(named, found, strict=True)}
+    numbers = await numbers_named(context, named)
 
     def guarded(one: Guardrail) -> Guardrail:
         control = None if one.control is None else numbered(one.control, numbers)

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from resolvers.actors import Actor
 from resolvers.analysis.flag_staleness import Staleness, staleness
 from resolvers.analysis.flags import PRODUCTION, Flag
 from resolvers.answers import patiently
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound
 from resolvers.store.flag_cache import FlagSet
-from resolvers.store.flag_tallies import FlagTallyRepository, Given
+from resolvers.store.flag_tallies import KEPT, FlagTallyRepository, Given
 from resolvers.store.flags import FlagChangeRow, FlagRepository
 from resolvers.store.keys import ApiKeyRow
 from resolvers.store.versions import FLAGS
@@ -20,7 +21,6 @@ from resolvers.store.versions import FLAGS
 LARGEST_PAGE = 500
 STALE_AFTER = timedelta(days=30)
 _STREAMED = 500
-_LONG_AGO = timedelta(days=400)
 
 
 class FlagAction(Enum):
@@ -41,14 +41,6 @@ class FlagAction(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class FlagActor:
-    """The key that did something."""
-
-    prefix: str
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
 class FlagChange:
     """Something done to a flag: when, by which key, why, and what it changed, from what to what."""
 
@@ -57,7 +49,7 @@ class FlagChange:
     flag: str
     action: FlagAction
     at: datetime
-    by: FlagActor | None
+    by: Actor | None
     """None: the gateway did it by itself."""
     environment: str | None
     reason: str | None
@@ -153,7 +145,7 @@ def _stale(
 async def last_evaluated(context: Context) -> dict[tuple[int, str], datetime]:
     """When each flag, by its id, was last evaluated by the gateway in each environment; not what was years ago."""
     principal = context.require(Role.VIEWER)
-    since = (context.services.now() - _LONG_AGO).date()
+    since = (context.services.now() - KEPT).date()
 
     async def last() -> dict[tuple[int, str], datetime]:
         async with context.services.database.tenant(principal.tenant_id) as session:
@@ -254,7 +246,7 @@ def _change(row: FlagChangeRow, key: ApiKeyRow | None, flag_key: str) -> FlagCha
         flag=flag_key,
         action=FlagAction(row.action),
         at=row.at,
-        by=None if key is None else FlagActor(key.prefix, key.label),
+        by=Actor.of(key),
         environment=row.environment,
         reason=row.reason,
         before=row.before,

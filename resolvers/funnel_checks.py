@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 from resolvers.analysis.events import DIMENSIONS
-from resolvers.analysis.filters import EVERYTHING, Filter, weight
+from resolvers.analysis.filters import weight
+from resolvers.analysis.funnel_outcomes import Outcome
 from resolvers.analysis.funnels import Constant, Exclusion, FunnelDefinition, Order, Step
 from resolvers.answers import Kinds, depends_on
 from resolvers.errors import BadInput
@@ -15,20 +16,14 @@ LONGEST_WINDOW = timedelta(days=366)
 LONGEST_NAME = 200
 
 
-def conditions(definition: FunnelDefinition) -> list[Filter]:
-    """What an event must pass one of to matter: the steps, then the exclusions, then, in STRICT order, anything."""
-    found = [step.where for step in definition.steps] + [one.where for one in definition.exclusions]
-    return [*found, EVERYTHING] if definition.order is Order.STRICT else found
-
-
 def kinds(definition: FunnelDefinition) -> Kinds:
     """The kinds of events that the funnel depends on."""
-    return depends_on(*conditions(definition))
+    return depends_on(*definition.conditions())
 
 
 def cost(definition: FunnelDefinition) -> int:
     """How many conditions and values its filters hold."""
-    return sum(map(weight, conditions(definition)))
+    return sum(map(weight, definition.conditions()))
 
 
 def checked(definition: FunnelDefinition) -> FunnelDefinition:
@@ -52,6 +47,14 @@ def checked(definition: FunnelDefinition) -> FunnelDefinition:
     if definition.order is Order.ANY and definition.strictly_later:
         raise BadInput("In any order no step is later than another.", field="strictlyLater")
     return definition
+
+
+def check_outcome(definition: FunnelDefinition, step: int, outcome: Outcome, field: str = "step") -> None:
+    """Raises BadInput where nobody can have the outcome at the step."""
+    if not 0 <= step < len(definition.steps):
+        raise BadInput(f"There is no step {step}; steps count from 0 to {len(definition.steps) - 1}.", field=field)
+    if outcome is Outcome.DROPPED and step == 0:
+        raise BadInput("Nobody drops out before the first step; take a later one.", field=field)
 
 
 def _check_span(span: timedelta, field: str) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 
 import numpy as np
@@ -12,16 +11,15 @@ from numpy.typing import NDArray
 from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.explanations import Explanation, dearest
 from resolvers.analysis.filters import weight
-from resolvers.analysis.funnel_columns import Ints
 from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer, Lot, correlations
-from resolvers.analysis.funnel_kernel import FunnelWalk
+from resolvers.analysis.funnel_outcomes import Outcome, left_at
 from resolvers.analysis.funnels import Counting, FunnelDefinition
 from resolvers.analysis.questions import Question
 from resolvers.analysis.subjects import Subject
 from resolvers.answers import Resolved, kept, resolved
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
-from resolvers.funnel_checks import checked, cost, kinds
+from resolvers.funnel_checks import check_outcome, checked, cost, kinds
 from resolvers.funnel_walks import walked
 from resolvers.store.terms import SUBJECTS, TermRepository
 from resolvers.store.turns import turn
@@ -30,13 +28,6 @@ LARGEST_PAGE = 500
 _TOGETHER = 4
 """Dimensions read at a time: all of them at once would take more memory than there is for a large log."""
 _WRONG_CURSOR = "This is no cursor of this list; take endCursor from a page of it."
-
-
-class Outcome(Enum):
-    """What became of a subject at a step: it REACHED it, or DROPPED out between the required step before and it."""
-
-    REACHED = "reached"
-    DROPPED = "dropped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,30 +72,12 @@ async def subject_codes(
     """The same subjects, all of them, as ascending codes of the tenant's dictionary."""
     principal = context.require(Role.ANALYST)
     checked(definition)
-    if not 0 <= step < len(definition.steps):
-        raise BadInput(f"There is no step {step}; steps count from 0.", field="step")
-    if outcome is Outcome.DROPPED and step == 0:
-        raise BadInput("Nobody drops out before the first step; take a later one.", field="step")
+    check_outcome(definition, step, outcome)
     definite = resolved(question, principal, context.services.now())
     context.spend(4 * len(definition.steps) + weight(definite.where) + cost(definition))
     async with turn(context.services.heavy):
         found = await walked(context, definition, definite, definite.period)
-        return await asyncio.to_thread(_codes, definition, found.walk, found.subject, step, outcome)
-
-
-def _codes(
-    definition: FunnelDefinition, walk: FunnelWalk, subject: NDArray[np.int32], step: int, outcome: Outcome
-) -> NDArray[np.int32]:
-    reached = _takers(walk, step)
-    if outcome is Outcome.REACHED:
-        return np.unique(subject[reached])
-    before = max(index for index in range(step) if not definition.steps[index].optional)
-    # Who got through in one walk did not drop out, whatever happened in another.
-    return np.setdiff1d(subject[_takers(walk, before)], subject[reached])
-
-
-def _takers(walk: FunnelWalk, step: int) -> Ints:
-    return walk.taken[step - 1].walk if step else np.arange(walk.depth.size)
+        return await asyncio.to_thread(left_at, definition, found.walk, found.subject, step, outcome)
 
 
 async def subjects_by_name(context: Context, names: Sequence[str]) -> dict[str, Subject]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from resolvers.analysis.filters import weight
-from resolvers.analysis.funnel_answers import Buckets, answer
+from resolvers.analysis.filters import in_segments, weight
+from resolvers.analysis.funnel_answers import Buckets, Earlier, answer
 from resolvers.analysis.funnel_json import from_json, to_json
 from resolvers.analysis.funnels import FunnelAnswer, FunnelDefinition
 from resolvers.analysis.questions import Question
@@ -16,7 +16,10 @@ from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound
 from resolvers.funnel_checks import LONGEST_NAME, checked, cost, kinds
 from resolvers.funnel_walks import walked
+from resolvers.segment_funnels import check_unasked, redefine
+from resolvers.segments import numbers_named
 from resolvers.store.funnels import FunnelRepository, FunnelRow
+from resolvers.store.segment_definitions import SegmentDefinitions
 from resolvers.store.turns import turn
 
 MOST_FUNNELS = 1_000
@@ -70,7 +73,8 @@ async def _answer(context: Context, definition: FunnelDefinition, asked: Resolve
         found = await walked(context, definition, asked, asked.period, asked.by, by_step)
         earlier = None
         if asked.previous is not None:
-            earlier = (asked.previous, (await walked(context, definition, asked, asked.previous)).walk)
+            before = await walked(context, definition, asked, asked.previous, asked.by, by_step)
+            earlier = Earlier(asked.previous, before.walk, before.breakdowns)
         buckets = Buckets(asked.granularity, asked.timezone, asked.buckets)
         shaped = partial(answer, buckets=buckets, as_of=as_of, explain=found.explain, top=asked.top, previous=earlier)
         return await asyncio.to_thread(shaped, definition, asked.period, found.walk, by=found.breakdowns)
@@ -82,17 +86,26 @@ async def save_funnel(context: Context, name: str, definition: FunnelDefinition)
     checked(definition)
     if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
         raise BadInput(f"A name has 1 to {LONGEST_NAME} printable characters.", field="name")
+    definition = definition.numbered(await numbers_named(context, in_segments(*definition.conditions())))
     async with context.services.database.tenant(principal.tenant_id) as session:
+        segments = SegmentDefinitions(session, principal.tenant_id)
+        await segments.hold()
         repository = FunnelRepository(session)
-        if await repository.count(principal.tenant_id) >= MOST_FUNNELS:
+        known = await repository.named(principal.tenant_id, {name})
+        if known:
+            await redefine(segments, known[0].funnel_id or 0, definition, context.services.now())
+        elif await repository.count(principal.tenant_id) >= MOST_FUNNELS:
             raise BadInput(f"At most {MOST_FUNNELS} funnels are kept; delete one first.", field="name")
         return _saved(await repository.save(principal.tenant_id, name, to_json(definition)))
 
 
 async def delete_funnel(context: Context, funnel_id: int) -> SavedFunnel:
-    """Delete a kept funnel and return it as it was; raises NotFound, Forbidden."""
+    """Delete a kept funnel and return it as it was; raises NotFound, Forbidden, BadInput where segments need it."""
     principal = context.require(Role.ANALYST)
     async with context.services.database.tenant(principal.tenant_id) as session:
+        segments = SegmentDefinitions(session, principal.tenant_id)
+        await segments.hold()
+        await check_unasked(segments, funnel_id)
         row = await FunnelRepository(session).remove(principal.tenant_id, funnel_id)
         if row is None:
             raise NotFound("There is no such funnel.", field="id")
@@ -105,6 +118,13 @@ async def funnels_by_id(context: Context, ids: Sequence[int]) -> dict[int, Saved
     async with context.services.database.tenant(principal.tenant_id) as session:
         rows = await FunnelRepository(session).by_ids(principal.tenant_id, ids)
     return {saved.id: saved for saved in map(_saved, rows)}
+
+
+async def funnels_called(context: Context, names: Sequence[str]) -> list[SavedFunnel]:
+    """Those of the names that the caller's tenant keeps a funnel under."""
+    principal = context.require(Role.VIEWER)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        return list(map(_saved, await FunnelRepository(session).named(principal.tenant_id, names)))
 
 
 async def latest_funnels(context: Context, limit: int) -> list[SavedFunnel]:

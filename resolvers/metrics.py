@@ -25,13 +25,14 @@ from resolvers.analysis.metrics import (
 from resolvers.analysis.questions import Question
 from resolvers.analysis.series import Column
 from resolvers.analysis.sums import Values
-from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
+from resolvers.answers import Kinds, Resolved, depends_on, kept_as_of, resolved
 from resolvers.catalogue import METRICS, metric
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
 from resolvers.store.metrics import MetricRepository
 from resolvers.store.remembered import remembered
 from resolvers.store.scans import Keys, Selection, Statistics, by_bucket, nothing
+from resolvers.store.versions import LogState
 
 MOST_METRICS = 20
 _PARTS_OF: Mapping[str, Mapping[str, Statistic]] = {
@@ -81,7 +82,7 @@ async def metrics(
     answers: list[MetricAnswer] = []
     for batch in batches:
         names = [one.slug for one in batch]
-        answers += await kept(
+        answers += await kept_as_of(
             context,
             ("metrics", names, definite, *([] if groups is None else [list(groups)])),
             kinds(names),
@@ -96,19 +97,19 @@ def _parts(one: Metric) -> Mapping[str, Statistic]:
 
 
 async def _answers(
-    context: Context, batch: Sequence[Metric], asked: Resolved, groups: Sequence[Keys] | None
+    context: Context, batch: Sequence[Metric], asked: Resolved, groups: Sequence[Keys] | None, state: LogState
 ) -> list[MetricAnswer]:
     principal = context.require(Role.VIEWER)
-    wanted = list(dict.fromkeys(statistic for one in batch for statistic in _parts(one).values()))
-    selection = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
+    wanted = list(dict.fromkeys([statistic for one in batch for statistic in _parts(one).values()]))
+    places = {statistic: place for place, statistic in enumerate(wanted)}
+    selection = Selection(principal.tenant_id, principal.currency, asked.period, asked.where, timezone=asked.timezone)
     services = context.services
-    state = await services.versions.state(principal.tenant_id)
     as_of = services.now()
     if not asked.by and asked.previous is None:
         known = remembered(services.days, services.presence, services.memory, state, selection, wanted, asked.buckets)
         if known is not None:
             unconverted = {one.slug: known.unconverted(_money(one)) for one in batch if _money(one)}
-            scan = _Scan(wanted, asked, principal.currency, as_of, known.found, None)
+            scan = _Scan(wanted, places, asked, principal.currency, as_of, known.found, None)
             return [scan.answer(one, unconverted.get(one.slug, ())) for one in batch]
     earlier: Statistics | None = None
     async with services.database.tenant(principal.tenant_id) as session:
@@ -121,7 +122,7 @@ async def _answers(
             before = replace(selection, period=asked.previous)
             earlier = await repository.statistics(before, wanted, by=asked.by, groups=found.groups)
         unconverted = {one.slug: await repository.unconverted(selection, _money(one)) for one in batch if _money(one)}
-    scan = _Scan(wanted, asked, principal.currency, as_of, found, earlier)
+    scan = _Scan(wanted, places, asked, principal.currency, as_of, found, earlier)
     # Thousands of points take long enough to be in everybody's way.
     return await asyncio.to_thread(lambda: [scan.answer(one, unconverted.get(one.slug, ())) for one in batch])
 
@@ -144,6 +145,7 @@ class _Scan:
     """What was found for a list of statistics, ready to be told metric by metric."""
 
     statistics: Sequence[Statistic]
+    places: Mapping[Statistic, int]
     asked: Resolved
     currency: str
     as_of: datetime
@@ -152,7 +154,7 @@ class _Scan:
 
     def answer(self, one: Metric, unconverted: tuple[Money, ...]) -> MetricAnswer:
         found, earlier = self.found, self.earlier
-        places = {part: self.statistics.index(statistic) for part, statistic in _parts(one).items()}
+        places = {part: self.places[statistic] for part, statistic in _parts(one).items()}
         before = earlier.by_group if earlier else {}
         rest = len(found.groups)
         names: list[Keys | None] = [*found.groups, None] if rest in found.by_group else list(found.groups)

@@ -16,14 +16,17 @@ from resolvers.cohorts import cohorts
 from resolvers.context import Context, Role
 from resolvers.cutoffs import Asking
 from resolvers.errors import BadInput
+from resolvers.lanes import abreast
 from resolvers.metrics import metrics
 from resolvers.personas import of_persona, personas
-from resolvers.propensity import churn_risk
+from resolvers.propensity import churn_risks
 from resolvers.recurring_revenue import recurring_revenue
 from resolvers.store.versions import EXCHANGE_RATES, PERSONAS, SEGMENTS
 
 MOST_PROFILES = 10
+MOST_MODELS = 3
 MOST_PREFERENCES = 10
+_MOST_VALUES = 100
 KINDS: Kinds = ANYTHING | {SEGMENTS, PERSONAS, EXCHANGE_RATES}
 
 _SLUGS = ("unique_subjects", "conversion_rate", "revenue", "ai_requests", "ai_cost", "ai_success_rate")
@@ -46,13 +49,28 @@ async def persona_profiles(
             raise BadInput(f'There is no persona "{slug}"; savePersona makes one.', field=f"slugs[{place}]")
     if len(wanted) > MOST_PROFILES:
         raise BadInput(f"At most {MOST_PROFILES} profiles are told at once; name some of the personas.", field="slugs")
+    if churn and len(wanted) > MOST_MODELS:
+        raise BadInput(
+            f"Churn takes a model of each persona: it is told of at most {MOST_MODELS} at once; name them in slugs.",
+            field="churn",
+        )
     asked = replace(question, compare=question.compare or Compare.PREVIOUS_PERIOD, by=())
-    return [await _profile(context, kept[slug], asked, churn) for slug in wanted]
+    wheres = [All((asked.where, of_persona(kept[slug]))) for slug in wanted]
+    risks = await _churn(context, wheres) if churn else [None] * len(wanted)
+    return [
+        await _profile(context, kept[slug], asked, replace(asked, where=where), risk)
+        for slug, where, risk in zip(wanted, wheres, risks, strict=True)
+    ]
 
 
-async def _profile(context: Context, persona: Persona, everybody: Question, churn: bool) -> PersonaProfile:
-    own = replace(everybody, where=All((everybody.where, of_persona(persona))))
-    subjects, conversion, revenue, requests, cost, success = await metrics(context, _SLUGS, own)
+async def _profile(
+    context: Context, persona: Persona, everybody: Question, own: Question, risk: Estimate | None
+) -> PersonaProfile:
+    (acquired, lifetime_value), (figures, retention, preferences) = await abreast(
+        _from_log(context, persona, everybody, own), _from_kept(context, everybody, own)
+    )
+    subjects, conversion, revenue, requests, cost, success = figures
+    channels, features = preferences
     return PersonaProfile(
         persona=persona,
         period=subjects.period,
@@ -61,16 +79,34 @@ async def _profile(context: Context, persona: Persona, everybody: Question, chur
         conversion=conversion,
         revenue=revenue,
         revenue_per_subject=_per_subject(revenue, subjects),
-        lifetime_value=(await recurring_revenue(context, own)).lifetime_value,
-        acquisition_cost=await _acquisition_cost(context, persona, everybody, own),
-        retention=(await cohorts(context, CohortBasis.ACTIVITY, _by_week(own))).repeat,
-        churn_risk=await _churn(context, own.where) if churn else None,
+        lifetime_value=lifetime_value,
+        acquisition_cost=acquired,
+        retention=retention,
+        churn_risk=risk,
         ai_requests=requests,
         ai_cost=cost,
         ai_success=success,
-        channels=await _preferences(context, "channel", everybody, own, subjects),
-        features=await _preferences(context, "feature", everybody, own, subjects),
+        channels=channels,
+        features=features,
     )
+
+
+async def _from_log(
+    context: Context, persona: Persona, everybody: Question, own: Question
+) -> tuple[Estimate, Estimate]:
+    """Acquisition cost and lifetime value."""
+    acquired = await _acquisition_cost(context, persona, everybody, own)
+    return acquired, (await recurring_revenue(context, own)).lifetime_value
+
+
+async def _from_kept(
+    context: Context, everybody: Question, own: Question
+) -> tuple[tuple[MetricAnswer, ...], Estimate, list[tuple[PersonaPreference, ...]]]:
+    """Metrics, retention, and the channels and features that are preferred."""
+    found = await metrics(context, _SLUGS, own)
+    retention = (await cohorts(context, CohortBasis.ACTIVITY, _by_week(own))).repeat
+    dimensions = ("channel", "feature")
+    return found, retention, [await _preferences(context, one, everybody, own, found[0]) for one in dimensions]
 
 
 def _by_week(question: Question) -> Question:
@@ -114,19 +150,19 @@ async def _acquisition_cost(context: Context, persona: Persona, everybody: Quest
     )
 
 
-async def _churn(context: Context, where: Filter) -> Estimate | None:
-    """The mean probability of churn; None where there is no model to tell it."""
-    found = await churn_risk(context, Asking(where=where))
-    return None if found.model is None else found.probability
+async def _churn(context: Context, wheres: Sequence[Filter]) -> list[Estimate | None]:
+    """The mean probability of churn under each condition; None where there is no model to tell it."""
+    found = await churn_risks(context, [Asking(where=where) for where in wheres])
+    return [None if one.model is None else one.probability for one in found]
 
 
 async def _preferences(
     context: Context, dimension: str, everybody: Question, own: Question, subjects: MetricAnswer
 ) -> tuple[PersonaPreference, ...]:
     """The values that most subjects have, and how much more often than everybody."""
-    grouped = replace(own, by=(dimension,), compare=None, granularity=Granularity.MONTH, top=MOST_PREFERENCES)
+    grouped = replace(own, by=(dimension,), compare=None, granularity=Granularity.MONTH, top=_MOST_VALUES)
     (among,) = await metrics(context, ["unique_subjects"], grouped)
-    (all_,) = await metrics(context, ["unique_subjects"], replace(grouped, where=everybody.where, top=100))
+    (all_,) = await metrics(context, ["unique_subjects"], replace(grouped, where=everybody.where))
     whole, size = all_.estimate.value, subjects.estimate.value
     known = {group.keys[0].value: group.estimate.value for group in all_.groups if not group.other}
     found = []
@@ -139,4 +175,4 @@ async def _preferences(
         usual = None if theirs is None or whole is None else quotient(theirs, whole)
         lift = None if share is None or usual is None else quotient(share, usual)
         found.append(PersonaPreference(group.keys[0].value, int(count), share, lift))
-    return tuple(found)
+    return tuple(found[:MOST_PREFERENCES])

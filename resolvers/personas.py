@@ -9,12 +9,13 @@ from resolvers.analysis import segments as rules
 from resolvers.analysis.filters import DimensionIs, Filter, InSegment, Op
 from resolvers.analysis.personas import Assignment, Persona
 from resolvers.analysis.segment_json import from_json, to_json
-from resolvers.analysis.segments import MemberOf, Rule, references, renamed
+from resolvers.analysis.segments import MemberOf, Rule, Segment, references
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound
-from resolvers.segment_checks import check_name, checked, numbers_of
+from resolvers.segment_checks import check_name, checked
+from resolvers.segment_funnels import with_numbers
 from resolvers.segment_uses import check_unused
-from resolvers.segments import Draft, find_members, keep_draft
+from resolvers.segments import Draft, find_members, keep_draft, segments_by_id
 from resolvers.store.personas import PersonaRepository, PersonaRow
 from resolvers.store.segment_definitions import SegmentDefinitions
 
@@ -59,7 +60,8 @@ async def save_persona(context: Context, draft: PersonaDraft) -> Persona:
         row = next((one for one in kept if one.slug == draft.slug), None)
         written = None
         if draft.rules is not None:
-            written = to_json(renamed(draft.rules, numbers_of(draft.rules, await definitions.rows())))
+            rows = await definitions.rows()
+            written = to_json(await with_numbers(session, principal.tenant_id, draft.rules, rows))
         columns: dict[str, Any] = {
             "name": draft.name,
             "description": draft.description,
@@ -116,7 +118,7 @@ async def _remove(definitions: SegmentDefinitions, segment_ids: Sequence[int], f
             users = [other.name for other in kept if row.segment_id in references(from_json(other.rules))]
             if users:
                 raise BadInput(f'The rules of "{users[0]}" name it; change or delete these first.', field=field)
-            await check_unused(definitions.session, row, field)
+            await check_unused(definitions.session, definitions.tenant_id, {row.segment_id or 0, row.name}, field)
             await definitions.remove(row)
 
 
@@ -163,6 +165,16 @@ async def personas_by_id(context: Context, ids: Sequence[int]) -> dict[int, Pers
     async with context.services.database.tenant(principal.tenant_id) as session:
         found = await PersonaRepository(session, principal.tenant_id).by_ids(ids)
     return {persona.id: persona for persona in map(_persona, found)}
+
+
+async def segments_of_personas(context: Context) -> dict[int, Segment]:
+    """The segments of all personas that rules give, by number; looked up once for an operation."""
+
+    async def found() -> dict[int, Segment]:
+        numbers = [one.segment_id for one in await personas(context) if one.segment_id is not None]
+        return await segments_by_id(context, numbers) if numbers else {}
+
+    return await context.together("segments of personas", found)
 
 
 def of_persona(persona: Persona) -> Filter:

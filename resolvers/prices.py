@@ -26,9 +26,12 @@ _READERS = {
     **dict.fromkeys((name for name in _FIELDS if name.endswith("_per_million")), money),
 }
 _LONG = {name for name in _FIELDS if name.startswith("long_context")}
-_OPTIONAL = {"cache_read_per_million", "cache_write_per_million", *_LONG}
+_BATCH = {name for name in _FIELDS if name.startswith("batch_")}
+_OPTIONAL = {"cache_read_per_million", "cache_write_per_million", *_LONG, *_BATCH}
 _TOGETHER = ("long_context_after", "long_context_input_per_million", "long_context_output_per_million")
 """A tier needs all of these."""
+_OF_BATCHES = ("batch_input_per_million", "batch_output_per_million")
+"""What batches cost needs both of these."""
 
 
 def _price(row: ModelPriceRow) -> ModelPrice:
@@ -53,6 +56,9 @@ def checked(raw: Mapping[str, Any]) -> ModelPrice:
         raise BadInput(
             "Prices of long contexts need a length, and what input and output cost.", field=camel(missing[0])
         )
+    missing = [name for name in _OF_BATCHES if name not in values]
+    if missing and _BATCH & values.keys():
+        raise BadInput("Prices of batches need what input and output cost.", field=camel(missing[0]))
     return ModelPrice(**values)
 
 

@@ -27,7 +27,9 @@ class ModelPrice:
     tokens; tokens read from or written to the cache cost as much as other input where None is given.
 
     A call with more than ``long_context_after`` input tokens has the prices of long contexts for all of its tokens;
-    where one of the cache's is None, it is what the cache costs else, or other input of a long context.
+    where one of the cache's is None, it is what the cache costs else, or other input of a long context. A batch call
+    has the prices of batches for all of its tokens, however long it is; cached ones cost as other input where None is
+    given.
     """
 
     provider: str
@@ -43,9 +45,27 @@ class ModelPrice:
     long_context_output_per_million: Decimal | None = None
     long_context_cache_read_per_million: Decimal | None = None
     long_context_cache_write_per_million: Decimal | None = None
+    batch_input_per_million: Decimal | None = None
+    batch_output_per_million: Decimal | None = None
+    batch_cache_read_per_million: Decimal | None = None
+    batch_cache_write_per_million: Decimal | None = None
 
-    def rate(self, tokens: str) -> Rate:
-        """The price of tokens of a sort: ``input``, ``output``, ``cache_read``, ``cache_write``."""
+    def rates(self, batch: bool) -> "_Rates | None":
+        """What tokens cost; None where that is not known of a batch call."""
+        if not batch:
+            return _Rates(
+                self._rate("input"), self._rate("output"), self._rate("cache_read"), self._rate("cache_write")
+            )
+        if self.batch_input_per_million is None or self.batch_output_per_million is None:
+            return None
+        return _Rates(
+            *(
+                getattr(self, f"batch_{tokens}_per_million")
+                for tokens in ("input", "output", "cache_read", "cache_write")
+            )
+        )
+
+    def _rate(self, tokens: str) -> Rate:
         base: Decimal | None = getattr(self, f"{tokens}_per_million")
         long: Decimal | None = getattr(self, f"long_context_{tokens}_per_million")
         if self.long_context_after is None or long is None:
@@ -70,20 +90,24 @@ def price(event: Event, overrides: Sequence[ModelPrice]) -> Event:
 
     A cost that was given stands. An AI interaction without one is priced from its tokens, by the latest of
     ``overrides`` valid at its time, else by the price list; an absent count is 0, and ``input_tokens`` includes the
-    cached ones. The cost stays None, never 0, where no count is given, the model is unknown, or its price does not
-    cover the tokens used. It is exact, never rounded to cents.
+    cached ones. A call whose property ``batch`` is true has the price of batches. The cost stays None, never 0, where
+    no count is given, the model is unknown, or its price does not cover the tokens used. It is exact, never rounded to
+    cents.
     """
     if event.cost is not None:
         return replace(event, cost_source="given")
     if event.kind is not Kind.AI_INTERACTION or _counts(event) == (None, None, None, None):
         return event
     provider, model = event.dimensions["provider"], event.dimensions["model"]
+    batch = event.properties.get("batch") is True
     own = _own_price(provider, model, event.occurred_at, overrides)
     if own is not None:
-        source = f"tenant price from {own.valid_from.astimezone(UTC):%Y-%m-%d}"
-        rates = _Rates(own.rate("input"), own.rate("output"), own.rate("cache_read"), own.rate("cache_write"))
-        return replace(event, cost=_cost(event, rates), currency=own.currency, cost_source=source)
-    listed = _listed_model(provider, model)
+        source = f"tenant price from {own.valid_from.astimezone(UTC):%Y-%m-%d}{', batch' if batch else ''}"
+        rates = own.rates(batch)
+        cost = None if rates is None else _cost(event, rates)
+        return event if cost is None else replace(event, cost=cost, currency=own.currency, cost_source=source)
+    # The price list knows no prices of batches, which are half of its own or less.
+    listed = None if batch else _listed_model(provider, model)
     if listed is None:
         return event
     name, info = listed

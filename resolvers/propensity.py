@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -19,9 +19,11 @@ from resolvers.analysis.behaviour import (
     steps,
 )
 from resolvers.analysis.explanations import Explanation
-from resolvers.analysis.filters import EVERYTHING, All, NameIs, weight
+from resolvers.analysis.filters import EVERYTHING, All, Filter, NameIs, in_segments, weight
 from resolvers.analysis.filters import Any as AnyOf
+from resolvers.analysis.members import Table, chosen
 from resolvers.analysis.periods import epoch_us
+from resolvers.analysis.planning import by_members
 from resolvers.analysis.propensity_answers import (
     Moment,
     Propensities,
@@ -30,13 +32,16 @@ from resolvers.analysis.propensity_answers import (
     assessed,
     whom,
 )
-from resolvers.answers import Kinds, Resolved, depends_on, kept
+from resolvers.answers import Kinds, Resolved, depends_on, kept, of_history
 from resolvers.context import Context, Role
 from resolvers.cutoffs import POINTS, Asking, cursor_of, definite, page_size, place_of
 from resolvers.errors import BadInput
+from resolvers.lanes import abreast
 from resolvers.store.journeys import JourneyRepository
+from resolvers.store.journeys import Reading as Walk
+from resolvers.store.members import MemberRepository
 from resolvers.store.propensity import Spend, SpendRepository
-from resolvers.store.terms import SUBJECTS
+from resolvers.store.terms import SUBJECTS, TERMS, TermRepository
 from resolvers.store.turns import turn
 
 LONGEST_NAME = 200
@@ -72,6 +77,13 @@ async def churn_risk(context: Context, asking: Asking) -> PropensityAnswer:
     """How likely subjects are to churn; raises BadInput naming the argument at fault."""
     context.require(Role.VIEWER)
     return (await _propensities(context, asking, "")).answer
+
+
+async def churn_risks(context: Context, askings: Sequence[Asking]) -> list[PropensityAnswer]:
+    """The same of several circles of subjects; what differs by segments alone is read once."""
+    context.require(Role.VIEWER)
+    readings: Readings = {}
+    return [(await _propensities(context, asking, "", readings)).answer for asking in askings]
 
 
 async def conversion_propensity(context: Context, name: str, asking: Asking) -> PropensityAnswer:
@@ -136,64 +148,109 @@ def _shown(one: Ranked, subject: str) -> Candidate:
     return Candidate(subject, one.probability, seen, one.reason)
 
 
-async def _propensities(context: Context, asking: Asking, name: str) -> Propensities:
+async def _propensities(
+    context: Context, asking: Asking, name: str, readings: "Readings | None" = None
+) -> Propensities:
     principal = context.require(Role.VIEWER)
     asked = definite(asking, principal, context.services.now())
     context.spend(POINTS + weight(asked.where))
-    compute = partial(_computed, context, asked, name)
-    return await kept(context, ("propensity", name, asked), kinds(), compute, points=POINTS)
+    subject = ("propensity", name, asked)
+    compute = partial(_computed, context, asked, name, {} if readings is None else readings)
+    # Nothing after the cut-off matters, so that a day's first answer is that of the whole day.
+    unless = partial(of_history, context, subject, asked, compute, points=POINTS)
+    return await kept(context, subject, kinds(), unless, points=POINTS)
 
 
-async def _computed(context: Context, asked: Resolved, name: str) -> Propensities:
-    as_of = context.services.now()
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reading:
+    """What subjects had done by 30 days before the cut-off and by it."""
+
+    past: Moment
+    present: Moment
+    explain: Explanation
+
+    def among(self, table: Table) -> "_Reading":
+        """The same of those subjects for whose codes a table is true."""
+        past, present = (moment.of(table[moment.at.subject]) for moment in (self.past, self.present))
+        return _Reading(past, present, self.explain)
+
+    @property
+    def size(self) -> int:
+        """No code of a subject is as high."""
+        return max((int(moment.at.subject.max(initial=0)) for moment in (self.past, self.present)), default=0) + 1
+
+
+Readings = dict[tuple[object, ...], _Reading]
+"""What was read, by what was asked for; whoever asks for several answers may have it read once."""
+
+
+async def _computed(context: Context, asked: Resolved, name: str, readings: Readings) -> Propensities:
+    as_of, tenant_id = context.services.now(), context.require(Role.VIEWER).tenant_id
     read = (*DIMENSIONS, *(dimension for dimension in asked.by if dimension not in DIMENSIONS))
+    members, where = by_members(asked.where)
     async with turn(context.services.heavy):
-        past, present, texts, explain = await _read(context, asked, name, read)
+        key = asked.period, where, name, read
+        if key not in readings:
+            readings[key] = await _read(context, replace(asked, where=where), name, read)
+        found = readings[key]
+        async with context.services.database.tenant(tenant_id) as session:
+            if members is not None:
+                known = await MemberRepository(session, context.services.memory.members).of(
+                    tenant_id, in_segments(members)
+                )
+                found = found.among(chosen(members, known, found.size))
+            shown = slice(0 if asked.by else 1, None)
+            codes = set[int]().union(
+                *(np.unique(moment.at.dimensions[shown]).tolist() for moment in (found.past, found.present))
+            )
+            terms = TermRepository(session, context.services.memory)
+            texts = await terms.values(tenant_id, TERMS, sorted(codes - {0}))
     return await asyncio.to_thread(
         assessed,
-        whom(present.at, name),
-        past,
-        present,
+        whom(found.present.at, name),
+        found.past,
+        found.present,
         by=[read.index(dimension) for dimension in asked.by],
         names=asked.by,
         top=asked.top,
         texts=texts,
         cutoff=asked.period.end,
         as_of=as_of,
-        explain=explain,
+        explain=found.explain,
     )
 
 
-async def _read(
-    context: Context, asked: Resolved, name: str, dimensions: Sequence[str]
-) -> tuple[Moment, Moment, dict[int, str], Explanation]:
-    """What subjects had done by 30 days before the cut-off and by it, and what the codes of their dimensions mean."""
-    principal = context.require(Role.VIEWER)
+async def _read(context: Context, asked: Resolved, name: str, dimensions: Sequence[str]) -> _Reading:
     # Nothing is the target of churn, which the behaviour tells by itself.
     target = All((GAIN, NameIs((name,)))) if name else AnyOf(())
     cutoffs = (asked.period.end - timedelta(days=RECENT_DAYS), asked.period.end)
     moments = tuple(map(epoch_us, cutoffs))
+    reading, spends = await abreast(
+        _behaviour(context, asked, steps(target), dimensions, moments), _spend(context, asked, cutoffs)
+    )
+    # What was joined is let go of at once, as it is much of a large tenant.
+    past, present = (
+        _moment([part.pop(0) for part in reading.parts], spend, moment)
+        for spend, moment in zip(spends, moments, strict=True)
+    )
+    return _Reading(past, present, reading.explain)
+
+
+async def _behaviour(
+    context: Context, asked: Resolved, wanted: Sequence[Filter], dimensions: Sequence[str], moments: Sequence[int]
+) -> Walk[list[Behaviour]]:
+    principal, services = context.require(Role.VIEWER), context.services
+    async with services.database.tenant(principal.tenant_id) as session:
+        repository = JourneyRepository(session, services.memory, services.segments)
+        work = partial(observed, cutoffs_us=moments)
+        return await repository.by_subject(principal.tenant_id, asked.period, asked.where, wanted, dimensions, work)
+
+
+async def _spend(context: Context, asked: Resolved, cutoffs: Sequence[datetime]) -> list[Spend]:
+    principal = context.require(Role.VIEWER)
     async with context.services.database.tenant(principal.tenant_id) as session:
-        repository = JourneyRepository(session, context.services.memory, context.services.segments)
-        reading = await repository.by_subject(
-            principal.tenant_id,
-            asked.period,
-            asked.where,
-            steps(target),
-            dimensions,
-            partial(observed, cutoffs_us=moments),
-        )
-        spender = SpendRepository(session, context.services.memory)
-        spends = await spender.before(principal.tenant_id, principal.currency, asked.where, cutoffs, LOOKBACK_DAYS)
-        # What was joined is let go of at once, as it is much of a large tenant.
-        past, present = (
-            _moment([part.pop(0) for part in reading.parts], spend, moment)
-            for spend, moment in zip(spends, moments, strict=True)
-        )
-        shown = slice(0 if asked.by else 1, None)
-        codes = set[int]().union(*(np.unique(moment.at.dimensions[shown]).tolist() for moment in (past, present)))
-        texts = await repository.texts(principal.tenant_id, sorted(codes - {0}))
-    return past, present, texts, reading.explain
+        repository = SpendRepository(session, context.services.memory)
+        return await repository.before(principal.tenant_id, principal.currency, asked.where, cutoffs, LOOKBACK_DAYS)
 
 
 def _moment(parts: Sequence[Behaviour], spend: Spend, cutoff_us: int) -> Moment:

@@ -12,6 +12,7 @@ from resolvers.analysis.clocks import zone
 from resolvers.analysis.estimates import Unit
 from resolvers.analysis.events import Kind
 from resolvers.analysis.filters import EVERYTHING, All, Any, FlagIs, KindIs
+from resolvers.analysis.funnels import StepAnswer
 from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.periods import Granularity, PeriodRequest
 from resolvers.analysis.questions import Question
@@ -38,10 +39,11 @@ from resolvers.attribution import attribution
 from resolvers.catalogue import CONVERSIONS
 from resolvers.context import Context, Role
 from resolvers.funnels import SavedFunnel, funnel, latest_funnels
+from resolvers.lanes import abreast
 from resolvers.metrics import metrics
 from resolvers.recurring_revenue import recurring_revenue
 from resolvers.store.metrics import MetricRepository
-from resolvers.store.scans import Selection
+from resolvers.store.scans import Keys, Selection
 from resolvers.store.scans import Statistics as Scan
 
 KINDS = depends_on(EVERYTHING, money=True)
@@ -61,7 +63,7 @@ _SALES = (
     Statistic(Aggregate.SUM_OF_SQUARES, CONVERSIONS, "amount"),
 )
 _CUSTOMERS = Statistic(Aggregate.DISTINCT, CONVERSIONS, "customer")
-_PERSONAS = (*_SALES, Statistic(Aggregate.SUM, _SPENT, "cost"), _CUSTOMERS)
+_PERSONAS = (*_SALES, Statistic(Aggregate.SUM, _SPENT, "cost"))
 _CALLS = (
     Statistic(Aggregate.COUNT, _AI, "cost"),
     Statistic(Aggregate.SUM, _AI, "cost"),
@@ -80,6 +82,9 @@ _BY_CHANNEL = AttributionDefinition(
     models=(Model.LINEAR,),
 )
 
+Costs = tuple[list[Decimal], dict[str, list[Decimal]]]
+"""What AI cost on each day, in all and by model."""
+
 
 async def findings(context: Context, max_age: timedelta | None = None) -> tuple[Findings, Resolved]:
     """What the last 30 days suggest, the most valuable first, and the question that they answer."""
@@ -95,21 +100,21 @@ async def findings(context: Context, max_age: timedelta | None = None) -> tuple[
 async def _found(context: Context, question: Question, asked: Resolved, saved: Sequence[SavedFunnel]) -> Findings:
     # Of its own, as what these answers take is nothing that the caller asked for.
     own = Context(context.services, context.require(Role.VIEWER))
-    reader = _Reader(own, question, asked)
-    basis, sales, customers = await reader.basis()
-    channels, personas, models = await reader.channels(), await reader.personas(), await reader.models()
-    churn = [one for dimension in CHURN_DIMENSIONS for one in await reader.churn(dimension)]
+    reader, as_of = _Reader(own, question, asked), context.services.now()
+    (sales, customers, personas, models, costs), (channels, churn, walked) = await abreast(
+        reader.from_log(), reader.from_journeys(saved)
+    )
+    basis = Basis(reader.principal.currency, sales.total, as_of)
     worth = sales.total / customers if customers and sales.total > 0 else None
-    funnels = [await reader.funnel(one, worth) for one in saved]
+    funnels = [_figures(one, steps, worth) for one, steps in zip(saved, walked, strict=True)]
     *days, _today = asked.buckets
-    costs, by_model = await reader.costs()
     found: list[Finding] = [
         *leaking_steps(funnels, basis),
         *losing_channels(channels, sales, basis),
         *cheaper_models(models, basis),
         *personas_worth_more(personas, basis),
         *churn_concentrations(churn, basis),
-        *cost_anomaly(days[-1].astimezone(zone(asked.timezone)).date(), costs, by_model, basis),
+        *cost_anomaly(days[-1].astimezone(zone(asked.timezone)).date(), *costs, basis),
     ]
     return Findings(tuple(sorted(found, key=place)))
 
@@ -118,6 +123,12 @@ def place(one: Value) -> tuple[int, Decimal, str]:
     """Where a finding is among others: money first, the most valuable first."""
     value = one.expected.value or Decimal(0)
     return 0 if one.expected.unit is Unit.MONEY else 1, -value, one.key
+
+
+def _figures(saved: SavedFunnel, steps: tuple[StepAnswer, ...], worth: Decimal | None) -> FunnelFigures:
+    last = kinds_of(saved.definition.steps[-1].where)
+    sold = last is not None and last <= _SOLD
+    return FunnelFigures(saved.id, saved.name, saved.definition, steps, worth if sold else None)
 
 
 class _Reader:
@@ -129,19 +140,24 @@ class _Reader:
         self.asked = asked
         self.principal = context.require(Role.VIEWER)
 
-    async def _scan(self, statistics: Sequence[Statistic], *by: str) -> Scan:
+    async def from_log(self) -> "tuple[Sums, int, list[PersonaFigures], list[ModelFigures], Costs]":
+        """All sales and by how many customers, personas, models, and what AI cost."""
+        return *await self.personas(), await self.models(), await self.costs()
+
+    async def from_journeys(
+        self, saved: Sequence[SavedFunnel]
+    ) -> tuple[list[ChannelFigures], list[ChurnFigures], list[tuple[StepAnswer, ...]]]:
+        """Channels, churn, and the steps of each funnel."""
+        channels = await self.channels()
+        churn = [one for dimension in CHURN_DIMENSIONS for one in await self.churn(dimension)]
+        return channels, churn, [await self.steps(one) for one in saved]
+
+    async def _scan(self, statistics: Sequence[Statistic], *by: str, groups: Sequence[Keys] | None = None) -> Scan:
         selection = Selection(self.principal.tenant_id, self.principal.currency, self.asked.period, EVERYTHING)
         services = self.context.services
         async with services.database.tenant(self.principal.tenant_id) as session:
             repository = MetricRepository(session, services.memory, services.kept)
-            return await repository.statistics(selection, statistics, by=by, top=_MOST_GROUPS)
-
-    async def basis(self) -> tuple[Basis, Sums, int]:
-        """What findings are told in, all sales, and by how many customers."""
-        as_of = self.context.services.now()
-        found = (await self._scan((*_SALES, _CUSTOMERS))).total
-        sales = _sums(found)
-        return Basis(self.principal.currency, sales.total, as_of), sales, int(found[3] or 0)
+            return await repository.statistics(selection, statistics, by=by, groups=groups, top=_MOST_GROUPS)
 
     async def channels(self) -> list[ChannelFigures]:
         answer = await attribution(self.context, _BY_CHANNEL, self.question)
@@ -154,13 +170,17 @@ class _Reader:
             if part is Part.VALUE and value is not None and cost is not None
         ]
 
-    async def personas(self) -> list[PersonaFigures]:
+    async def personas(self) -> tuple[Sums, int, list[PersonaFigures]]:
+        """All sales, by how many customers, and both by persona."""
         found = await self._scan(_PERSONAS, "persona")
-        return [
-            PersonaFigures(persona, _sums(values), Decimal(values[3] or 0), int(values[4] or 0))
+        # Apart from what adds up, which one statement tells of all.
+        bought = await self._scan((_CUSTOMERS,), "persona", groups=found.groups)
+        figures = [
+            PersonaFigures(persona, _sums(values), Decimal(values[3] or 0), _count(bought.by_group.get(number)))
             for number, (persona,) in enumerate(found.groups)
             if persona is not None and (values := found.by_group.get(number)) is not None
         ]
+        return _sums(found.total), _count(bought.total), figures
 
     async def models(self) -> list[ModelFigures]:
         found = await self._scan(_CALLS, "feature", "model")
@@ -188,13 +208,11 @@ class _Reader:
             if not group.other and (value := group.keys[0].value) is not None
         ]
 
-    async def funnel(self, saved: SavedFunnel, worth: Decimal | None) -> FunnelFigures:
-        answer = await funnel(self.context, saved.definition, replace(self.question, granularity=Granularity.MONTH))
-        last = kinds_of(saved.definition.steps[-1].where)
-        sold = last is not None and last <= _SOLD
-        return FunnelFigures(saved.id, saved.name, saved.definition, answer.steps, worth if sold else None)
+    async def steps(self, saved: SavedFunnel) -> tuple[StepAnswer, ...]:
+        question = replace(self.question, granularity=Granularity.MONTH)
+        return (await funnel(self.context, saved.definition, question)).steps
 
-    async def costs(self) -> tuple[list[Decimal], dict[str, list[Decimal]]]:
+    async def costs(self) -> Costs:
         """What AI cost on each whole day, in all and by model."""
         (answer,) = await metrics(self.context, ["ai_cost"], replace(self.question, by=("model",), top=20))
         groups = {
@@ -208,3 +226,8 @@ class _Reader:
 def _sums(values: Sequence[Value]) -> Sums:
     """The sums in the first three statistics."""
     return Sums(int(values[0] or 0), Decimal(values[1] or 0), Decimal(values[2] or 0))
+
+
+def _count(values: Sequence[Value] | None) -> int:
+    """The first statistic."""
+    return int(values[0] or 0) if values else 0

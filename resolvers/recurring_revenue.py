@@ -13,6 +13,7 @@ import numpy as np
 from resolvers.analysis.estimates import Estimate, Money
 from resolvers.analysis.events import Kind
 from resolvers.analysis.filters import KindIs, weight
+from resolvers.analysis.ledgers import currency_of, number_of
 from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.mrr import Movements, merged, movements, ranked, tally
 from resolvers.analysis.mrr_answers import (
@@ -28,13 +29,14 @@ from resolvers.analysis.mrr_ratios import Circumstances, acquisition, months_in,
 from resolvers.analysis.periods import Granularity, epoch_us
 from resolvers.analysis.questions import Question
 from resolvers.analysis.subscriptions import Changes, changes, decimal
-from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
+from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved, segments_of
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
 from resolvers.metrics import kinds as kinds_of_metrics
 from resolvers.metrics import metrics
-from resolvers.store.subscriptions import Keys, SubscriptionLog, SubscriptionRepository, currency_of, number_of
+from resolvers.store.subscriptions import SubscriptionLog, SubscriptionRepository
 from resolvers.store.turns import turn
+from resolvers.store.walked_subscriptions import Keys, Walked
 
 _COLUMNS = 4
 """A point of this series has as many columns as four of another."""
@@ -111,15 +113,34 @@ def _circumstances(asked: Resolved, cost_per_customer: Decimal, currency: str, a
 
 async def _found(context: Context, asked: Resolved, cost_per_customer: Decimal) -> RecurringRevenue:
     principal = context.require(Role.VIEWER)
-    currency = principal.currency
-    async with turn(context.services.heavy):
-        async with context.services.database.tenant(principal.tenant_id) as session:
-            repository = SubscriptionRepository(session, context.services.memory)
-            given = _circumstances(asked, cost_per_customer, currency, context.services.now())
-            log = await repository.until(
-                principal.tenant_id, asked.period.end, asked.where, asked.by, currency=currency
-            )
-        return await asyncio.to_thread(lambda: _Told(asked, given).told(log))
+    given = _circumstances(asked, cost_per_customer, principal.currency, context.services.now())
+    return await asyncio.to_thread(_Told(asked, given, await _walked(context, asked)).told)
+
+
+async def _walked(context: Context, asked: Resolved) -> Walked:
+    """What subscriptions ever came to, walked anew only where something was said of them since."""
+    principal, services = context.require(Role.VIEWER), context.services
+    key = principal.tenant_id, principal.currency, asked.where, asked.by
+    # Looked at before what is read, so that this is as new as the state says, or newer.
+    state = await services.versions.of(principal.tenant_id, tuple(sorted(_KINDS | segments_of(asked.where))))
+    if (known := services.subscriptions.of(key, state)) is not None:
+        return known
+    async with turn(services.heavy):
+        async with services.database.tenant(principal.tenant_id) as session:
+            repository = SubscriptionRepository(session, services.memory, services.segments)
+            log = await repository.ever(principal.tenant_id, asked.where, asked.by, currency=principal.currency)
+        walked = await asyncio.to_thread(_walk, log, principal.currency)
+    services.subscriptions.keep(key, state, walked)
+    return walked
+
+
+def _walk(log: SubscriptionLog, currency: str) -> Walked:
+    found = changes(log.events, log.exchange)
+    own = (found.currency == number_of(currency)).astype(bool)
+    changed = found.of(own)
+    together = movements(merged(changed, [], len(log.groups)))
+    by_group = movements(changed) if len(log.groups) > 1 else together
+    return Walked(changed, together, by_group, log.groups, found.of(~own), log.explanation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,35 +149,33 @@ class _Told:
 
     asked: Resolved
     given: Circumstances
+    walked: Walked
 
-    def told(self, log: SubscriptionLog) -> RecurringRevenue:
-        found = changes(log.events, log.exchange)
-        own = (found.currency == number_of(self.given.currency)).astype(bool)
-        changed = found.of(own)
-        groups, count = self._groups(changed, log.groups) if self.asked.by else ((), 0)
+    def told(self) -> RecurringRevenue:
+        groups, count = self._groups() if self.asked.by else ((), 0)
         return RecurringRevenue(
-            **self._figures(movements(merged(changed, [], len(log.groups))), 0),
+            **self._figures(self.walked.together, 0),
             period=self.asked.period,
             previous_period=self.asked.previous,
             groups=groups,
             group_count=count,
-            unconverted=_unconverted(found.of(~own)),
+            unconverted=_unconverted(self.walked.foreign, epoch_us(self.asked.period.end)),
             as_of=self.given.as_of,
-            explain=log.explanation,
+            explain=self.walked.explain,
         )
 
-    def _groups(self, changed: Changes, names: Sequence[Keys]) -> tuple[tuple[MrrGroup, ...], int]:
+    def _groups(self) -> tuple[tuple[MrrGroup, ...], int]:
         """The largest groups, one of all others where there are more, and how many there are in all."""
         start, end = epoch_us(self.asked.period.start), epoch_us(self.asked.period.end)
-        order = ranked(movements(changed), start, end, len(names))
+        names, moved = self.walked.groups, self.walked.by_group
+        order = ranked(moved, start, end, len(names))
         shown = order[: self.asked.top]
-        moved = movements(merged(changed, shown, len(names)))
         groups = [
-            MrrGroup(**self._figures(moved, place), keys=self._keys(names[group]), other=False)
-            for place, group in enumerate(shown)
+            MrrGroup(**self._figures(moved, group), keys=self._keys(names[group]), other=False) for group in shown
         ]
         if len(order) > len(shown):
-            groups.append(MrrGroup(**self._figures(moved, len(shown)), keys=(), other=True))
+            rest = movements(merged(self.walked.changes, shown, len(names)))
+            groups.append(MrrGroup(**self._figures(rest, len(shown)), keys=(), other=True))
         return tuple(groups), len(order)
 
     def _keys(self, keys: Keys) -> tuple[DimensionValue, ...]:
@@ -184,8 +203,9 @@ def _edges(starts: Sequence[datetime], end: datetime) -> list[int]:
     return [epoch_us(instant) for instant in (*starts, end)]
 
 
-def _unconverted(found: Changes) -> tuple[Money, ...]:
-    """What subscriptions that cannot be converted pay in the end, by currency."""
+def _unconverted(foreign: Changes, end_us: int) -> tuple[Money, ...]:
+    """What subscriptions that cannot be converted pay at an instant, by currency."""
+    found = foreign.of(foreign.at < end_us)
     currencies, place = np.unique(found.currency, return_inverse=True)
     sums = np.zeros(currencies.size, dtype=found.delta.dtype)
     np.add.at(sums, place, found.delta)

@@ -1,24 +1,29 @@
 """Revenue: what the conversions of a period brought in."""
 
 import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
+from typing import Any, TypeVar
 
 from resolvers.analysis.estimates import Money
 from resolvers.analysis.explanations import dearest
 from resolvers.analysis.filters import All, FlagIs, weight
-from resolvers.analysis.metrics import Aggregate, Statistic, finish
-from resolvers.analysis.periods import Compare, Period
+from resolvers.analysis.metrics import Aggregate, DimensionValue, Statistic, finish
+from resolvers.analysis.periods import Compare
 from resolvers.analysis.questions import Question
-from resolvers.analysis.revenue import RevenueAnswer, RevenueSeries, growth
+from resolvers.analysis.revenue import RevenueAnswer, RevenueGroup, RevenueSeries, growth
+from resolvers.analysis.series import Column
 from resolvers.analysis.sums import EXACT, Values
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.catalogue import CONVERSIONS, REFUNDS, metric
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput
 from resolvers.store.metrics import MetricRepository
-from resolvers.store.scans import Selection, Statistics
+from resolvers.store.scans import Keys, Selection, Statistics, by_bucket, nothing
+
+T = TypeVar("T")
 
 _STATISTICS = (
     Statistic(Aggregate.SUM, CONVERSIONS, "amount"),
@@ -27,7 +32,9 @@ _STATISTICS = (
     Statistic(Aggregate.DISTINCT, CONVERSIONS, "customer"),
     Statistic(Aggregate.SUM, REFUNDS, "amount"),
 )
-"""Total, recurring, orders, customers, refunds: the columns of every row of Values below."""
+"""Total, recurring, orders, customers, refunds: the columns of every row of Values in _counted."""
+_SUMS = tuple(one for one in _STATISTICS if one.aggregate is Aggregate.SUM)
+_SETS = tuple(one for one in _STATISTICS if one.aggregate is Aggregate.DISTINCT)
 
 
 def kinds() -> Kinds:
@@ -36,13 +43,11 @@ def kinds() -> Kinds:
 
 
 async def revenue(context: Context, question: Question) -> RevenueAnswer:
-    """Revenue of a period against the one before it; raises BadInput for a breakdown, which ``metric`` has."""
+    """Revenue of a period against an earlier one; raises BadInput naming the argument at fault."""
     principal = context.require(Role.VIEWER)
-    if question.by:
-        raise BadInput("Revenue is not broken down; ask for the metric revenue.", field="by")
     context.spend(1)
     definite = resolved(question, principal, context.services.now(), compare=Compare.PREVIOUS_PERIOD)
-    points = 2 * len(definite.buckets)
+    points = 2 * len(definite.buckets) * (definite.top + 2 if definite.by else 1)
     context.spend(points + weight(definite.where))
     compute = partial(_answer, context, definite)
     return await kept(context, ("revenue", definite), kinds(), compute, points=points)
@@ -52,53 +57,126 @@ async def _answer(context: Context, asked: Resolved) -> RevenueAnswer:
     principal = context.require(Role.VIEWER)
     assert asked.previous is not None
     selection = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
-    before = Selection(principal.tenant_id, principal.currency, asked.previous, asked.where)
+    before = replace(selection, period=asked.previous)
     async with context.services.database.tenant(principal.tenant_id) as session:
         repository = MetricRepository(session, context.services.memory, context.services.kept)
         as_of = context.services.now()
         found = await repository.statistics(selection, _STATISTICS, buckets=asked.buckets)
         earlier = await repository.statistics(before, _STATISTICS)
         unconverted = await repository.unconverted(selection, _STATISTICS[:1])
-    return await asyncio.to_thread(
-        _shaped, asked, asked.previous, found, earlier, principal.currency, unconverted, as_of
-    )
+        groups = None
+        if asked.by:
+            now = await _grouped(repository, selection, asked, asked.buckets, None)
+            groups = now, await _grouped(repository, before, asked, (), now[0].groups)
+    told = _Told(asked, principal.currency, as_of)
+    return await asyncio.to_thread(told.answer, found, earlier, groups, unconverted)
 
 
-def _shaped(
+Grouped = tuple[Statistics, Statistics]
+"""What was found for _SUMS and for _SETS, by the same groups."""
+
+
+async def _grouped(
+    repository: MetricRepository,
+    selection: Selection,
     asked: Resolved,
-    previous: Period,
-    found: Statistics,
-    earlier: Statistics,
-    currency: str,
-    unconverted: tuple[Money, ...],
-    as_of: datetime,
-) -> RevenueAnswer:
-    total, recurring, orders, customers, refunds = _counted(found.total)
-    before = _counted(earlier.total)
-    average = metric("average_order_value")
-    return RevenueAnswer(
-        period=asked.period,
-        previous_period=previous,
-        total=Money(total, currency),
-        recurring=Money(recurring, currency),
-        one_time=Money(EXACT.subtract(total, recurring), currency),
-        refunds=Money(refunds, currency),
-        net=Money(EXACT.subtract(total, refunds), currency),
-        orders=orders,
-        customers=customers,
-        average_order_value=finish(
-            average,
-            {"numerator": total, "denominator": orders},
-            previous={"numerator": before[0], "denominator": before[2]},
-            currency=currency,
-            as_of=as_of,
-        ),
-        growth=growth(total, before[0], orders, as_of),
-        series=_series(asked, found, currency),
-        unconverted=unconverted,
-        as_of=as_of,
-        explain=dearest(found.explanations),
-    )
+    buckets: Sequence[datetime],
+    groups: Sequence[Keys] | None,
+) -> Grouped:
+    """Sums by group, which say what groups there are, and sets by the same groups."""
+    sums = await repository.statistics(selection, _SUMS, buckets=buckets, by=asked.by, groups=groups, top=asked.top)
+    return sums, await repository.statistics(selection, _SETS, buckets=buckets, by=asked.by, groups=sums.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What was found, as it is told."""
+
+    asked: Resolved
+    currency: str
+    as_of: datetime
+
+    def answer(
+        self,
+        found: Statistics,
+        earlier: Statistics,
+        grouped: tuple[Grouped, Grouped] | None,
+        unconverted: tuple[Money, ...],
+    ) -> RevenueAnswer:
+        assert self.asked.previous is not None
+        return RevenueAnswer(
+            period=self.asked.period,
+            previous_period=self.asked.previous,
+            **self._figures(found.total, earlier.total),
+            series=self._series(found.columns),
+            groups=() if grouped is None else tuple(self._groups(*grouped)),
+            group_count=0 if grouped is None else grouped[0][0].group_count,
+            unconverted=unconverted,
+            as_of=self.as_of,
+            explain=dearest(found.explanations),
+        )
+
+    def _groups(self, now: Grouped, before: Grouped) -> Iterator[RevenueGroup]:
+        sums, sets = now
+        columns = [self._columns(of, part) for of, part in zip((_SUMS, _SETS), now, strict=True)]
+        rest = len(sums.groups)
+        for place in range(rest + 1):
+            if place == rest and rest not in sums.by_group:
+                continue
+            keys = () if place == rest else sums.groups[place]
+            yield RevenueGroup(
+                keys=tuple(DimensionValue(name, value) for name, value in zip(self.asked.by, keys, strict=False)),
+                other=place == rest,
+                **self._figures(
+                    _merged(*(part.by_group.get(place) for part in (sums, sets))),
+                    _merged(*(part.by_group.get(place) for part in before)),
+                ),
+                series=self._series(_woven(*(column[place] for column in columns))),
+            )
+
+    def _columns(self, statistics: Sequence[Statistic], found: Statistics) -> list[Sequence[Column]]:
+        """Each group's statistics by bucket, the rest last."""
+        buckets: list[dict[int, Values]] = [{} for _ in range(len(found.groups) + 1)]
+        for (place, bucket), values in found.by_group_and_bucket.items():
+            if place < len(buckets):
+                buckets[place][bucket] = values
+        return [by_bucket(statistics, len(self.asked.buckets), held) for held in buckets]
+
+    def _figures(self, values: Values | None, before: Values | None) -> dict[str, Any]:
+        total, recurring, orders, customers, refunds = _counted(values)
+        earlier = _counted(before)
+        return {
+            "total": Money(total, self.currency),
+            "recurring": Money(recurring, self.currency),
+            "one_time": Money(EXACT.subtract(total, recurring), self.currency),
+            "refunds": Money(refunds, self.currency),
+            "net": Money(EXACT.subtract(total, refunds), self.currency),
+            "orders": orders,
+            "customers": customers,
+            "average_order_value": finish(
+                metric("average_order_value"),
+                {"numerator": total, "denominator": orders},
+                previous={"numerator": earlier[0], "denominator": earlier[2]},
+                currency=self.currency,
+                as_of=self.as_of,
+            ),
+            "growth": growth(total, earlier[0], orders, self.as_of),
+        }
+
+    def _series(self, columns: Sequence[Column]) -> RevenueSeries:
+        rows = [_counted(values) for values in zip(*(column.decimals() for column in columns), strict=True)]
+        return RevenueSeries(
+            granularity=self.asked.granularity,
+            timezone=self.asked.timezone,
+            currency=self.currency,
+            at=self.asked.buckets,
+            total=tuple(row[0] for row in rows),
+            recurring=tuple(row[1] for row in rows),
+            one_time=tuple(EXACT.subtract(row[0], row[1]) for row in rows),
+            orders=tuple(row[2] for row in rows),
+            customers=tuple(row[3] for row in rows),
+            refunds=tuple(row[4] for row in rows),
+        )
 
 
 def _counted(values: Values | None) -> tuple[Decimal, Decimal, int, int, Decimal]:
@@ -108,17 +186,11 @@ def _counted(values: Values | None) -> tuple[Decimal, Decimal, int, int, Decimal
     return Decimal(total or 0), Decimal(recurring or 0), int(orders or 0), int(customers or 0), Decimal(refunds or 0)
 
 
-def _series(asked: Resolved, found: Statistics, currency: str) -> RevenueSeries:
-    rows = [_counted(values) for values in zip(*(column.decimals() for column in found.columns), strict=True)]
-    return RevenueSeries(
-        granularity=asked.granularity,
-        timezone=asked.timezone,
-        currency=currency,
-        at=asked.buckets,
-        total=tuple(row[0] for row in rows),
-        recurring=tuple(row[1] for row in rows),
-        one_time=tuple(EXACT.subtract(row[0], row[1]) for row in rows),
-        orders=tuple(row[2] for row in rows),
-        customers=tuple(row[3] for row in rows),
-        refunds=tuple(row[4] for row in rows),
-    )
+def _merged(sums: Values | None, sets: Values | None) -> Values:
+    """The values of a group in the order of _STATISTICS; of what it has none of they are those of no events."""
+    return tuple(_woven(sums or nothing(_SUMS), sets or nothing(_SETS)))
+
+
+def _woven(sums: Sequence[T], sets: Sequence[T]) -> list[T]:
+    left = {Aggregate.SUM: iter(sums), Aggregate.DISTINCT: iter(sets)}
+    return [next(left[one.aggregate]) for one in _STATISTICS]

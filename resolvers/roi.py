@@ -27,7 +27,7 @@ from resolvers.context import Context, Role
 from resolvers.errors import BadInput
 from resolvers.experiment_results import KINDS as EXPERIMENT_KINDS
 from resolvers.roi_causality import incremental
-from resolvers.store.ai_calls import AiCallRepository
+from resolvers.store.ai_calls import AiCallRepository, CallQuestion
 from resolvers.store.attribution import SaleRepository
 from resolvers.store.copying import too_many
 from resolvers.store.journeys import JourneyRepository
@@ -126,8 +126,8 @@ class ValueReader:
         self.definition, self.asked, self.measured = definition, asked, measured
         self.numbering = Numbering()
         self.journeys = JourneyRepository(session, context.services.memory, context.services.segments)
-        self.sales = SaleRepository(session)
-        self.calls = AiCallRepository(session, context.services.memory)
+        self.sales = SaleRepository(session, context.services.memory, context.services.segments)
+        self.calls = AiCallRepository(session, context.services.memory, context.services.segments)
         self.metrics = MetricRepository(session, context.services.memory, context.services.kept)
 
     async def found(self, period: Period) -> tuple[Found, Explanation]:
@@ -140,9 +140,8 @@ class ValueReader:
         reading = await self.journeys.by_subject(self.tenant_id, reach, EVERYTHING, steps, by, cut)
         # Whatever is committed meanwhile is among these, and matters to no path.
         sales = await self.sales.sales(self.tenant_id, period, self.currency)
-        calls = await self.calls.calls(
-            self.tenant_id, period, self.currency, self.asked.where, by, self.numbering, measured=self.measured
-        )
+        read = self.calls.measured if self.measured else self.calls.calls
+        calls = await read(self.tenant_id, CallQuestion(period, self.currency, self.asked.where, by), self.numbering)
         paths = await asyncio.to_thread(joined_paths, reading.parts)
         return Found(period, calls, paths, sales), reading.explain
 

@@ -5,9 +5,25 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from resolvers.analysis.filters import Filter, in_segments
+from resolvers.analysis.funnels import FunnelDefinition
 from resolvers.analysis.periods import PeriodRequest, resolve
-from resolvers.analysis.segments import All, Any, Did, Leaf, Listed, MemberOf, Not, Rule, Seen, cost, leaves, references
+from resolvers.analysis.segments import (
+    All,
+    Any,
+    Did,
+    InFunnel,
+    Leaf,
+    Listed,
+    MemberOf,
+    Not,
+    Rule,
+    Seen,
+    cost,
+    leaves,
+    references,
+)
 from resolvers.errors import BadInput
+from resolvers.funnel_checks import check_outcome
 from resolvers.store.segment_definitions import SegmentRow
 
 MOST_CONDITIONS = 30
@@ -58,6 +74,9 @@ def _check(leaf: Leaf, path: str, timezone: str, now: datetime) -> None:
         case Seen(_, period, where):
             _check_where(where, f"{path}.seen.where")
             _check_period(period, f"{path}.seen.period", timezone, now)
+        case InFunnel(period=period, where=where):
+            _check_where(where, f"{path}.funnel.where")
+            _check_period(period, f"{path}.funnel.period", timezone, now)
         case Listed(subjects):
             if not subjects:
                 raise BadInput("Name at least one subject.", field=f"{path}.subjects")
@@ -111,6 +130,16 @@ def numbers_of(root: Rule, rows: Iterable[SegmentRow], *, itself: str | None = N
             called = f'segment called "{leaf.segment}"' if isinstance(leaf.segment, str) else "such segment"
             raise BadInput(f"There is no {called}.", field=path)
     return known
+
+
+def check_walk(leaf: InFunnel, path: str, definition: FunnelDefinition) -> None:
+    """Raises BadInput, naming the part of a rule, where whom it means cannot be told by the funnel."""
+    check_outcome(definition, leaf.step, leaf.outcome, f"{path}.funnel.step")
+    if in_segments(*definition.conditions()):
+        raise BadInput(
+            "The funnel's steps name a segment; whom a segment is made of is said by its own rules.",
+            field=f"{path}.funnel.funnel",
+        )
 
 
 def check_size(rules: Mapping[int, Rule], changed: set[int]) -> None:

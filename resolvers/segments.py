@@ -10,11 +10,12 @@ import numpy as np
 
 from resolvers.analysis.filters import InSegment
 from resolvers.analysis.segment_json import from_json, to_json
-from resolvers.analysis.segments import Rule, Segment, references, renamed
+from resolvers.analysis.segments import Rule, Segment, references
 from resolvers.analysis.subjects import Subject
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, GatewayError, NotFound
-from resolvers.segment_checks import check_name, check_refresh, check_size, checked, numbers_of
+from resolvers.segment_checks import check_name, check_refresh, check_size, checked
+from resolvers.segment_funnels import with_numbers
 from resolvers.segment_uses import check_unused
 from resolvers.store.members import MemberRepository, no_segment
 from resolvers.store.segment_definitions import Kept, SegmentDefinitions, SegmentRow
@@ -84,7 +85,9 @@ async def keep_draft(definitions: SegmentDefinitions, draft: Draft, now: datetim
     row = _chosen(draft, rows)
     if row is not None and row.managed != managed:
         raise BadInput("The segment of this name belongs to a persona, or to none.", field="id" if draft.id else "name")
-    rules = renamed(draft.rules, numbers_of(draft.rules, rows.values(), itself=draft.name))
+    rules = await with_numbers(
+        definitions.session, definitions.tenant_id, draft.rules, rows.values(), itself=draft.name
+    )
     known = {number: from_json(other.rules) for number, other in rows.items()}
     columns = _columns(draft, rules)
     if row is None:
@@ -103,6 +106,9 @@ async def keep_draft(definitions: SegmentDefinitions, draft: Draft, now: datetim
     if columns["rules"] != row.rules:
         await definitions.touch({segment_id, *following}, now)
         await definitions.session.refresh(row)
+    if columns["name"] != row.name:
+        # What was kept with the number of a segment is none the worse for it.
+        await check_unused(definitions.session, definitions.tenant_id, {row.name}, "name")
     row.sqlmodel_update(columns | {"updated_at": now})
     await definitions.session.flush()
     return segment_id
@@ -144,7 +150,7 @@ async def delete_segment(context: Context, segment_id: int) -> Segment:
             raise NotFound("There is no such segment.", field="id")
         if kept[0].row.managed:
             raise BadInput("The segment belongs to a persona; delete that instead.", field="id")
-        await check_unused(session, kept[0].row, "id")
+        await check_unused(session, principal.tenant_id, {segment_id, kept[0].row.name}, "id")
         await definitions.remove(kept[0].row)
         return _segment(kept[0])
 
@@ -202,6 +208,19 @@ async def segments_named(context: Context, named: Sequence[InSegment]) -> list[S
         if leaf.segment not in known:
             raise no_segment(leaf)
     return [known[leaf.segment] for leaf in named]
+
+
+async def segments_called(context: Context, names: Sequence[str]) -> list[Segment]:
+    """Those of the names that the caller's tenant has a segment of."""
+    principal = context.require(Role.VIEWER)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        return list(map(_segment, await SegmentDefinitions(session, principal.tenant_id).named(names)))
+
+
+async def numbers_named(context: Context, named: Sequence[InSegment]) -> dict[int | str, int]:
+    """The number of each segment that conditions name, as they name it; raises BadInput as above."""
+    found = await segments_named(context, named) if named else []
+    return {leaf.segment: segment.id for leaf, segment in zip(named, found, strict=True)}
 
 
 async def segments(context: Context, *, first: int = 50, after: str | None = None) -> SegmentPage:

@@ -11,8 +11,15 @@ from resolvers import cohorts
 from resolvers.analysis import cohorts as values
 from resolvers.analysis.periods import Granularity
 from resolvers.context import Context
-from schema.arguments import PeriodArgument, PeriodInput, TimezoneArgument, WhereArgument, read_question
-from schema.common import Estimate, Money, Period
+from schema.arguments import (
+    ByArgument,
+    PeriodArgument,
+    PeriodInput,
+    TimezoneArgument,
+    WhereArgument,
+    read_question,
+)
+from schema.common import DimensionValue, Estimate, Money, Period
 from schema.explanations import Explanation
 from schema.live import Analysis, Asked
 from schema.scalars import BigInt
@@ -57,6 +64,23 @@ class Cohort:
     )
 
 
+@shapes(values.CohortGroup)
+@strawberry.type(
+    description=(
+        "The cohorts of the events that have the same values in the dimensions broken down by: what `where` would "
+        "answer. Whoever has several values is in the cohorts of each."
+    )
+)
+class CohortGroup:
+    keys: list[DimensionValue] = strawberry.field(
+        description="The group's values, in the order of `by`; empty for the group of all others."
+    )
+    other: bool = strawberry.field(description="Whether this is of the events of all groups that are not shown.")
+    cohorts: list[Cohort] = strawberry.field(description="One for each bucket that has begun, earliest first.")
+    subjects: BigInt = strawberry.field(description="How many came first in the period: the sum of the sizes.")
+    repeat: Estimate = strawberry.field(description="The share of them who came back; null without subjects.")
+
+
 @shapes(values.CohortsAnswer)
 @strawberry.type(description="The cohorts of a period.")
 class CohortsAnswer:
@@ -83,6 +107,13 @@ class CohortsAnswer:
             "each cohort, and the last cohort, tell of a part of it only."
         )
     )
+    groups: list[CohortGroup] = strawberry.field(
+        description=(
+            "The groups of the breakdown, most subjects (for REVENUE: revenue) in the period first: at most `top`, and "
+            "one of all others; empty unless `by` was asked for."
+        )
+    )
+    group_count: int = strawberry.field(description="How many groups there are in all, shown or not.")
     unconverted: list[Money] = strawberry.field(
         description="What was paid in the period and no exchange rate is known for, one sum each; left out above."
     )
@@ -103,9 +134,11 @@ def _cohorts(
     granularity: Annotated[
         Granularity, strawberry.argument(description="The width of a cohort and of the buckets: DAY, WEEK or MONTH.")
     ] = Granularity.MONTH,
+    by: ByArgument = (),
     where: WhereArgument = None,
+    top: Annotated[int, strawberry.argument(description="How many groups are shown, 1 to 10.")] = 5,
 ) -> Asked[values.CohortsAnswer]:
-    question = read_question(period, timezone=timezone, granularity=granularity, where=where)
+    question = read_question(period, timezone=timezone, granularity=granularity, by=by, where=where, top=top)
     return Asked(question, partial(cohorts.cohorts, context, of), cohorts.kinds(of))
 
 

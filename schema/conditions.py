@@ -125,8 +125,13 @@ def _segments(given: Sequence[str], op: Op, field: str) -> tuple[filters.InSegme
 
 def segment_reference(given: str, field: str) -> int | str:
     """The number in a segment's global id, or the name as it is given."""
+    return reference(given, "Segment", field)
+
+
+def reference(given: str, of: str, field: str) -> int | str:
+    """The number in the global id of something of a type, or the name as it is given."""
     kind, key = decode(given) or ("", "")
-    if kind == "Segment" and key.isascii() and key.isdigit() and len(key) < 10:
+    if kind == of and key.isascii() and key.isdigit() and len(key) < 10:
         return int(key)
     return plain_text(given, field)
 

@@ -7,6 +7,7 @@ import strawberry
 from strawberry.types.field import StrawberryField
 
 from resolvers import errors
+from resolvers.analysis.experiments import Step
 from schema.shapes import enumerate_in_schema
 
 
@@ -36,6 +37,20 @@ enumerate_in_schema(
     },
 )
 
+enumerate_in_schema(
+    Step,
+    "What can be done to an experiment.",
+    {
+        "UPDATE": "`updateExperiment`.",
+        "START": "`startExperiment`.",
+        "PAUSE": "`pauseExperiment`.",
+        "RESUME": "`resumeExperiment`.",
+        "COMPLETE": "`completeExperiment`.",
+        "ARCHIVE": "`archiveExperiment`.",
+    },
+    name="ExperimentStep",
+)
+
 _MESSAGE = "What went wrong and what to change, in English, safe to show."
 
 
@@ -61,11 +76,9 @@ class NotFound(Error):
     )
 
 
-@strawberry.type(description="It cannot be done to the object as it is now; nothing of it was done.")
+@strawberry.type(description="It cannot be done to the experiment as it is now; nothing of it was done.")
 class IllegalStep(Error):
-    possible: list[str] = strawberry.field(
-        description="What can be done to it now, e.g. `pause`; empty where nothing can be."
-    )
+    possible: list[Step] = strawberry.field(description="What can be done to it now; empty where nothing can be.")
 
 
 @strawberry.type(description="No key was sent, or one that is unknown or revoked.")

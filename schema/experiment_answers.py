@@ -1,17 +1,18 @@
 """What the results of experiments are made of."""
 
 from datetime import datetime
-from decimal import Decimal
 
 import strawberry
 
 from resolvers.analysis import experiment_answers as values
-from resolvers.analysis.experiment_decisions import Decision, Guard
-from resolvers.analysis.experiment_tests import Method
-from resolvers.analysis.experiments import MetricRole, MultipleExposures, Status
+from resolvers.analysis.experiment_decisions import Decision
+from resolvers.analysis.experiment_srm import SampleRatioMethod
+from resolvers.analysis.experiment_units import Uncounted
+from resolvers.analysis.experiments import MultipleExposures, Status
 from resolvers.context import Role
 from schema.access import field
-from schema.common import DimensionValue, Estimate, Interval
+from schema.common import DimensionValue, Estimate
+from schema.experiment_effects import ExperimentMetricAnswer
 from schema.explanations import Explanation
 from schema.nodes import encode
 from schema.scalars import BigInt
@@ -21,167 +22,70 @@ enumerate_in_schema(
     Decision,
     "What an experiment's figures say is to be done.",
     {
-        "SHIP": "A goal is significantly better and every guardrail holds: give everybody the variant `ship`.",
-        "ROLL_BACK": "Something is significantly worse, or nothing better by the planned end: keep the control.",
+        "SHIP": (
+            "A goal is significantly better and no guardrail is open or broken, or there is no goal and every "
+            "guardrail holds: give everybody the variant `ship`."
+        ),
+        "ROLL_BACK": (
+            "Something is significantly worse, or nothing better by the planned end or since it is completed: keep the "
+            "control."
+        ),
         "KEEP_RUNNING": "It is too early to tell.",
         "INVALID": "Something is wrong with who is counted: no effect can be believed.",
     },
     name="ExperimentDecision",
 )
 enumerate_in_schema(
-    Guard,
-    "How a guardrail stands against its margin.",
+    SampleRatioMethod,
+    "How the p-value of a sample ratio was come by.",
     {
-        "HOLDS": "It is shown not to be worse than the margin.",
-        "BROKEN": "It is shown to be worse than the control.",
-        "OPEN": "Neither is shown yet.",
+        "CHI_SQUARED": "Pearson's chi-squared test, where every variant with a weight expects five subjects or more.",
+        "BINOMIAL": (
+            "Exact binomial tails, where some variant expects fewer: twice the least tail of a variant, times the "
+            "number of variants where there are more than two (Bonferroni), at most 1."
+        ),
     },
-    name="GuardrailStatus",
+    name="SampleRatioTest",
 )
 enumerate_in_schema(
-    Method,
-    "How a p-value was come by.",
+    values.WarningCode,
+    "What is to be minded when an experiment's results are read.",
     {
-        "TWO_PROPORTION_Z_POOLED": "Two-proportion z test with the pooled variance.",
-        "FISHER_EXACT": "Fisher's exact test, where so few convert that the z test would mislead.",
-        "WELCH_T": "Welch's t test of two means.",
-        "DELTA_RATIO_Z": "z test of two ratios of sums, their variances by the delta method.",
+        "SAMPLE_RATIO_MISMATCH": "Variants are not as large as their weights say: no effect can be believed.",
+        "UNEXPECTED_VARIANT": "Subjects were shown a variant whose weight is 0.",
+        "MULTIPLE_EXPOSURES": "More than 1 % of the subjects were shown several variants.",
+        "UNCOUNTED_EXPOSURES": "Subjects have exposures of which none counts.",
+        "PEEKING": "Fixed-horizon p-values and intervals are read before the planned end: only sequential ones hold.",
     },
-    name="ExperimentTest",
+    name="ExperimentWarningCode",
 )
 
 
-@shapes(values.ExperimentArm)
-@strawberry.type(description="A variant in a metric.")
-class ExperimentArm:
-    variant: str = strawberry.field(description="The variant's key.")
-    estimate: Estimate = strawberry.field(description="The metric among the variant's subjects.")
-
-
-@shapes(values.CupedEffect)
-@strawberry.type(
-    description="An effect with what subjects were like before their exposure taken out of it (CUPED), Welch's t test."
+enumerate_in_schema(
+    Uncounted,
+    "Why exposures do not count.",
+    {
+        "LEFT_OUT": "The experiment's `where` leaves them out: those of bots and tests.",
+        "UNKNOWN_VARIANT": "The variant that they carry, if any, is none of the experiment's.",
+        "BEFORE_START": "They were before the experiment started.",
+        "AFTER_END": "They were after it was completed.",
+    },
+    name="UncountedExposure",
 )
-class CupedEffect:
-    theta: float = strawberry.field(
-        description="The coefficient of the covariate, by the total covariance of both variants."
-    )
-    variance_cut: float = strawberry.field(
-        description="Which share of the effect's variance is gone by it; below 0 where there is more."
-    )
-    effect: Decimal = strawberry.field(description="The adjusted variant - the adjusted control.")
-    interval: Interval = strawberry.field(description="Of the adjusted effect.")
-    p_value: float = strawberry.field(description="Two-sided.")
-    log10_p: float = strawberry.field(name="log10P", description="Its common logarithm, also where that underflows.")
 
 
-@shapes(values.ExperimentEffect)
-@strawberry.type(
-    description=(
-        "A variant held against the control in one metric. Intervals and p-values are of a fixed horizon unless they "
-        "say otherwise: they hold if read once, when the planned end is reached."
-    )
-)
-class ExperimentEffect:
-    variant: str = strawberry.field(description="The variant's key.")
-    method: Method | None = strawberry.field(description="The test; null where none is defined.")
-    effect: Decimal | None = strawberry.field(description="Variant - control, in the metric's unit; null if undefined.")
-    interval: Interval | None = strawberry.field(description="Of the effect; null if undefined.")
-    lift: Decimal | None = strawberry.field(
-        description="(variant - control) / control, a share; null where the control is 0 or nothing is defined."
-    )
-    lift_interval: Interval | None = strawberry.field(description="Of the lift, by the delta method; null without one.")
-    statistic: float | None = strawberry.field(description="The test's z or t; null where it has none.")
-    p_value: float | None = strawberry.field(description="Two-sided, before any correction; null if undefined.")
-    log10_p: float | None = strawberry.field(
-        name="log10P", description="Its common logarithm, also where that underflows to 0; null if undefined."
-    )
-    unpooled_p_value: float | None = strawberry.field(
-        description="Of a share the p-value of the z test with unpooled variances; null for other metrics."
-    )
-    cuped: CupedEffect | None = strawberry.field(
-        description="With the covariate taken out, which then decides; null without a covariate."
-    )
-    sequential_interval: Interval | None = strawberry.field(
-        description="Of the effect that decides, valid at any look; null if undefined."
-    )
-    sequential_p_value: float | None = strawberry.field(description="Valid at any look; null if undefined.")
-    holm_p_value: float | None = strawberry.field(
-        description=(
-            "What decides, corrected by Holm for the family of tests: the p-value, of a fixed horizon once the planned "
-            "end is reached, else of what holds at any look; null if undefined."
-        )
-    )
-    benjamini_hochberg_p_value: float | None = strawberry.field(
-        description="The same, corrected by Benjamini and Hochberg; null if undefined."
-    )
-    significant: bool = strawberry.field(description="Whether `holmPValue` is below the experiment's alpha.")
-    chance_to_win: float | None = strawberry.field(
-        description=(
-            "The probability that the variant is better, from flat priors: Beta posteriors of shares, else a normal "
-            "one of the effect; null if undefined."
-        )
-    )
-    expected_loss: Decimal | None = strawberry.field(
-        description="What is lost in expectation by choosing the variant, in the metric's unit; null if undefined."
-    )
-    power: float | None = strawberry.field(
-        description=(
-            "The chance that the least effect worth finding would be found with the subjects there are; null if "
-            "undefined."
-        )
-    )
-    units_needed: BigInt | None = strawberry.field(
-        description="Subjects of the control with which that chance is 80 %; null if undefined."
-    )
-    days_to_go: float | None = strawberry.field(
-        description=(
-            "Days until they are there if subjects come as they have come, and the shortest runtime is over; null if "
-            "undefined."
-        )
-    )
-    guard: Guard | None = strawberry.field(description="How a guardrail stands; null for other metrics.")
-    undefined: str | None = strawberry.field(description="Why nothing is defined; null where it is.")
+@shapes(values.UncountedUnits)
+@strawberry.type(description="How many subjects have exposures of which none counts.")
+class UncountedUnits:
+    reason: Uncounted = strawberry.field(description="Why the first of their exposures does not count.")
+    units: BigInt = strawberry.field(description="How many subjects that are.")
 
 
-@shapes(values.EffectSeries)
-@strawberry.type(
-    description=(
-        "How an effect came about, in columns: among subjects first exposed up to the end of each day, with all their "
-        "events so far."
-    )
-)
-class EffectSeries:
-    variant: str = strawberry.field(description="The variant's key.")
-    at: list[datetime] = strawberry.field(
-        description="The first instant of each day, in the tenant's time zone, on which somebody was first exposed."
-    )
-    units: list[BigInt] = strawberry.field(description="Subjects of the variant up to and including that day.")
-    value: list[float | None] = strawberry.field(description="The metric of the variant; null over nothing.")
-    control: list[float | None] = strawberry.field(description="The metric of the control; null over nothing.")
-    effect: list[float | None] = strawberry.field(description="Variant - control; null if undefined.")
-    low: list[float | None] = strawberry.field(description="The effect's interval from; null if undefined.")
-    high: list[float | None] = strawberry.field(description="The effect's interval to; null if undefined.")
-
-
-@shapes(values.ExperimentMetricAnswer)
-@strawberry.type(description="What became of a metric of an experiment.")
-class ExperimentMetricAnswer:
-    slug: str = strawberry.field(description="What the experiment calls it.")
-    role: MetricRole = strawberry.field(description="What the experiment looks at it for.")
-    definition: str = strawberry.field(description="One sentence that says how it is computed.")
-    arms: list[ExperimentArm] = strawberry.field(description="Each variant.")
-    effects: list[ExperimentEffect] = strawberry.field(description="Each variant but the control, held against it.")
-    family: int = strawberry.field(
-        description=(
-            "How many tests its p-values were corrected for: goals × variants, secondary metrics × variants, or the "
-            "variants of a guardrail; in a breakdown × its groups or segments."
-        )
-    )
-    cap: Decimal | None = strawberry.field(description="The most that a subject's value counted as; null without one.")
-    series: list[EffectSeries] = strawberry.field(
-        description="How each effect came about; empty unless `overTime` was asked for."
-    )
+@shapes(values.ExperimentWarning)
+@strawberry.type(description="Something to mind when an experiment's results are read.")
+class ExperimentWarning:
+    code: values.WarningCode = strawberry.field(description="What it is.")
+    message: str = strawberry.field(description="The sentence, with its figures, in English.")
 
 
 @shapes(values.ExperimentGroup)
@@ -228,17 +132,22 @@ class ExperimentUnits:
 @shapes(values.SampleRatio)
 @strawberry.type(
     description=(
-        "Whether variants are as large as their weights say: Pearson's chi-squared over those with a weight, exact "
-        "binomial tails where few are expected."
+        "Whether variants are as large as their weights say, by a test over those with a weight above 0; subjects, not "
+        "exposures, are counted."
     )
 )
 class SampleRatio:
-    statistic: float = strawberry.field(description="The chi-squared statistic.")
+    method: SampleRatioMethod = strawberry.field(description="The test that the p-value is of.")
+    statistic: float = strawberry.field(
+        description="Pearson's chi-squared statistic, also where the p-value is of exact binomial tails."
+    )
     freedom: int = strawberry.field(description="Its degrees of freedom: variants with a weight above 0, less one.")
     p_value: float = strawberry.field(description="How likely so large a mismatch is by chance.")
     log10_p: float = strawberry.field(name="log10P", description="Its common logarithm, also where that underflows.")
     unexpected: BigInt = strawberry.field(description="Subjects of variants whose weight is 0.")
-    suspicious: bool = strawberry.field(description="Whether the p-value is below 0.001.")
+    suspicious: bool = strawberry.field(
+        description="Whether the p-value is below 0.001: results are then `INVALID`, however good they look."
+    )
 
 
 @shapes(values.ExperimentAnswer)
@@ -257,8 +166,11 @@ class ExperimentAnswer:
     multiple: Estimate = strawberry.field(
         description="The share of subjects that were shown several variants; its value is null without subjects."
     )
-    outside: BigInt = strawberry.field(
-        description="Subjects with exposures none of which counts: before the start, after the end, of no variant."
+    uncounted: list[UncountedUnits] = strawberry.field(
+        description=(
+            "Subjects with exposures of which none counts, such as bots that `where` leaves out, by why; reasons that "
+            "are nobody's are left out."
+        )
     )
     days: float = strawberry.field(description="For how many days subjects have come.")
     planned_end_reached: bool = strawberry.field(
@@ -267,7 +179,9 @@ class ExperimentAnswer:
     decision: Decision = strawberry.field(description="What is to be done.")
     why: str = strawberry.field(description="The sentence why.")
     ship: str | None = strawberry.field(description="The key of the variant to ship; null unless one is.")
-    warnings: list[str] = strawberry.field(description="What to mind when reading this, in sentences.")
+    warnings: list[ExperimentWarning] = strawberry.field(
+        description="What to mind when reading this, each code at most once; empty where there is nothing."
+    )
     metrics: list[ExperimentMetricAnswer] = strawberry.field(description="Each metric, in the experiment's order.")
     groups: list[ExperimentGroup] = strawberry.field(
         description="The groups of the breakdown, of most subjects first, and one of all others; empty without `by`."

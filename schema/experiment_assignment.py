@@ -53,7 +53,7 @@ def _said(given: DimensionsInput | None) -> dict[str, Any]:
 @strawberry.type
 class AssignmentQuery:
     @field(
-        Role.VIEWER,
+        None,
         Assignment,
         "Which variant a subject gets: always the same, by arithmetic that docs/bucketing.md publishes. Nothing is "
         "stored; call `recordExposure` once it is shown.",
@@ -68,7 +68,7 @@ class AssignmentQuery:
         return await experiment_assignment.assignment(info.context, experiment, subject, _said(context))
 
     @field(
-        Role.VIEWER,
+        None,
         list[Assignment],
         "The same for many subjects of whom the same is known, in their order.",
     )

@@ -82,6 +82,7 @@ class CreateExperimentInput:
     salt: str | None = strawberry.field(
         default=None, description="What its subjects are drawn with, fixed for good; the key where absent."
     )
+    reason: str | None = strawberry.field(default=None, description=_REASON)
 
 
 @strawberry.input(description="What to change of an experiment; what is absent or null stays as it is.")
@@ -244,7 +245,9 @@ class ExperimentMutation:
     ) -> ExperimentPayload:
         given = {"name": input.key} | _given(input)
         definition = values.ExperimentDefinition(**given)
-        kept = await experiment_changes.create_experiment(info.context, input.key, definition, salt=input.salt)
+        kept = await experiment_changes.create_experiment(
+            info.context, input.key, definition, salt=input.salt, reason=input.reason
+        )
         return ExperimentPayload(experiment=Experiment.of(kept))
 
     @field(

@@ -33,25 +33,12 @@ enumerate_in_schema(
     name="ExperimentStatus",
 )
 enumerate_in_schema(
-    values.Step,
-    "What can be done to an experiment.",
-    {
-        "UPDATE": "`updateExperiment`.",
-        "START": "`startExperiment`.",
-        "PAUSE": "`pauseExperiment`.",
-        "RESUME": "`resumeExperiment`.",
-        "COMPLETE": "`completeExperiment`.",
-        "ARCHIVE": "`archiveExperiment`.",
-    },
-    name="ExperimentStep",
-)
-enumerate_in_schema(
     values.MetricRole,
     "What an experiment looks at a metric for.",
     {
         "GOAL": "It is to become better: the decision is about these.",
         "SECONDARY": "It is of interest, and decides nothing.",
-        "GUARDRAIL": "It must not become worse by more than its margin.",
+        "GUARDRAIL": "It must not become worse, or not by more than its margin.",
     },
     name="ExperimentMetricRole",
 )
@@ -160,7 +147,11 @@ class ExperimentMetricInput:
     margin: object | None = strawberry.field(
         graphql_type=Decimal | None,
         default=None,
-        description="Of a guardrail: how much worse it may become, a share of the control's value; 0 where absent.",
+        description=(
+            "Of a guardrail: how much worse it may become, a share of the control's value. It then has to be shown not "
+            "to be worse than that (non-inferiority) before anything is shipped. Where absent, it is enough that it is "
+            "not shown to be worse."
+        ),
     )
 
 

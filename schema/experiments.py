@@ -1,4 +1,4 @@
-"""Experiments as they are read: one, all of them, and what was done to them."""
+"""Experiments as they are read: one, and all of them."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from schema.access import Info, field
 from schema.conditions import write_filter
 from schema.dimensions import Dimension
 from schema.experiment_definitions import share
+from schema.experiment_documents import write_measure
 from schema.nodes import Node, encode
 from schema.pages import After, Connection, First, open_cursor, page
 
@@ -54,6 +55,12 @@ class ExperimentMetric:
         description="How much worse a guardrail may become, a share of the control's value; null where none was given."
     )
     quotient: bool = strawberry.field(description="Whether it is a quotient of two sums, else a mean of all subjects.")
+    value: JSON | None = strawberry.field(
+        description="What each subject comes to, as a `UnitMeasureInput`; null where it is the catalogue's."
+    )
+    per: JSON | None = strawberry.field(
+        description="What the sum of `value` is divided by the sum of, likewise; null where by the number of subjects."
+    )
 
 
 @strawberry.type(description="A time during which subjects were assigned alike.")
@@ -70,16 +77,6 @@ class ExclusiveGroup:
     name: str = strawberry.field(description="The group's name.")
     first: Decimal = strawberry.field(description="Where its places begin, a share of the group.")
     share: Decimal = strawberry.field(description="How many places it has, a share of the group.")
-
-
-@strawberry.type(description="Something that was done to an experiment.")
-class ExperimentChange:
-    number: int = strawberry.field(description="1 for the first.")
-    at: datetime = strawberry.field(description="When.")
-    key_id: int = strawberry.field(description="The number of the API key that did it.")
-    action: values.Step | None = strawberry.field(description="What was done; null where the experiment was created.")
-    reason: str | None = strawberry.field(description="Why, as who did it said; null where nothing was said.")
-    changed: JSON = strawberry.field(description="What it changed: for each part `from` what and `to` what.")
 
 
 @strawberry.type(
@@ -174,6 +171,8 @@ def _metric(one: values.ExperimentMetric) -> ExperimentMetric:
         cap_at=one.of.cap_at,
         margin=one.margin,
         quotient=one.of.per is not None,
+        value=None if one.metric is not None else JSON(write_measure(one.of.value)),
+        per=None if one.metric is not None or one.of.per is None else JSON(write_measure(one.of.per)),
     )
 
 
@@ -206,10 +205,13 @@ class ExperimentQuery:
         info: Info,
         first: First = 50,
         after: After = None,
+        status: Annotated[
+            values.Status | None, strawberry.argument(description="Only those that are there in their life.")
+        ] = None,
         archived: Annotated[bool, strawberry.argument(description="Whether to list archived ones too.")] = False,
     ) -> Connection[Experiment]:
         found = await experiments.experiments(
-            info.context, first=first, after=open_cursor("Experiment", after), archived=archived
+            info.context, first=first, after=open_cursor("Experiment", after), status=status, archived=archived
         )
         return page(
             "Experiment",
@@ -218,22 +220,3 @@ class ExperimentQuery:
             has_next=found.has_next,
             after=after,
         )
-
-    @field(
-        Role.VIEWER,
-        list[ExperimentChange],
-        "What was done to an experiment, by which key and why, newest first; the last 500 changes.",
-    )
-    async def experiment_changes(self, info: Info, experiment: KeyArgument) -> list[ExperimentChange]:
-        of = await experiments.experiment(info.context, experiment)
-        return [
-            ExperimentChange(
-                number=one.number,
-                at=one.at,
-                key_id=one.key_id,
-                action=one.action,
-                reason=one.reason,
-                changed=JSON(dict(one.changed)),
-            )
-            for one in await experiments.changes(info.context, of.id)
-        ]

@@ -13,6 +13,8 @@ from schema.scalars import decimal_text, duration_text, instant_text
 def shown(kept: Mapping[str, Any]) -> dict[str, Any]:
     """What a change tells, with environments as ``FlagEnvironmentInput`` gives them."""
     told = {_NAMES.get(name, name): value for name, value in kept.items()}
+    if "type" in told:
+        told["type"] = told["type"].upper()
     if "environments" in told:
         told["environments"] = {
             name: _environment(environment_from(name, one)) for name, one in told["environments"].items()

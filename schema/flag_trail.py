@@ -11,6 +11,7 @@ from strawberry.scalars import JSON
 from resolvers import flags
 from resolvers.context import Context, Role
 from schema.access import Info, field
+from schema.actors import Actor
 from schema.errors import refusal
 from schema.flag_documents import shown
 from schema.nodes import Node, encode
@@ -40,13 +41,6 @@ enumerate_in_schema(
 )
 
 
-@shapes(flags.FlagActor)
-@strawberry.type(description="The API key that did something.")
-class FlagActor:
-    prefix: str = strawberry.field(description="The key's first characters.")
-    label: str = strawberry.field(description="What the key was called when it was made.")
-
-
 @shapes(flags.FlagChange)
 @strawberry.type(description="Something that was done to a flag; it is never changed or deleted.")
 class FlagChange(Node):
@@ -56,7 +50,7 @@ class FlagChange(Node):
     flag: str = strawberry.field(description="The flag's key.")
     action: flags.FlagAction = strawberry.field(description="What was done.")
     at: datetime = strawberry.field(description="When.")
-    by: FlagActor | None = strawberry.field(
+    by: Actor | None = strawberry.field(
         description="The key that did it; null where the gateway did by itself: a schedule, a ramp or a guardrail."
     )
     environment: str | None = strawberry.field(description="In which environment; null where in all.")

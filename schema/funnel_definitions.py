@@ -10,6 +10,7 @@ from strawberry.scalars import JSON
 from resolvers.analysis import funnels as values
 from resolvers.analysis.events import Kind
 from resolvers.analysis.filters import All, Filter, KindIs, NameIs
+from resolvers.analysis.funnel_outcomes import Outcome
 from schema.arguments import read_span
 from schema.conditions import plain_text, read_filter, write_filter
 from schema.dimensions import Dimension
@@ -72,6 +73,17 @@ enumerate_in_schema(
         "ORDER": "Its `orderId`.",
     },
     name="FunnelTrait",
+)
+
+
+enumerate_in_schema(
+    Outcome,
+    "What became of a subject at a step of a funnel.",
+    {
+        "REACHED": "It reached the step.",
+        "DROPPED": "It reached the required step before, and never this one.",
+    },
+    name="FunnelOutcome",
 )
 
 

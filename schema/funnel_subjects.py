@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
 from typing import Annotated
 
@@ -11,9 +10,9 @@ import strawberry
 from resolvers import funnel_checks, funnel_subjects
 from resolvers.analysis import funnel_correlations as values
 from resolvers.analysis.events import DIMENSIONS
+from resolvers.analysis.funnel_outcomes import Outcome
 from resolvers.analysis.funnels import Counting, Entry, FunnelDefinition, Order
 from resolvers.context import Context, Role
-from resolvers.funnel_subjects import Outcome
 from schema import funnel_definitions
 from schema.access import Info, field
 from schema.arguments import (
@@ -41,18 +40,8 @@ from schema.funnel_definitions import (
 from schema.live import Analysis, Asked
 from schema.pages import After, Connection, First, open_cursor, page
 from schema.scalars import BigInt
-from schema.shapes import enumerate_in_schema, shapes
+from schema.shapes import shapes
 from schema.subjects import Subject
-
-enumerate_in_schema(
-    Outcome,
-    "What became of a subject at a step of a funnel.",
-    {
-        "REACHED": "It reached the step.",
-        "DROPPED": "It reached the required step before, and never this one.",
-    },
-    name="FunnelOutcome",
-)
 
 StepArgument = Annotated[int, strawberry.argument(description="The place of the step, from 0.")]
 OutcomeArgument = Annotated[Outcome, strawberry.argument(description="What became of the subjects at the step.")]
@@ -76,14 +65,20 @@ class FunnelAssociation:
             "Anscombe), with Woolf's interval: above 1 the value goes with converting, below 1 with not."
         )
     )
-    p_value: Decimal = strawberry.field(
+    p_value: float = strawberry.field(
         description=(
             "How likely an odds ratio at least as far from 1 is by chance alone: Wald's test of its logarithm, "
-            "two-sided. However small, it is never printed as 0."
+            "two-sided. Never 0, but at least 2.2e-308, the least that floats hold."
         )
     )
-    adjusted_p: Decimal = strawberry.field(
+    log10_p: float = strawberry.field(
+        name="log10P", description="The common logarithm of `pValue`, however small that is."
+    )
+    adjusted_p: float = strawberry.field(
         description="The p-value after Benjamini and Hochberg's correction for as many values as were tested."
+    )
+    log10_adjusted_p: float = strawberry.field(
+        name="log10AdjustedP", description="The common logarithm of `adjustedP`."
     )
     significant: bool = strawberry.field(
         description="Whether `adjustedP` is at most 0.05: of all such values at most 1 in 20 is expected to be chance."

@@ -63,6 +63,17 @@ def key_of(node_type: type[Node], text: str, field: str) -> str:
     return key
 
 
+IdArgument = Annotated[strawberry.ID | None, strawberry.argument(description="Its global id.")]
+NameArgument = Annotated[str | None, strawberry.argument(description="Its name.")]
+
+
+def one_of(id: str | None, name: str | None) -> str | None:
+    """The name of what is looked for, None where it is the id that is given; BadInput unless exactly one of them is."""
+    if (id is None) == (name is None):
+        raise refusal("id" if id is None else "name", "must be given, or the other: exactly one of id and name")
+    return name
+
+
 @strawberry.type
 class NodeQuery:
     @field(

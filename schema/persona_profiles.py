@@ -99,7 +99,10 @@ class PersonaProfileAnswer:
 
 
 ChurnArgument = Annotated[
-    bool, strawberry.argument(description="Whether to fit the model of `churnRisk` too, which takes seconds.")
+    bool,
+    strawberry.argument(
+        description="Whether to fit the model of `churnRisk` too, which takes seconds: of at most 3 personas."
+    ),
 ]
 
 

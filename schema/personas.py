@@ -70,9 +70,11 @@ class Persona(Node):
         Segment | None,
         "The segment of those whom rules give it to, to filter any analysis by; null where events give it.",
     )
-    async def segment(self, info: Info) -> Node | None:
-        key = str(self.segment_number or 0)
-        return (await Segment.load(info.context, [key])).get(key)
+    async def segment(self, info: Info) -> Segment | None:
+        if self.segment_number is None:
+            return None
+        kept = (await personas.segments_of_personas(info.context)).get(self.segment_number)
+        return None if kept is None else Segment.of(kept)
 
 
 @strawberry.input(description="A persona to keep.")
@@ -128,6 +130,13 @@ class PersonaQuery:
         found = await personas.persona_page(info.context, first=first, after=open_cursor("Persona", after))
         nodes = [Persona.of(kept) for kept in found.personas]
         return page("Persona", nodes, found.cursors, has_next=found.has_next, after=after)
+
+    @field(Role.VIEWER, Persona | None, "The persona of a slug. Null where there is none (any more).")
+    async def persona(
+        self, info: Info, slug: Annotated[str, strawberry.argument(description="The persona's slug.")]
+    ) -> Persona | None:
+        kept = await personas.personas(info.context)
+        return next((Persona.of(one) for one in kept if one.slug == slug), None)
 
 
 @strawberry.type

@@ -40,6 +40,17 @@ _LONG = {
 }
 
 
+_BATCH = {
+    tokens: f"Price of a million {meaning} in a call whose property `batch` is true; null where {otherwise}."
+    for tokens, meaning, otherwise in (
+        ("input", "tokens that the model reads", "batches have no known price, and such calls no cost"),
+        ("output", "tokens that the model writes", "batches have no known price, and such calls no cost"),
+        ("cache_read", "tokens read from the cache", "it is that of other input of batches"),
+        ("cache_write", "tokens written to the cache", "it is that of other input of batches"),
+    )
+}
+
+
 def _optional(description: str, graphql_type: object = Decimal | None) -> Any:
     return strawberry.field(graphql_type=graphql_type, default=None, description=description)
 
@@ -60,6 +71,10 @@ class ModelPrice(Node):
     long_context_output_per_million: Decimal | None = strawberry.field(description=_LONG["output"])
     long_context_cache_read_per_million: Decimal | None = strawberry.field(description=_LONG["cache_read"])
     long_context_cache_write_per_million: Decimal | None = strawberry.field(description=_LONG["cache_write"])
+    batch_input_per_million: Decimal | None = strawberry.field(description=_BATCH["input"])
+    batch_output_per_million: Decimal | None = strawberry.field(description=_BATCH["output"])
+    batch_cache_read_per_million: Decimal | None = strawberry.field(description=_BATCH["cache_read"])
+    batch_cache_write_per_million: Decimal | None = strawberry.field(description=_BATCH["cache_write"])
 
     @classmethod
     def of(cls, price: Price) -> "ModelPrice":
@@ -106,6 +121,10 @@ class SetModelPriceInput:
     long_context_output_per_million: object | None = _optional(_LONG["output"])
     long_context_cache_read_per_million: object | None = _optional(_LONG["cache_read"])
     long_context_cache_write_per_million: object | None = _optional(_LONG["cache_write"])
+    batch_input_per_million: object | None = _optional(_BATCH["input"])
+    batch_output_per_million: object | None = _optional(_BATCH["output"])
+    batch_cache_read_per_million: object | None = _optional(_BATCH["cache_read"])
+    batch_cache_write_per_million: object | None = _optional(_BATCH["cache_write"])
 
 
 @strawberry.type(description="The price is set.")

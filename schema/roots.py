@@ -15,6 +15,8 @@ from schema.experiment_assignment import AssignmentMutation, AssignmentQuery
 from schema.experiment_calculators import ExperimentCalculatorQuery
 from schema.experiment_changes import ExperimentMutation
 from schema.experiment_results import ExperimentResultsQuery, ExperimentResultsSubscription
+from schema.experiment_trail import ExperimentTrailQuery
+from schema.experiment_units import ExperimentUnitQuery
 from schema.experiments import ExperimentQuery
 from schema.exports import ExportMutation
 from schema.flag_changes import FlagMutation
@@ -69,6 +71,8 @@ class Query(
     CandidateQuery,
     LifetimeValueQuery,
     ExperimentQuery,
+    ExperimentTrailQuery,
+    ExperimentUnitQuery,
     ExperimentResultsQuery,
     AssignmentQuery,
     HoldoutQuery,

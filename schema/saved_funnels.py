@@ -9,8 +9,8 @@ import strawberry
 from resolvers import funnels
 from resolvers.analysis import funnels as values
 from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer as FunnelCorrelations
+from resolvers.analysis.funnel_outcomes import Outcome
 from resolvers.context import Context, Role
-from resolvers.funnel_subjects import Outcome
 from schema.access import Info, field
 from schema.arguments import (
     LAST_30_DAYS,
@@ -44,7 +44,7 @@ from schema.funnel_subjects import (
     subjects,
 )
 from schema.funnels import ByStepArgument, FunnelAnswer, ask
-from schema.nodes import Node, encode, key_of
+from schema.nodes import IdArgument, NameArgument, Node, encode, key_of, one_of
 from schema.pages import After, Connection, First, open_cursor, page
 from schema.shapes import shapes
 from schema.subjects import Subject
@@ -153,6 +153,18 @@ class SavedFunnelQuery:
             has_next=found.has_next,
             after=after,
         )
+
+    @field(
+        Role.VIEWER,
+        SavedFunnel | None,
+        "The kept funnel with a global id, or of a name: give exactly one. Null where it does not exist (any more).",
+    )
+    async def saved_funnel(self, info: Info, id: IdArgument = None, name: NameArgument = None) -> Node | None:
+        if one_of(id, name) is not None:
+            found = await funnels.funnels_called(info.context, [name or ""])
+            return SavedFunnel.of(found[0]) if found else None
+        key = key_of(SavedFunnel, id or "", "id")
+        return (await SavedFunnel.load(info.context, [key])).get(key)
 
 
 @strawberry.input(description="A funnel to keep.")

@@ -89,11 +89,17 @@ class SegmentTrait:
             "interval; the p-values are of this ratio."
         )
     )
-    p_value: Decimal = strawberry.field(
-        description="How likely an odds ratio at least as far from 1 is by chance alone; never printed as 0."
+    p_value: float = strawberry.field(
+        description="How likely an odds ratio at least as far from 1 is by chance alone; never 0: at least 2.2e-308."
     )
-    adjusted_p: Decimal = strawberry.field(
+    log10_p: float = strawberry.field(
+        name="log10P", description="The common logarithm of `pValue`, however small that is."
+    )
+    adjusted_p: float = strawberry.field(
         description="The p-value after Benjamini and Hochberg's correction for as many values as were tested."
+    )
+    log10_adjusted_p: float = strawberry.field(
+        name="log10AdjustedP", description="The common logarithm of `adjustedP`."
     )
     significant: bool = strawberry.field(
         description="Whether `adjustedP` is at most 0.05: of all such values at most 1 in 20 is expected to be chance."

@@ -9,11 +9,12 @@ import strawberry
 
 from resolvers.analysis import segments as values
 from resolvers.analysis.filters import EVERYTHING
+from resolvers.analysis.funnel_outcomes import Outcome
 from resolvers.analysis.intake_values import Invalid, money
 from resolvers.analysis.periods import PeriodRequest
 from resolvers.analysis.segments import Rule
 from schema.arguments import PeriodInput, read_period
-from schema.conditions import plain_text, read_filter, segment_reference, write_filter
+from schema.conditions import plain_text, read_filter, reference, segment_reference, write_filter
 from schema.errors import refusal
 from schema.filters import MAX_DEPTH, MAX_SEGMENTS, MAX_VALUES, FilterInput, Measure, SegmentConditionInput
 from schema.nodes import encode
@@ -79,6 +80,35 @@ class SegmentSightingInput:
 
 
 @strawberry.input(
+    description=(
+        "Whom a kept funnel leaves at a step: who dropped out there, or got there. Example, who was lost before "
+        'paying: `{funnel: "Sign-up to paying", step: 3, period: {last: "30d"}}`. It follows the funnel when that is '
+        "saved anew, and what happens with every refresh."
+    )
+)
+class SegmentFunnelInput:
+    funnel: strawberry.ID = strawberry.field(
+        description="The kept funnel, given by its `id` or its name. Its steps name no segment."
+    )
+    step: int = strawberry.field(description="The place of the step, from 0.")
+    outcome: Outcome = strawberry.field(
+        default=Outcome.DROPPED,
+        description=(
+            "What became of the subject at the step, as `funnelSubjects` tells: who is still within its window "
+            "has DROPPED, too, until it goes on."
+        ),
+    )
+    period: PeriodInput | None = strawberry.field(
+        default=None,
+        description=(
+            "When the subject entered the funnel, in the tenant's time zone; `last` moves on with every refresh. "
+            "Absent for all time."
+        ),
+    )
+    where: FilterInput | None = strawberry.field(default=None, description=_WHERE)
+
+
+@strawberry.input(
     one_of=True,
     description=(
         "Which subjects belong: exactly one condition, or one of `all`, `any` and `not` with more of them inside; at "
@@ -100,6 +130,9 @@ class SegmentRuleInput:
     seen: SegmentSightingInput | None = strawberry.field(description="The subject was first or last seen then.")
     segment: SegmentConditionInput | None = strawberry.field(
         description="The subject meets the rules of other segments, or does not. They must not lead back to this one."
+    )
+    funnel: SegmentFunnelInput | None = strawberry.field(
+        description="The subject dropped out at a step of a kept funnel, or reached it."
     )
     subjects: list[str] | None = strawberry.field(description=f"The subject is one of these, at most {MAX_VALUES:,}.")
 
@@ -125,6 +158,8 @@ def read_rules(node: SegmentRuleInput, field: str = "rules", depth: int = 1) -> 
             return values.Seen(seen.which, _period(seen.period, f"{field}.seen"), where)
         case SegmentRuleInput(segment=SegmentConditionInput() as others):
             return _segments(others, f"{field}.segment")
+        case SegmentRuleInput(funnel=SegmentFunnelInput() as left):
+            return _in_funnel(left, f"{field}.funnel")
     subjects = node.subjects or []
     if len(subjects) > MAX_VALUES:
         raise refusal(f"{field}.subjects", f"must be at most {MAX_VALUES:,} values")
@@ -141,6 +176,16 @@ def _did(given: SegmentBehaviourInput, field: str) -> values.Did:
         None if given.period is None else _period(given.period, field),
         _times(given.times, f"{field}.times"),
         None if given.total is None else _total(given.total, f"{field}.total"),
+    )
+
+
+def _in_funnel(given: SegmentFunnelInput, field: str) -> values.InFunnel:
+    return values.InFunnel(
+        reference(given.funnel, "SavedFunnel", f"{field}.funnel"),
+        given.step,
+        given.outcome,
+        None if given.period is None else _period(given.period, field),
+        read_filter(given.where, f"{field}.where"),
     )
 
 
@@ -212,6 +257,11 @@ def write_rules(root: Rule) -> dict[str, Any]:
         case values.MemberOf(segment):
             given = encode("Segment", str(segment)) if isinstance(segment, int) else segment
             return {"segment": {"in": [given]}}
+        case values.InFunnel(funnel, step, outcome, period, where):
+            given = encode("SavedFunnel", str(funnel)) if isinstance(funnel, int) else funnel
+            asked = {"funnel": given, "step": step, "outcome": outcome.name}
+            asked |= {} if period is None else {"period": _write_period(period)}
+            return {"funnel": asked if where == EVERYTHING else asked | {"where": write_filter(where)}}
         case values.Listed(subjects):
             return {"subjects": list(subjects)}
 

@@ -19,7 +19,7 @@ from schema.common import Estimate
 from schema.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated
 from schema.explanations import Explanation
 from schema.live import Analysis, Asked
-from schema.nodes import Node, encode, key_of
+from schema.nodes import IdArgument, NameArgument, Node, encode, key_of, one_of
 from schema.pages import After, Connection, First, open_cursor, page
 from schema.scalars import BigInt
 from schema.segment_rules import RulesArgument, SegmentRuleInput, read_rules, write_rules
@@ -224,11 +224,16 @@ class SegmentQuery:
         nodes = [Segment.of(kept) for kept in found.segments]
         return page("Segment", nodes, found.cursors, has_next=found.has_next, after=after)
 
-    @field(Role.VIEWER, Segment | None, "The segment with a global id. Null where it does not exist (any more).")
-    async def segment(
-        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The segment's global id.")]
-    ) -> Node | None:
-        key = key_of(Segment, id, "id")
+    @field(
+        Role.VIEWER,
+        Segment | None,
+        "The segment with a global id, or of a name: give exactly one. Null where it does not exist (any more).",
+    )
+    async def segment(self, info: Info, id: IdArgument = None, name: NameArgument = None) -> Node | None:
+        if one_of(id, name) is not None:
+            found = await segments.segments_called(info.context, [name or ""])
+            return Segment.of(found[0]) if found else None
+        key = key_of(Segment, id or "", "id")
         return (await Segment.load(info.context, [key])).get(key)
 
 

@@ -82,7 +82,9 @@ class SurvivalGroup:
 class LogRank:
     statistic: float = strawberry.field(description="χ².")
     freedom: int = strawberry.field(description="Its degrees of freedom.")
-    p: float = strawberry.field(description="The probability of that by chance; 0 below what floats hold.")
+    p: float = strawberry.field(
+        description="The probability of that by chance; at least 2.2e-308, the least that floats hold."
+    )
     log10_p: float = strawberry.field(
         name="log10P", description="The decimal logarithm of `p`, also where `p` is too small to be told from 0."
     )

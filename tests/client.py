@@ -22,7 +22,7 @@ async def running_gateway(url: str, **settings: Any) -> AsyncIterator[tuple[str,
     app = create_app(chosen, url)
     ready = asyncio.Event()
     gateway: Gateway = app.state.gateway
-    server = Server(ServerConfig(app, chosen, gateway.crowd), ready.set, gateway.begin_stop)
+    server = Server(ServerConfig(app, chosen, gateway.crowd, gateway.rounds), ready.set, gateway.begin_stop)
     listener = bind("127.0.0.1", 0)
     host, port = listener.getsockname()
     serving = asyncio.create_task(server._serve([listener]))  # the public way would take the test run's signals

@@ -8,15 +8,19 @@ MADE = {
     "ExperimentMetric",
     "ExperimentPhase",
     "ExperimentChange",
+    "ExperimentChangeConnection",
+    "ExperimentChangeEdge",
     "ExclusiveGroup",
     "ExperimentPayload",
+    "ExperimentUnit",
+    "ExperimentUnitConnection",
+    "ExperimentUnitEdge",
     "Holdout",
     "SaveHoldoutPayload",
     "RecordExposurePayload",
     "IllegalStep",
 }
 BOUNDED = {
-    "Query.experimentChanges": "at most 500",
     "Query.holdouts": "at most 100",
     "Query.assignments": "as long as subjects, at most 1,000",
     "IllegalStep.possible": "each step once",
@@ -28,10 +32,12 @@ BOUNDED = {
     "ExperimentPhase.weights": "as many as variants",
     "ExperimentAnswer.units": "as many as variants",
     "ExperimentAnswer.metrics": "at most 20",
+    "ExperimentAnswer.uncounted": "each reason at most once",
+    "ExperimentUnit.metrics": "at most 20",
     "ExperimentAnswer.groups": "top + 1",
     "ExperimentAnswer.segments": "at most 10",
     "ExperimentSegment.metrics": "at most 20",
-    "ExperimentAnswer.warnings": "each at most once",
+    "ExperimentAnswer.warnings": "each code at most once",
     "ExperimentGroup.keys": "one",
     "ExperimentGroup.metrics": "at most 20",
     "ExperimentMetricAnswer.arms": "as many as variants",
@@ -39,7 +45,10 @@ BOUNDED = {
     "ExperimentMetricAnswer.series": "as many as variants, less one",
     **{
         f"EffectSeries.{column}": "a row for each day of exposure"
-        for column in ("at", "units", "value", "control", "effect", "low", "high")
+        for column in (
+            *("at", "units", "value", "control", "effect", "low", "high", "pValue", "lift", "liftLow", "liftHigh"),
+            *("sequentialLow", "sequentialHigh", "sequentialPValue"),
+        )
     },
 }
 NOT_SHOWN = {"ExperimentSegment.segment": "shown as segmentId"}

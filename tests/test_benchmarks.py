@@ -29,7 +29,7 @@ from tests.factories import new_principal
 
 _LINES = {
     "singles": ["single events"],
-    "batches": ["batches", "batches, whole intake"],
+    "batches": ["batches", "batches, in flight", "batches, whole intake"],
     "dashboard": ["dashboard", "dashboard, same rows", "dashboard, large log", "dashboard, repeated"],
     "funnel": ["funnel"],
     "attribution": ["attribution", "attribution, a month"],
@@ -37,7 +37,8 @@ _LINES = {
     "segment": ["segment", "segment, large log"],
     "roi": ["AI ROI, a month"],
     "recurring": ["recurring revenue, a month"],
-    "experiment": ["experiment results"],
+    "experiment": ["experiment results", "experiment results, large log"],
+    "assignment": ["assignment", "assignment, CPU"],
     "flags": ["flag evaluations"],
     "subscribers": ["subscribers", "subscribers, commit to client"],
     "list": ["list of objects"],
@@ -85,6 +86,7 @@ async def test_a_gateway_process_serves(bench: Bench) -> None:
 async def test_a_row_tells_its_ratios(bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     served = (
         "analyses",
+        "assignments",
         "attribution",
         "dashboard",
         "experiments",

@@ -122,8 +122,8 @@ def demo_command(
             console.print(f"  {address(settings, port)}/graphiql#key={progressed.key}", soft_wrap=True)
             console.print("Ctrl-C ends it; the data stays for the next start.")
 
-        crowd = app.state.gateway.crowd
-        server.run(app, settings, listener, crowd=crowd, on_ready=announce, on_stop=live.stop)
+        crowd, rounds = app.state.gateway.crowd, app.state.gateway.rounds
+        server.run(app, settings, listener, crowd=crowd, rounds=rounds, on_ready=announce, on_stop=live.stop)
 
 
 async def ensure_tenant(url: str, settings: Settings, key: str) -> None:

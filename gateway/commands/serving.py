@@ -50,7 +50,15 @@ def serve(host: HostOption = None, port: PortOption = None, data_dir: DataDirOpt
 
         app = create_app(settings, url)
         gateway: Gateway = app.state.gateway
-        server.run(app, settings, listener, crowd=gateway.crowd, on_ready=announce, on_stop=gateway.begin_stop)
+        server.run(
+            app,
+            settings,
+            listener,
+            crowd=gateway.crowd,
+            rounds=gateway.rounds,
+            on_ready=announce,
+            on_stop=gateway.begin_stop,
+        )
 
 
 def start_up(host: str | None, port: int | None, data_dir: Path | None) -> Settings:

@@ -47,7 +47,7 @@ class AiCalls:
 
     def summed(self, index: NDArray[np.integer], size: int) -> list[int]:
         """The exact costs of the calls of each of ``size`` places, in 1/UNIT; ``index`` is the place of each call."""
-        return _summed(Amounts.of(self.whole, self.fraction).limbs, index, size)
+        return summed(Amounts.of(self.whole, self.fraction).limbs, index, size)
 
     def squared(self, index: NDArray[np.integer], size: int) -> list[int]:
         """The same of the squares of costs, in 1/UNIT²."""
@@ -57,13 +57,14 @@ class AiCalls:
         halves = (
             (weight << places, product >> places & _LIMB) for weight, product in products for places in (0, LIMB_BITS)
         )
-        return _summed(halves, index, size)
+        return summed(halves, index, size)
 
 
-def _summed(parts: Iterable[tuple[int, Ints]], index: NDArray[np.integer], size: int) -> list[int]:
+def summed(parts: Iterable[tuple[int, Ints]], index: NDArray[np.integer], size: int) -> list[int]:
+    """The exact sums of numbers given in limbs, each with its weight, at each of ``size`` places."""
     totals = [0] * size
     for weight, part in parts:
-        sums = np.zeros(size, np.int64)
-        np.add.at(sums, index, part)
+        # Of limbs there would have to be 2^29 for their sum to be too large for a float to hold it exactly.
+        sums = np.bincount(index, part, size).astype(np.int64)
         totals = [total + weight * more for total, more in zip(totals, sums.tolist(), strict=True)]
     return totals

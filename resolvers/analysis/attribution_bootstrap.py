@@ -25,6 +25,7 @@ _SEED = 1_993
 _HELD = 1 << 22
 """Draws that are held at once."""
 
+Sums = NDArray[np.float64] | csr_array[np.float64]
 Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -51,7 +52,7 @@ def intervals(
     return {model: (low[place], high[place]) for place, model in enumerate(shares)}
 
 
-def resampled(sums: csr_array[np.float64], resamples: int) -> NDArray[np.float64]:
+def resampled(sums: Sums, resamples: int) -> NDArray[np.float64]:
     """What each row of ``sums`` adds up to in each of so many resamples of its columns, each as many as there are.
 
     A column is one of what is drawn, and what it holds is what it adds to each row.
@@ -61,11 +62,11 @@ def resampled(sums: csr_array[np.float64], resamples: int) -> NDArray[np.float64
     found = np.empty((rows, resamples))
     step = max(1, _HELD // drawn)
     for start in range(0, resamples, step):
-        times = [
-            np.bincount(random.integers(drawn, size=drawn), minlength=drawn)
-            for _ in range(min(step, resamples - start))
-        ]
-        found[:, start : start + step] = sums @ np.stack(times, axis=1).astype(np.float64)
+        some = min(step, resamples - start)
+        times = np.empty((some, drawn))
+        for place in range(some):
+            times[place] = np.bincount(random.integers(drawn, size=drawn), minlength=drawn)
+        found[:, start : start + step] = sums @ times.T
     return found
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -30,8 +31,9 @@ DIMENSIONS = ("feature", "plan", "persona")
 
 DAY_US = 86_400_000_000
 RECENT_DAYS, LOOKBACK_DAYS = 30, 90
-_ROWS = 1 << 18
+_ROWS = 1 << 16
 """Rows that are worked on at a time, for the memory that each of them takes meanwhile."""
+_BITS = 64
 SESSION_GAP_US = 30 * 60 * 1_000_000
 """Half an hour without an event ends a session, whatever the sender calls one."""
 
@@ -95,93 +97,168 @@ def observed(journeys: Journeys, cutoffs_us: Sequence[int]) -> list[Behaviour]:
     fresh[1:] = journeys.subject[1:] != journeys.subject[:-1]
     starts = np.flatnonzero(fresh)
     cuts = np.append(starts, fresh.size)[np.searchsorted(starts, np.arange(_ROWS, fresh.size, _ROWS))]
-    parts = [
-        [_At(journeys.part(start, end), fresh[start:end], cutoff).behaviour() for cutoff in cutoffs_us]
+    blocks = (
+        _Rows(journeys.part(start, end), np.flatnonzero(fresh[start:end]))
         for start, end in pairwise([0, *cuts.tolist(), fresh.size])
-    ]
+    )
+    parts = [[_At(rows, cutoff).behaviour() for cutoff in cutoffs_us] for rows in blocks]
     return [joined([part[place] for part in parts]) for place in range(len(cutoffs_us))]
 
 
-class _At:
-    """The rows of ordered journeys, seen from a cut-off; ``fresh`` marks the first row of each subject."""
+class _Rows:
+    """The rows of ordered journeys; ``starts`` are the first ones of each subject.
 
-    def __init__(self, journeys: Journeys, fresh: Bools, cutoff_us: int) -> None:
+    Time passes within a subject, so that its rows between two moments are those from one place to another, and how
+    many of them are of some sort is the difference of two running counts.
+    """
+
+    def __init__(self, journeys: Journeys, starts: NDArray[np.intp]) -> None:
         self.journeys = journeys
-        self.cutoff = cutoff_us
-        self.starts = np.flatnonzero(fresh)
-        self.who = np.cumsum(fresh) - 1
-        self.before = journeys.at < cutoff_us
-        self.window = self.before & (journeys.at >= cutoff_us - LOOKBACK_DAYS * DAY_US)
-        self.fresh = fresh
+        self.starts = starts
+        self._places: dict[int, NDArray[np.intp]] = {}
+        self._marks: dict[int, _Marked] = {}
+        at = journeys.at
+        apart = np.zeros(at.size, np.int64)
+        apart[1:] = np.diff(at)
+        self.sessions = _Marked(apart >= SESSION_GAP_US)
+        """Rows that come long after the one before, which may be another subject's."""
+        day = at // DAY_US
+        apart[1:] = np.diff(day)
+        self.days = _Marked(apart >= 1)
+        self.carried = [
+            np.maximum.accumulate(np.where(one != 0, np.arange(one.size, dtype=np.int32), np.int32(-1)))
+            for one in journeys.dimensions
+        ]
+        """For each row the last one up to it that carries a value of the dimension."""
+
+    @cached_property
+    def features(self) -> NDArray[np.uint64] | None:
+        """A bit for the feature that each row carries, and none at the end; None where they are more than bits."""
+        codes = self.journeys.dimensions[0]
+        place, many = ranks(np.append(codes, np.int32(0)))
+        if many > _BITS:
+            return None
+        bits = np.left_shift(np.uint64(1), place.astype(np.uint64))
+        bits[place == place[-1]] = 0
+        return bits
+
+    def before(self, moment_us: int) -> NDArray[np.intp]:
+        """The place after each subject's last row before a moment."""
+        if moment_us not in self._places:
+            self._places[moment_us] = self.starts + self._reduced(self.journeys.at < moment_us)
+        return self._places[moment_us]
+
+    def meeting(self, bit: int) -> "_Marked":
+        """The rows that have a bit."""
+        if bit not in self._marks:
+            self._marks[bit] = _Marked((self.journeys.steps & bit) != 0)
+        return self._marks[bit]
+
+    def _reduced(self, rows: Bools) -> NDArray[np.intp]:
+        if not self.starts.size:
+            return np.empty(0, np.intp)
+        return np.add.reduceat(rows, self.starts, dtype=np.intp)
+
+
+class _Marked:
+    """Some of the rows, and how many of them come before each row and at the end."""
+
+    def __init__(self, rows: Bools) -> None:
+        self.rows = rows
+        self.running = np.zeros(rows.size + 1, np.int32)
+        np.cumsum(rows, out=self.running[1:])
+
+    @cached_property
+    def places(self) -> NDArray[np.intp]:
+        return np.flatnonzero(self.rows)
+
+    def between(self, first: NDArray[np.intp], end: NDArray[np.intp]) -> NDArray[np.int32]:
+        """How many of the rows lie from some places to before others."""
+        return self.running[end] - self.running[first]
+
+
+class _At:
+    """Rows seen from a cut-off."""
+
+    def __init__(self, rows: _Rows, cutoff_us: int) -> None:
+        self.rows = rows
+        self.cut = rows.before(cutoff_us)
+        self.window = rows.before(cutoff_us - LOOKBACK_DAYS * DAY_US)
+        self.recent = rows.before(cutoff_us - RECENT_DAYS * DAY_US)
+        self.after = rows.before(cutoff_us + RECENT_DAYS * DAY_US)
 
     def behaviour(self) -> Behaviour:
-        at, bits = self.journeys.at, self.journeys.steps
-        past = self._count(self.before)
-        recent = self.window & (at >= self.cutoff - RECENT_DAYS * DAY_US)
-        lately = self._count(recent)
-        gained, churned = self._last(self.before & self._is(_GAIN)), self._last(self.before & self._is(_CHURN))
+        rows, journeys = self.rows, self.rows.journeys
+        past, lately = self.cut - rows.starts, self.cut - self.recent
+        gained, churned = self._last(_GAIN), self._last(_CHURN)
         known = (past > 0) & ((lately > 0) | (gained >= 0) | (churned >= 0))
-        after = ~self.before & (at < self.cutoff + RECENT_DAYS * DAY_US)
-        good, bad = self._count(self.window & self._is(_AI_GOOD)), self._count(self.window & self._is(_AI_BAD))
+        good, bad = self._count(_AI_GOOD), self._count(_AI_BAD)
         with np.errstate(invalid="ignore"):
             success = good / (good + bad)
         whole = Behaviour(
-            subject=self.journeys.subject[self.starts],
-            first_us=at[self.starts],
-            last_us=self._last(self.before),
+            subject=journeys.subject[rows.starts],
+            first_us=journeys.at[rows.starts],
+            last_us=np.where(past > 0, journeys.at[np.maximum(self.cut - 1, 0)], -1),
             last_churn_us=churned,
-            last_recurring_us=self._last(self.before & self._is(_RECURRING)),
+            last_recurring_us=self._last(_RECURRING),
             last_gain_us=gained,
-            recent=lately,
-            earlier=self._count(self.window & ~recent),
-            active_days=self._count(self.window & self._begins(at // DAY_US, 1)),
-            sessions=self._count(self.window & self._begins(at, SESSION_GAP_US)),
-            features_used=self._distinct(self.journeys.dimensions[0]),
-            ai_requests=self._count(self.window & self._is(_AI_ANY)),
+            recent=_narrow(lately),
+            earlier=_narrow(self.recent - self.window),
+            active_days=self._begun(rows.days),
+            sessions=self._begun(rows.sessions),
+            features_used=self._distinct(),
+            ai_requests=self._count(_AI_ANY),
             ai_success=success,
-            purchases=self._count(self.window & ((bits & _GAIN) != 0)),
-            dimensions=np.stack([self._carried(codes) for codes in self.journeys.dimensions]),
-            later=self._count(after),
-            churned=self._count(after & self._is(_CHURN)) > 0,
-            reached=self._count(after & self._is(_TARGET)) > 0,
+            purchases=self._count(_GAIN),
+            dimensions=np.stack([self._carried(place) for place in range(len(journeys.dimensions))]),
+            later=_narrow(self.after - self.cut),
+            churned=rows.meeting(_CHURN).between(self.cut, self.after) > 0,
+            reached=rows.meeting(_TARGET).between(self.cut, self.after) > 0,
         )
         return whole.rows(known)
 
-    def _is(self, bit: int) -> Bools:
-        meets: Bools = (self.journeys.steps & bit) != 0
-        return meets
+    def _count(self, bit: int) -> Counts:
+        """How many rows of the window have a bit."""
+        return _narrow(self.rows.meeting(bit).between(self.window, self.cut))
 
-    def _count(self, rows: Bools) -> Counts:
-        return _narrow(np.bincount(self.who[rows], minlength=self.starts.size))
-
-    def _last(self, rows: Bools) -> Ints:
-        """The moment of each subject's last of some rows."""
-        last = np.full(self.starts.size, -1, np.int64)
-        # Rows are in the order of time: of several writes to one place the last one stays.
-        last[self.who[rows]] = self.journeys.at[rows]
+    def _last(self, bit: int) -> Ints:
+        """The moment of each subject's last row with a bit before the cut-off."""
+        marked, at = self.rows.meeting(bit), self.rows.journeys.at
+        last = np.full(self.cut.size, -1, np.int64)
+        some = np.flatnonzero(marked.between(self.rows.starts, self.cut))
+        last[some] = at[marked.places[marked.running[self.cut[some]] - 1]]
         return last
 
-    def _begins(self, values: Ints, gap: int) -> Bools:
-        """Whether a row is its subject's first of the window, or at least ``gap`` after the row before it."""
-        begins = self.fresh.copy()
-        begins[1:] |= (values[1:] - values[:-1] >= gap) | (self.window[1:] & ~self.window[:-1])
-        return begins
+    def _begun(self, apart: _Marked) -> Counts:
+        """How many stretches the window has: its first row begins one, and so does each that is apart."""
+        some = self.cut > self.window
+        return _narrow(apart.between(np.where(some, self.window + 1, self.cut), self.cut) + some)
 
-    def _distinct(self, codes: Codes) -> Counts:
-        """How many different codes each subject's rows of the window carry."""
-        rows = self.window & (codes != 0)
-        *counts, _ = different(self.who[rows], ranks(codes[rows])[0], self.starts.size)
-        return _narrow(np.array(counts, np.intp))
+    def _distinct(self) -> Counts:
+        """How many features each subject's rows of the window carry."""
+        seen = self.rows.features
+        if seen is None:
+            sizes = self.cut - self.window
+            rows = np.arange(int(sizes.sum())) + (self.window - (np.cumsum(sizes) - sizes)).repeat(sizes)
+            who, held = np.arange(sizes.size).repeat(sizes), self.rows.journeys.dimensions[0][rows]
+            *found, _ = different(who[held != 0], ranks(held[held != 0])[0], sizes.size)
+            return _narrow(np.array(found, np.intp))
+        some = np.flatnonzero(self.cut > self.window)
+        counts = np.zeros(self.cut.size, np.uint8)
+        if some.size:
+            spans = np.stack([self.window[some], self.cut[some]], axis=1).ravel()
+            counts[some] = np.bitwise_count(np.bitwise_or.reduceat(seen, spans)[::2])
+        return counts
 
-    def _carried(self, codes: Codes) -> Codes:
+    def _carried(self, place: int) -> Codes:
         """The last code that each subject carried before the cut-off."""
-        rows = self.before & (codes != 0)
-        carried = np.zeros(self.starts.size, np.int32)
-        carried[self.who[rows]] = codes[rows]
-        return carried
+        at = self.rows.carried[place][np.maximum(self.cut - 1, 0)]
+        return np.where(
+            (self.cut > self.rows.starts) & (at >= self.rows.starts), self.rows.journeys.dimensions[place][at], 0
+        )
 
 
-def _narrow(counts: NDArray[np.intp]) -> Counts:
+def _narrow(counts: NDArray[np.integer]) -> Counts:
     """The same in as few bytes as hold the greatest."""
-    narrow: Counts = counts.astype(np.min_scalar_type(counts.max(initial=0)))
+    narrow: Counts = counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
     return narrow

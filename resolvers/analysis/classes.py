@@ -3,9 +3,9 @@
 from collections.abc import Container, Mapping
 from typing import NamedTuple
 
+from resolvers.analysis.event_columns import FLAGS
 from resolvers.analysis.filters import All, Any, Filter, FlagIs, KindIs, NameIs, Not
 from resolvers.analysis.metrics import Statistic
-from resolvers.analysis.rollups import FLAGS
 
 
 class EventClass(NamedTuple):

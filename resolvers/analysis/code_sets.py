@@ -36,9 +36,25 @@ class CodeSet:
         low, high = int(codes[0]) // _WORD * _WORD, int(codes[-1])
         if high - low > codes.size * _DENSE:
             return cls(low, None, codes, codes.size)
-        words = np.zeros((high - low) // _WORD + 1, np.uint64)
-        _put(words, codes, low)
-        return cls(low, words, None, codes.size)
+        return cls(low, _bitmap(codes, low, (high - low) // _WORD + 1), None, codes.size)
+
+    @classmethod
+    def holding(cls, codes: Ints) -> "CodeSet":
+        """The set of codes in any order, repeated or not."""
+        if not codes.size:
+            return EMPTY
+        low, high = int(codes.min()) // _WORD * _WORD, int(codes.max())
+        if high - low > codes.size * _DENSE:
+            return cls.of(np.unique(codes))
+        words = _bitmap(codes, low, (high - low) // _WORD + 1)
+        found = cls(low, words, None, int(np.bitwise_count(words).sum()))
+        return found if high - low <= found.size * _DENSE else cls.of(found.listed())
+
+    @classmethod
+    def where(cls, table: NDArray[np.bool_]) -> "CodeSet":
+        """The codes for which a table of truths, one for each code from 0 on, is true; always a bitmap."""
+        words = _packed(np.append(table, np.zeros(-table.size % _WORD, np.bool_)))
+        return cls(0, words, None, int(np.bitwise_count(words).sum()))
 
     @property
     def high(self) -> int:
@@ -56,9 +72,17 @@ class CodeSet:
         """The codes, ascending."""
         if self.words is None:
             return np.empty(0, np.int64) if self.codes is None else self.codes
-        # Bit 0 of a word is its first code, and so is bit 0 of its first byte where words begin with their lowest.
         bits = np.unpackbits(self.words.astype("<u8").view(np.uint8), bitorder="little")
         return np.flatnonzero(bits) + self.low
+
+    def among(self, codes: Ints) -> NDArray[np.bool_]:
+        """Which of some codes are in the set; it is one with a bitmap."""
+        assert self.words is not None
+        places = codes - self.low
+        inside = (places >= 0) & (places < self.words.size * _WORD)
+        places = np.where(inside, places, 0)
+        found: NDArray[np.bool_] = inside & (self.words[places >> 6] >> (places & 63).astype(np.uint64) & 1 != 0)
+        return found
 
 
 EMPTY = CodeSet(0, None, np.empty(0, np.int64), 0)
@@ -79,7 +103,7 @@ def union(sets: Sequence[CodeSet]) -> CodeSet:
             first = (one.low - low) // _WORD
             words[first : first + one.words.size] |= one.words
     if lists:
-        _put(words, np.concatenate(lists), low)
+        words |= _bitmap(np.concatenate(lists), low, words.size)
     return CodeSet(low, words, None, int(np.bitwise_count(words).sum()))
 
 
@@ -89,13 +113,24 @@ def shared(one: CodeSet, other: CodeSet) -> CodeSet:
     if low > high:
         return EMPTY
     if one.words is None or other.words is None:
-        return CodeSet.of(np.intersect1d(one.listed(), other.listed(), assume_unique=True))
+        listed, held = (one, other) if one.words is None else (other, one)
+        codes = listed.listed()
+        if held.words is None:
+            return CodeSet.of(np.intersect1d(codes, held.listed(), assume_unique=True))
+        return CodeSet.of(codes[held.among(codes)])
     first, second = one.words[(low - one.low) // _WORD :], other.words[(low - other.low) // _WORD :]
     size = (high - low) // _WORD + 1
     words = first[:size] & second[:size]
     return CodeSet(low, words, None, int(np.bitwise_count(words).sum()))
 
 
-def _put(words: NDArray[np.uint64], codes: Ints, low: int) -> None:
-    places = (codes - low).astype(np.uint64)
-    np.bitwise_or.at(words, places >> np.uint64(6), np.uint64(1) << (places & np.uint64(63)))
+def _bitmap(codes: Ints, low: int, size: int) -> NDArray[np.uint64]:
+    """So many words from ``low`` on, in which the bits of the codes are set."""
+    table = np.zeros(size * _WORD, np.bool_)
+    table[codes - low] = True
+    return _packed(table)
+
+
+def _packed(table: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    # Bit 0 of a word is its first code, and so is bit 0 of its first byte where words begin with their lowest.
+    return np.packbits(table, bitorder="little").view("<u8").astype(np.uint64)

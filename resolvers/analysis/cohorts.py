@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from resolvers.analysis.code_sets import CodeSet
 from resolvers.analysis.estimates import CONTEXT, Estimate, Money, quotient, share
 from resolvers.analysis.explanations import Explanation
+from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.periods import Granularity, Period
 
 
@@ -49,6 +50,17 @@ class Cohort:
 
 
 @dataclass(frozen=True, slots=True)
+class CohortGroup:
+    """The cohorts of the events of one combination of dimension values; ``other`` is of all that are not shown."""
+
+    keys: tuple[DimensionValue, ...]
+    other: bool
+    cohorts: tuple[Cohort, ...]
+    subjects: int
+    repeat: Estimate
+
+
+@dataclass(frozen=True, slots=True)
 class CohortsAnswer:
     """The cohorts of a period, earliest first."""
 
@@ -64,6 +76,9 @@ class CohortsAnswer:
     """Of them, those who came back: with an event in a later bucket or, for revenue, with a second order."""
     partial: bool
     """Whether the last bucket is not over, or is cut by the period's end, so that its cells tell of a part only."""
+    groups: tuple[CohortGroup, ...]
+    """Those with most subjects or revenue in the period first, ``other`` last; none unless ``by`` was asked for."""
+    group_count: int
     unconverted: tuple[Money, ...]
     as_of: datetime = field(compare=False)
     explain: Explanation = field(compare=False)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.journeys import Journeys
+from resolvers.analysis.numbering import ranks
 
 Ints = NDArray[np.int64]
 
@@ -58,20 +59,24 @@ def _counted(journeys: Journeys, steps: int, starts_us: Ints, shown: Sequence[in
     for step in range(steps):
         rows = np.flatnonzero(journeys.steps >> journeys.steps.dtype.type(step) & one)
         own, bucket = journeys.subject[rows].astype(np.int64), buckets[rows]
-        counts.total[step] = np.unique(own).size
-        counts.buckets[step] = _distinct(bucket, own, width)
+        counts.total[step] = _distinct(np.zeros(own.size, np.int64), own, 1)[0]
+        counts.buckets[step] = counts.total[step] if width == 1 else _distinct(bucket, own, width)
         if groups is not None:
             group = groups[rows]
             counts.groups[step] = _distinct(group, own, size)
-            counts.both[step] = _distinct(group * width + bucket, own, size * width).reshape(size, width)
+            both = counts.groups[step] if width == 1 else _distinct(group * width + bucket, own, size * width)
+            counts.both[step] = both.reshape(size, width)
     return counts
 
 
 def by_value(journeys: Journeys) -> dict[int, int]:
     """Distinct subjects who qualify for the first step, by value of the first dimension."""
     rows = np.flatnonzero(journeys.steps & journeys.steps.dtype.type(1))
-    values, group = np.unique(journeys.dimensions[0][rows], return_inverse=True)
-    counts = _distinct(group.astype(np.int64), journeys.subject[rows].astype(np.int64), values.size)
+    codes = journeys.dimensions[0][rows]
+    group, size = ranks(codes)
+    values = np.zeros(size, np.int32)
+    values[group] = codes
+    counts = _distinct(group.astype(np.int64), journeys.subject[rows].astype(np.int64), size)
     return dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 

@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from enum import Enum
 
 from resolvers.analysis.estimates import Estimate, Interval
 from resolvers.analysis.experiment_decisions import Decision, Guard
+from resolvers.analysis.experiment_srm import SampleRatioMethod
 from resolvers.analysis.experiment_tests import Method
+from resolvers.analysis.experiment_units import Uncounted
 from resolvers.analysis.experiments import MetricRole, MultipleExposures, Status
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.metrics import DimensionValue
@@ -51,11 +54,15 @@ class ExperimentEffect:
     p_value: float | None = None
     log10_p: float | None = None
     unpooled_p_value: float | None = None
+    unpooled_log10_p: float | None = None
     cuped: CupedEffect | None = None
     sequential_interval: Interval | None = None
     sequential_p_value: float | None = None
+    sequential_log10_p: float | None = None
     holm_p_value: float | None = None
+    holm_log10_p: float | None = None
     benjamini_hochberg_p_value: float | None = None
+    benjamini_hochberg_log10_p: float | None = None
     significant: bool = False
     chance_to_win: float | None = None
     expected_loss: Decimal | None = None
@@ -80,6 +87,13 @@ class EffectSeries:
     effect: tuple[float | None, ...]
     low: tuple[float | None, ...]
     high: tuple[float | None, ...]
+    p_value: tuple[float | None, ...]
+    lift: tuple[float | None, ...]
+    lift_low: tuple[float | None, ...]
+    lift_high: tuple[float | None, ...]
+    sequential_low: tuple[float | None, ...]
+    sequential_high: tuple[float | None, ...]
+    sequential_p_value: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +145,41 @@ class ExperimentUnits:
 
 @dataclass(frozen=True, slots=True)
 class SampleRatio:
-    """Whether the variants are as large as their weights say: Pearson's χ²."""
+    """Whether the variants are as large as their weights say: Pearson's χ², its p-value by ``method``."""
 
+    method: SampleRatioMethod
     statistic: float
     freedom: int
     p_value: float
     log10_p: float
     unexpected: int
     suspicious: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UncountedUnits:
+    """How many subjects have exposures none of which counts, by why the first does not."""
+
+    reason: Uncounted
+    units: int
+
+
+class WarningCode(Enum):
+    """What is to be minded when results are read."""
+
+    SAMPLE_RATIO_MISMATCH = "sample_ratio_mismatch"
+    UNEXPECTED_VARIANT = "unexpected_variant"
+    MULTIPLE_EXPOSURES = "multiple_exposures"
+    UNCOUNTED_EXPOSURES = "uncounted_exposures"
+    PEEKING = "peeking"
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentWarning:
+    """Something to mind, in a sentence."""
+
+    code: WarningCode
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +195,15 @@ class ExperimentAnswer:
     sample_ratio: SampleRatio | None
     multiple: Estimate
     """The share of units that saw several variants."""
-    outside: int
-    """Subjects with exposures none of which counts."""
+    uncounted: tuple[UncountedUnits, ...]
+    """Subjects with exposures none of which counts, by why; reasons that are nobody's are left out."""
     days: float
     planned_end_reached: bool
     decision: Decision
     why: str
     ship: str | None
     """The variant to ship; None where none is."""
-    warnings: tuple[str, ...]
+    warnings: tuple[ExperimentWarning, ...]
     metrics: tuple[ExperimentMetricAnswer, ...]
     groups: tuple[ExperimentGroup, ...]
     group_count: int

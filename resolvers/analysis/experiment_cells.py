@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from resolvers.analysis.experiment_statistics import Arm, PairedArm, Share
+from resolvers.analysis.experiment_units import Uncounted
 
 ALL, BY_DAY, BY_DIMENSION, BY_SEGMENT = 0, 1, 2, -1
 """How sums are cut: not at all, by day of first exposure, by the first dimension broken down by, the second, …; by the
@@ -84,8 +85,8 @@ class Cells:
     """The cells of one phase, or of all of them; units that saw several variants count unless ``once``."""
 
     def __init__(self, cells: Iterable[Cell], variants: int, metrics: int, *, phase: int | None, once: bool) -> None:
-        self.outside = 0
-        """Units with exposures none of which counts."""
+        self.uncounted = dict.fromkeys(Uncounted, 0)
+        """Units none of whose exposures counts, by why."""
         self.multiple = 0
         """Units that saw several variants, whether they count or not."""
         self.shown = 0
@@ -94,8 +95,8 @@ class Cells:
         self._slots = metrics + 1
         self._held: dict[tuple[int, int], list[Arms]] = defaultdict(self._empty)
         for cell in cells:
-            if cell.phase == 0:
-                self.outside += cell.n if cell.cut == ALL else 0
+            if cell.phase <= 0:
+                self.uncounted[Uncounted(cell.phase)] += cell.n if cell.cut == ALL else 0
             elif phase in (None, cell.phase):
                 self._take(cell, once)
 

@@ -6,6 +6,7 @@ from enum import Enum
 
 MOST_EXPOSED_TWICE = 0.01
 """The share of units seen in several variants above which results are warned of."""
+_KEEP = "keep what there was before."
 
 
 class Decision(Enum):
@@ -26,6 +27,8 @@ class Guard(Enum):
     """Shown to be worse than no effect."""
     OPEN = "open"
     """Neither is shown yet."""
+    NOT_BROKEN = "not_broken"
+    """Of one without a margin, by which nothing could be shown to hold: not shown to be worse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class Circumstances:
     """Whether the sample that was planned is there: only then does a p-value of a fixed horizon mean what it says."""
     sequential: bool
     """Whether significance is by the always-valid interval, which may be looked at any time."""
+    over: bool = False
+    """Whether it is completed: nothing is waited for any more, and what holds at any look decides if it was early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +86,18 @@ class Verdict:
     """Which treatment to ship, where one is to be shipped."""
 
 
-def guard(low: float, high: float, margin: float, *, up_is_good: bool) -> Guard:
+def guard(low: float, high: float, margin: float | None, *, up_is_good: bool) -> Guard:
     """How a guardrail stands, by the interval of its effect; ``margin`` >= 0 is what may be lost, in the same unit.
 
     A loss that is shown to be within the margin is put up with; else one that is shown at all breaks the guardrail.
+    Without a margin it is enough that none is shown.
     """
     worst, best = (low, high) if up_is_good else (-high, -low)
-    if worst > -margin:
+    if worst > -(margin or 0.0):
         return Guard.HOLDS
-    return Guard.BROKEN if best < 0 else Guard.OPEN
+    if best < 0:
+        return Guard.BROKEN
+    return Guard.NOT_BROKEN if margin is None else Guard.OPEN
 
 
 def decided(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances) -> Verdict:
@@ -97,9 +105,11 @@ def decided(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances)
 
     A treatment that breaks a guardrail or is significantly worse in a goal is never shipped; where all do, nobody need
     wait for the sample that was planned. Shipping waits for the planned runtime and, unless intervals hold at any look,
-    for the sample.
+    for the sample. Of what is completed nothing is waited for.
     """
     if at.units == 0:
+        if at.over:
+            return Verdict(Decision.ROLL_BACK, f"Nobody was exposed before it was completed: {_KEEP}")
         return Verdict(Decision.KEEP_RUNNING, "Nobody has been exposed yet.")
     if at.mismatched:
         return Verdict(
@@ -114,8 +124,14 @@ def decided(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances)
         return Verdict(Decision.ROLL_BACK, f"Every treatment does harm ({harm}).")
     waiting = _waiting(at)
     safe = [one for one in goals if one.variant not in harms]
-    verdict = Verdict(Decision.KEEP_RUNNING, waiting) if waiting else _settled(safe, guards, at)
-    remarks = [f"Not to be shipped: {harm}."] if harm else []
+    if waiting and not at.over:
+        verdict = Verdict(Decision.KEEP_RUNNING, waiting)
+    elif goals:
+        verdict = _settled(safe, guards, at)
+    else:
+        verdict = _no_worse([one for one in guards if one.variant not in harms], at)
+    remarks = ["It was completed early, so only what holds at any look counts."] if waiting and at.over else []
+    remarks += [f"Not to be shipped: {harm}."] if harm else []
     if at.exposed_twice > MOST_EXPOSED_TWICE:
         remarks.append(f"{at.exposed_twice:.1%} of the units saw several variants, which blurs what sets them apart.")
     return replace(verdict, why=" ".join([verdict.why, *remarks]))
@@ -147,23 +163,37 @@ def _settled(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances
     better = [one for one in goals if one.significant and one.better]
     if not better:
         if at.planned_end_reached:
-            return Verdict(
-                Decision.ROLL_BACK,
-                "The planned sample is there and no goal is significantly better: keep what there was before.",
-            )
+            why = f"The planned sample is there and no goal is significantly better: {_KEEP}"
+            return Verdict(Decision.ROLL_BACK, why)
+        if at.over:
+            return Verdict(Decision.ROLL_BACK, f"No goal is significantly better: {_KEEP}")
         return Verdict(Decision.KEEP_RUNNING, "No goal is significantly better or worse yet.")
     open_in = {one.variant: one.name for one in guards if one.state is Guard.OPEN}
     safe = [one for one in better if one.variant not in open_in]
     if not safe:
         one = better[0]
-        return Verdict(
-            Decision.KEEP_RUNNING,
-            f"{one.name} is significantly better in {one.variant}, but its guardrail {open_in[one.variant]} is not "
-            "shown to hold yet.",
-        )
-    best = max(safe, key=lambda one: one.interval[0] if one.interval else float("-inf"))
-    return Verdict(
-        Decision.SHIP,
-        f"{best.name} is significantly better in {best.variant}, and every guardrail holds.",
-        best.variant,
-    )
+        but = f"{one.name} is significantly better in {one.variant}, but its guardrail {open_in[one.variant]} is not"
+        if at.over:
+            return Verdict(Decision.ROLL_BACK, f"{but} shown to hold: {_KEEP}")
+        return Verdict(Decision.KEEP_RUNNING, f"{but} shown to hold yet.")
+    # Goals are in different units, so that only intervals of the same one compare: the first there is counts.
+    same = [one for one in safe if one.name == safe[0].name]
+    best = max(same, key=lambda one: one.interval[0] if one.interval else float("-inf"))
+    own = {one.state for one in guards if one.variant == best.variant}
+    holds = ", and no guardrail is broken" if Guard.NOT_BROKEN in own else ", and every guardrail holds" if own else ""
+    return Verdict(Decision.SHIP, f"{best.name} is significantly better in {best.variant}{holds}.", best.variant)
+
+
+def _no_worse(guards: Sequence[Guarded], at: Circumstances) -> Verdict:
+    """Of an experiment without a goal: whether a treatment is shown to be no worse than it may be."""
+    open_in = {one.variant: one.name for one in guards if one.state is not Guard.HOLDS}
+    safe = [one.variant for one in guards if one.variant not in open_in]
+    if safe:
+        return Verdict(Decision.SHIP, f"There is no goal, and every guardrail holds in {safe[0]}.", safe[0])
+    variant, name = next(iter(open_in.items()), (None, None))
+    why = "There is neither a goal nor a guardrail that could decide"
+    if variant is not None:
+        why = f"There is no goal, and the guardrail {name} is not shown to hold in {variant}"
+    if at.over:
+        return Verdict(Decision.ROLL_BACK, f"{why}: {_KEEP}")
+    return Verdict(Decision.KEEP_RUNNING, f"{why} yet." if variant is not None else f"{why}.")

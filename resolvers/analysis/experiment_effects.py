@@ -1,10 +1,11 @@
 """A metric of an experiment from its sums: each variant's value, and how it stands against the control."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from math import exp, inf, log, sqrt
+from math import inf, log, sqrt
+from typing import Any
 
 from resolvers.analysis.estimates import Estimate, Interval, Unit, estimate, quotient, share, student
 from resolvers.analysis.experiment_answers import CupedEffect, ExperimentArm, ExperimentEffect
@@ -13,6 +14,7 @@ from resolvers.analysis.experiment_cells import Arms, UnitSums
 from resolvers.analysis.experiment_cuped import Adjusted, cuped
 from resolvers.analysis.experiment_decisions import guard
 from resolvers.analysis.experiment_power import means_power, means_size, shares_power, shares_size, whole
+from resolvers.analysis.experiment_probabilities import PValue
 from resolvers.analysis.experiment_sequential import Always, always
 from resolvers.analysis.experiment_tests import Comparison, Refusal, ratios, two_proportions, welch
 from resolvers.analysis.experiments import ExperimentDefinition, ExperimentMetric, MetricRole
@@ -86,23 +88,27 @@ class Measured:
     def _judged(self, variant: str, control: UnitSums, treatment: UnitSums) -> "Judged":
         plain = self.compared(control, treatment)
         if isinstance(plain, Refusal):
-            return Judged(ExperimentEffect(variant, undefined=plain.reason), None, None, 0.0, self._up)
+            return Judged(
+                ExperimentEffect(variant, undefined=plain.reason), None, None, self._margin(control), self._up
+            )
         adjusted = self._adjusted(control, treatment)
         decisive = plain if adjusted is None else adjusted.comparison
         sequence = always(decisive.effect, decisive.error, control.units + treatment.units, self.level)
         chances = self._chances(control, treatment, decisive, adjusted is not None)
-        found = self._told(variant, plain)
+        more = self._missing(control, treatment, adjusted)
         if adjusted is not None:
-            found = replace(found, cuped=_cuped(adjusted, self.level))
+            more["cuped"] = _cuped(adjusted, self.level)
         if sequence is not None:
             interval = _interval(sequence.low, sequence.high, self.level, "Asymptotic confidence sequence")
-            found = replace(found, sequential_interval=interval, sequential_p_value=sequence.p.value)
+            more |= {"sequential_interval": interval, **_probability("sequential", sequence.p)}
         if chances is not None:
             loss = decimal(chances.loss_of_treatment if self._up else chances.loss_of_control)
-            found = replace(found, chance_to_win=chances.to_win if self._up else 1 - chances.to_win, expected_loss=loss)
-        found = self._planned(found, control, treatment, adjusted)
-        margin = float(self.metric.margin or 0) * abs(self.value(control) or 0.0)
-        return Judged(found, decisive, sequence, margin, self._up)
+            more |= {"chance_to_win": chances.to_win if self._up else 1 - chances.to_win, "expected_loss": loss}
+        return Judged(self._told(variant, plain, more), decisive, sequence, self._margin(control), self._up)
+
+    def _margin(self, control: UnitSums) -> float | None:
+        """What may be lost of the metric, in its unit."""
+        return None if self.metric.margin is None else float(self.metric.margin) * abs(self.value(control) or 0.0)
 
     @property
     def _up(self) -> bool:
@@ -122,7 +128,7 @@ class Measured:
             return of_shares(control.share, treatment.share)
         return of_effect(decisive.effect, decisive.error)
 
-    def _told(self, variant: str, plain: Comparison) -> ExperimentEffect:
+    def _told(self, variant: str, plain: Comparison, more: Mapping[str, Any]) -> ExperimentEffect:
         lift = plain.lift
         return ExperimentEffect(
             variant,
@@ -134,33 +140,32 @@ class Measured:
             statistic=plain.statistic,
             p_value=plain.p.value,
             log10_p=plain.p.log10,
-            unpooled_p_value=None if plain.unpooled_p is None else plain.unpooled_p.value,
+            **({} if plain.unpooled_p is None else _probability("unpooled", plain.unpooled_p)),
+            **more,
         )
 
-    def _planned(
-        self, found: ExperimentEffect, control: UnitSums, treatment: UnitSums, adjusted: Adjusted | None
-    ) -> ExperimentEffect:
-        """With the power that the least effect worth finding has now, and what is missing of it."""
+    def _missing(self, control: UnitSums, treatment: UnitSums, adjusted: Adjusted | None) -> dict[str, Any]:
+        """The power that the least effect worth finding has now, and what is missing of it; nothing if undefined."""
         base, alpha = self.value(control) or 0.0, float(self.of.alpha)
         step = float(self.of.minimum_effect) * abs(base)
         ratio = treatment.units / control.units
         if not step or min(control.units, treatment.units) < 2:
-            return found
+            return {}
         if self.metric.of.per is None and self.metric.of.value.share and adjusted is None:
             other = base + step if base + step < 1 else base - step
             if not 0 < other < 1:
-                return found
+                return {}
             power = shares_power(base, other, alpha=alpha, units=control.units, ratio=ratio)
             needed = shares_size(base, other, alpha=alpha, power=POWER, ratio=ratio)
         else:
             deviation = self._deviation(control, adjusted)
             if not deviation:
-                return found
+                return {}
             power = means_power(step, deviation, alpha=alpha, units=control.units, ratio=ratio)
             needed = means_size(step, deviation, alpha=alpha, power=POWER, ratio=ratio)
         missing = self.days * (needed / control.units - 1)
         planned = self.of.minimum_runtime / timedelta(days=1) - self.days
-        return replace(found, power=power, units_needed=whole(needed), days_to_go=max(0.0, missing, planned))
+        return {"power": power, "units_needed": whole(needed), "days_to_go": max(0.0, missing, planned)}
 
     def _deviation(self, control: UnitSums, adjusted: Adjusted | None) -> float:
         if adjusted is not None:
@@ -174,13 +179,14 @@ class Measured:
 class Judged:
     """An effect before any correction, and what decides about it: the comparison, and its sequence that holds early.
 
-    Where nothing is defined there is neither. ``margin`` is what a guardrail may lose, in the metric's unit.
+    Where nothing is defined there is neither. ``margin`` is what a guardrail may lose, in the metric's unit; None where
+    none was given.
     """
 
     effect: ExperimentEffect
     decisive: Comparison | None
     sequence: Always | None
-    margin: float
+    margin: float | None
     up: bool
 
     def log_p(self, *, early: bool) -> float | None:
@@ -208,9 +214,8 @@ def corrected(
         if log_p is not None:
             by_holm, by_rate = next(adjusted)
             significant = by_holm < log(alpha)
-            effect = replace(
-                effect, holm_p_value=exp(by_holm), benjamini_hochberg_p_value=exp(by_rate), significant=significant
-            )
+            told = _probability("holm", PValue.of(by_holm)) | _probability("benjamini_hochberg", PValue.of(by_rate))
+            effect = replace(effect, significant=significant, **told)
         if role is MetricRole.GUARDRAIL:
             effect = replace(effect, guard=guard(*one.interval(early=early), one.margin, up_is_good=True))
         found.append(effect)
@@ -220,6 +225,11 @@ def corrected(
 def decimal(value: float) -> Decimal:
     """The number by its shortest notation."""
     return Decimal(repr(float(value)))
+
+
+def _probability(name: str, p: PValue) -> dict[str, Any]:
+    """The fields of an effect that tell a p-value and its logarithm."""
+    return {f"{name}_p_value": p.value, f"{name}_log10_p": p.log10}
 
 
 def _interval(low: float, high: float, level: float, method: str) -> Interval:

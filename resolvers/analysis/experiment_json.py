@@ -111,7 +111,7 @@ def _metric_from(kept: Mapping[str, Any], catalogue: FromCatalogue) -> Experimen
     if kept["metric"] is not None:
         value, per = catalogue(kept["metric"])
     else:
-        value, per = _measure_from(kept["value"]), None if kept["per"] is None else _measure_from(kept["per"])
+        value, per = measure_from(kept["value"]), None if kept["per"] is None else measure_from(kept["per"])
     before = kept["before_us"]
     return ExperimentMetric(
         slug=kept["slug"],
@@ -139,7 +139,7 @@ def _measure_to(measure: Measure) -> dict[str, Any]:
     }
 
 
-def _measure_from(kept: Mapping[str, Any]) -> Measure:
+def measure_from(kept: Mapping[str, Any]) -> Measure:
     return Measure(
         Tally(kept["tally"]), filter_from(kept["where"]), kept["field"], tuple(map(filter_from, kept["steps"]))
     )

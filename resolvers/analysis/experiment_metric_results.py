@@ -17,6 +17,7 @@ from resolvers.analysis.experiment_answers import (
 from resolvers.analysis.experiment_cells import BY_DAY, BY_DIMENSION, BY_SEGMENT, Arms, Cells, UnitSums, together
 from resolvers.analysis.experiment_effects import Judged, Measured
 from resolvers.analysis.experiment_effects import corrected as corrected_effects
+from resolvers.analysis.experiment_sequential import always
 from resolvers.analysis.experiment_tests import Refusal
 from resolvers.analysis.experiments import Experiment, MetricRole, MultipleExposures
 from resolvers.analysis.explanations import Explanation
@@ -157,6 +158,13 @@ class MetricResults:
         one, control = self.measured[place], self.of.definition.control
         tests = [one.compared(arms[control], arms[number]) for arms in reached]
         known = [None if isinstance(test, Refusal) else test for test in tests]
+        looks = [
+            None
+            if test is None
+            else always(test.effect, test.error, arms[control].units + arms[number].units, one.level)
+            for test, arms in zip(known, reached, strict=True)
+        ]
+        lifts = [None if test is None else test.lift for test in known]
         return EffectSeries(
             variant=self.of.definition.variants[number].key,
             at=at,
@@ -166,6 +174,13 @@ class MetricResults:
             effect=tuple(None if test is None else test.effect for test in known),
             low=tuple(None if test is None else test.low for test in known),
             high=tuple(None if test is None else test.high for test in known),
+            p_value=tuple(None if test is None else test.p.value for test in known),
+            lift=tuple(None if lift is None else lift.value for lift in lifts),
+            lift_low=tuple(None if lift is None else lift.low for lift in lifts),
+            lift_high=tuple(None if lift is None else lift.high for lift in lifts),
+            sequential_low=tuple(None if look is None else look.low for look in looks),
+            sequential_high=tuple(None if look is None else look.high for look in looks),
+            sequential_p_value=tuple(None if look is None else look.p.value for look in looks),
         )
 
     def _midnight(self, day: int) -> datetime:

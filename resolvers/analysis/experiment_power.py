@@ -16,6 +16,9 @@ _SURE = 10
 """Times the critical value beyond which an effect cannot be missed."""
 _FEW = 50
 """Degrees of freedom below which the sample's deviation is far from normal."""
+_MANY = 1_000
+"""Units from which on the normal distribution is a good guess of how many it takes."""
+_FEW_STEPS, _SETTLED = 8, 1e-10
 _REACH = 9.0
 _GRID = np.linspace(-_REACH, _REACH, 73)
 """Standard deviations over which a normal variable is integrated, by the trapezoidal rule: of what is as smooth as its
@@ -102,6 +105,11 @@ def means_size(effect: float, deviation: float, *, alpha: float, power: float, r
 
     # By the normal distribution, which asks for somewhat fewer.
     rough = ((_two_sided(alpha) + float(ndtri(power))) * deviation / effect) ** 2 * (1 + 1 / ratio)
+    if rough > _MANY and power > alpha:
+        slope = abs(effect) / deviation / sqrt(1 + 1 / ratio)
+        found = _approached(lambda units: missing(units) + power, power, rough, slope)
+        if found is not None:
+            return found
     # Two units of each arm are the fewest that a variance can be told from.
     return _root(missing, max(2.0, 2 / ratio), max(rough * 2, 4.0, 4 / ratio))
 
@@ -133,6 +141,23 @@ def detectable_mean(deviation: float, *, alpha: float, power: float, units: floa
 def whole(units: float) -> int:
     """So many units at least, one or more; what is a whole number but for rounding stays one."""
     return max(1, ceil(units - 1e-9 * units))
+
+
+def _approached(reached: Callable[[float], float], power: float, units: float, slope: float) -> float | None:
+    """Where a power is reached, from a good guess; None where a few steps do not settle it.
+
+    The quantile of the power grows with the root of units as good as straight, by ``slope``: each step is nearly the
+    last.
+    """
+    wanted, root = float(ndtri(power)), sqrt(units)
+    for _ in range(_FEW_STEPS):
+        step = (wanted - float(ndtri(reached(root * root)))) / slope
+        root += step
+        if not abs(step) < root:
+            return None
+        if abs(step) < _SETTLED * root:
+            return root * root
+    return None
 
 
 def _root(missing: Callable[[float], float], low: float, high: float) -> float:

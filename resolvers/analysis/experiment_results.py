@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from resolvers.analysis.estimates import share
-from resolvers.analysis.experiment_answers import ExperimentAnswer, ExperimentEffect, ExperimentUnits, SampleRatio
+from resolvers.analysis.experiment_answers import (
+    ExperimentAnswer,
+    ExperimentEffect,
+    ExperimentUnits,
+    ExperimentWarning,
+    SampleRatio,
+    UncountedUnits,
+    WarningCode,
+)
 from resolvers.analysis.experiment_decisions import (
     MOST_EXPOSED_TWICE,
     Circumstances,
@@ -17,9 +25,16 @@ from resolvers.analysis.experiment_decisions import (
 from resolvers.analysis.experiment_effects import POWER, Judged
 from resolvers.analysis.experiment_metric_results import Material, MetricResults, Reckoned, ResultsQuestion
 from resolvers.analysis.experiment_srm import Mismatch, mismatch
+from resolvers.analysis.experiment_units import Uncounted
 from resolvers.analysis.experiments import Experiment, MetricRole, Phase, Status
 
 _DAY = timedelta(days=1)
+_UNCOUNTED = {
+    Uncounted.LEFT_OUT: "left out by its condition",
+    Uncounted.UNKNOWN_VARIANT: "of no variant of the experiment",
+    Uncounted.BEFORE_START: "before the start",
+    Uncounted.AFTER_END: "after the end",
+}
 
 
 def results(of: Experiment, asked: ResultsQuestion, material: Material) -> ExperimentAnswer:
@@ -33,6 +48,8 @@ class _Results:
         self.asked = asked
         self.material = material
         self.cells = material.cells
+        weights = zip(of.definition.variants, self._phases()[-1].weights, strict=True)
+        self.drawn = {variant.key for variant, weight in weights if weight}
         self.days = self._days()
         self.metrics = MetricResults(of, asked, material, self.days)
 
@@ -76,7 +93,7 @@ class _Results:
                 as_of=self.material.as_of,
                 definition="Subjects that were shown several variants, divided by all that were exposed.",
             ),
-            outside=self.cells.outside,
+            uncounted=tuple(UncountedUnits(why, units) for why, units in self.cells.uncounted.items() if units),
             days=self.days,
             planned_end_reached=planned,
             decision=verdict.decision,
@@ -99,14 +116,12 @@ class _Results:
     def _planned(self, units: Sequence[int], judged: Sequence[Sequence[Judged]]) -> bool:
         """Whether runtime, sample and the power of every goal are what was planned, of variants that get units."""
         definition = self.of.definition
-        weights = self._phases()[-1].weights
-        drawn = {variant.key for variant, weight in zip(definition.variants, weights, strict=True) if weight}
         powers = [
             one.effect.power or 0.0
             for metric, effects in zip(definition.metrics, judged, strict=True)
             if metric.role is MetricRole.GOAL
             for one in effects
-            if one.effect.variant in drawn
+            if one.effect.variant in self.drawn
         ]
         reached = self._least(units) >= definition.minimum_sample and self.days >= self._fewest_days
         return reached and all(power >= POWER for power in powers)
@@ -127,6 +142,8 @@ class _Results:
         goals, guards = [], []
         for metric, one in zip(definition.metrics, reckoned, strict=True):
             for effect, was in zip(one.effects, one.judged, strict=True):
+                if effect.variant not in self.drawn:
+                    continue
                 if metric.role is MetricRole.GUARDRAIL:
                     guards.append(Guarded(metric.slug, effect.variant, effect.guard or Guard.OPEN))
                 elif metric.role is MetricRole.GOAL:
@@ -141,28 +158,54 @@ class _Results:
             exposed_twice=self.cells.multiple / self.cells.shown if self.cells.shown else 0.0,
             planned_end_reached=planned,
             sequential=definition.sequential,
+            over=self.of.status is Status.COMPLETED,
         )
         return decided(goals, guards, at)
 
-    def _warnings(self, ratio: Mismatch | None, planned: bool) -> tuple[str, ...]:
-        found = []
+    def _warnings(self, ratio: Mismatch | None, planned: bool) -> tuple[ExperimentWarning, ...]:
+        told = self._mismatched(ratio) | self._uncounted() | self._peeked(planned)
+        return tuple(ExperimentWarning(code, message) for code, message in told.items())
+
+    def _mismatched(self, ratio: Mismatch | None) -> dict[WarningCode, str]:
+        found = {}
         if ratio is not None and ratio.suspicious:
-            found.append("Sample ratio mismatch: the variants are not as large as their weights say.")
+            message = "Sample ratio mismatch: the variants are not as large as their weights say."
+            found[WarningCode.SAMPLE_RATIO_MISMATCH] = message
+        if ratio is not None and ratio.unexpected:
+            found[WarningCode.UNEXPECTED_VARIANT] = (
+                f"{ratio.unexpected:,} subjects were shown a variant whose weight is 0: something else than the "
+                "experiment assigns them."
+            )
+        return found
+
+    def _uncounted(self) -> dict[WarningCode, str]:
+        found = {}
         if self.cells.shown and self.cells.multiple / self.cells.shown > MOST_EXPOSED_TWICE:
-            found.append(
+            found[WarningCode.MULTIPLE_EXPOSURES] = (
                 f"{self.cells.multiple:,} of {self.cells.shown:,} subjects were shown several variants, more than 1 %."
             )
-        if self.cells.outside:
-            found.append(
-                f"{self.cells.outside:,} subjects have exposures of which none counts: before the start, after the "
-                "end, of no variant of the experiment, or left out by its condition."
+        uncounted = {why: units for why, units in self.cells.uncounted.items() if units}
+        if uncounted:
+            reasons = ", ".join(f"{units:,} {_UNCOUNTED[why]}" for why, units in uncounted.items())
+            found[WarningCode.UNCOUNTED_EXPOSURES] = (
+                f"{sum(uncounted.values()):,} subjects have exposures of which none counts, by their first: {reasons}."
             )
-        if not planned and self.cells.shown and self.of.status is not Status.COMPLETED:
-            found.append(
+        return found
+
+    def _peeked(self, planned: bool) -> dict[WarningCode, str]:
+        if planned or not self.cells.shown:
+            return {}
+        if self.of.status is Status.COMPLETED:
+            message = (
+                "It was completed before the planned runtime, sample or power was reached: p-values of a fixed horizon "
+                "mislead where somebody chose when to stop; the sequential ones hold."
+            )
+        else:
+            message = (
                 "The planned runtime, sample or power is not reached: p-values of a fixed horizon that are read early "
                 "mislead; the sequential ones hold at any look."
             )
-        return tuple(found)
+        return {WarningCode.PEEKING: message}
 
 
 def _goal(slug: str, effect: ExperimentEffect, was: Judged, *, early: bool) -> Goal:
@@ -174,6 +217,7 @@ def _goal(slug: str, effect: ExperimentEffect, was: Judged, *, early: bool) -> G
 
 def _told(ratio: Mismatch) -> SampleRatio:
     return SampleRatio(
+        method=ratio.method,
         statistic=ratio.statistic,
         freedom=ratio.freedom,
         p_value=ratio.p.value,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from math import isinf, lgamma, log, log1p, sqrt
 
 from scipy.special import gammaincc
@@ -18,6 +19,13 @@ expected would be a mismatch of p 10⁻⁶."""
 _SMALL = 1e-250
 
 
+class SampleRatioMethod(Enum):
+    """How the p-value of a sample ratio was come by."""
+
+    CHI_SQUARED = "chi_squared"
+    BINOMIAL = "binomial"
+
+
 @dataclass(frozen=True, slots=True)
 class Mismatch:
     """Pearson's χ² of observed units against those expected by weight.
@@ -26,6 +34,7 @@ class Mismatch:
     arms (Bonferroni).
     """
 
+    method: SampleRatioMethod
     statistic: float
     freedom: int
     p: PValue
@@ -48,13 +57,15 @@ def mismatch(units: Sequence[int], weights: Sequence[float]) -> Mismatch | None:
     statistic = sum((observed - total * w / whole) ** 2 / (total * w / whole) for observed, w in weighed)
     expected = tuple(total * weight / whole for weight in weights)
     freedom = len(weighed) - 1
+    method = SampleRatioMethod.CHI_SQUARED
     if total * min(weight for _, weight in weighed) / whole < SPARSE:
+        method = SampleRatioMethod.BINOMIAL
         tails = [_binomial(observed, total, weight / whole) for observed, weight in weighed]
         # Of two arms, one says all that the other does.
         p = PValue.of(min(tails) + log(2 * len(weighed) if freedom > 1 else 2))
     else:
         p = _tail(statistic, freedom)
-    return Mismatch(statistic, freedom, p, expected, sum(units) - total)
+    return Mismatch(method, statistic, freedom, p, expected, sum(units) - total)
 
 
 def _binomial(observed: int, total: int, share: float) -> float:

@@ -10,6 +10,8 @@ from hashlib import blake2b
 from resolvers.analysis.filters import EVERYTHING, Filter, in_segments
 from resolvers.analysis.metrics import MONEY_FIELDS, Direction
 
+_KEPT = 2
+"""Which sense what is kept of units has; another one has all of it made anew."""
 WHOLE = 10_000
 """Shares of traffic, weights and holdouts are whole numbers of this many parts."""
 
@@ -231,7 +233,7 @@ class Scheme:
     @property
     def edition(self) -> str:
         """What it has to be for what was kept to be right still; later phases and the end are added to that."""
-        kept = (self.key, self.variants, self.starts[:1], self.where, self.metrics, self.breakdowns)
+        kept = (_KEPT, self.key, self.variants, self.starts[:1], self.where, self.metrics, self.breakdowns)
         return blake2b(repr((*kept, self.currency, self.timezone)).encode(), digest_size=16).hexdigest()
 
 

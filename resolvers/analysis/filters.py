@@ -4,8 +4,8 @@ A filter is a tree. ``All(())`` is true of every event, ``Any(())`` of none. A c
 not carry is false, also under a negative operator such as NOT_IN; only ``Not`` turns it into true.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
 
@@ -120,9 +120,39 @@ def leaves(root: Filter) -> Iterator[Filter]:
             yield root
 
 
+def names_in(root: Filter) -> tuple[str, ...]:
+    """The names of events that a filter names, in order."""
+    return tuple(sorted({name for leaf in leaves(root) if isinstance(leaf, NameIs) for name in leaf.names}))
+
+
 def in_segments(*roots: Filter) -> list[InSegment]:
     """The conditions of filters that name a segment."""
     return [leaf for root in roots for leaf in leaves(root) if isinstance(leaf, InSegment)]
+
+
+def numbered(root: Filter, numbers: Mapping[int | str, int]) -> Filter:
+    """The filter with each segment by its number, whatever it was named by."""
+    match root:
+        case All(of):
+            return All(tuple(numbered(part, numbers) for part in of))
+        case Any(of):
+            return Any(tuple(numbered(part, numbers) for part in of))
+        case Not(of):
+            return Not(numbered(of, numbers))
+        case InSegment(segment):
+            return replace(root, segment=numbers[segment])
+        case _:
+            return root
+
+
+def having(**values: str | None) -> Filter:
+    """Events with these values of dimensions, None for events that carry none."""
+    return All(
+        tuple(
+            DimensionIs(name, Op.MISSING) if value is None else DimensionIs(name, Op.IN, (value,))
+            for name, value in values.items()
+        )
+    )
 
 
 def weight(root: Filter) -> int:

@@ -6,7 +6,7 @@ attribute that is a list is in some values where one of its items is.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any as Json
 
@@ -52,21 +52,6 @@ def attributes(root: Filter) -> Iterator[str]:
             yield ".".join(path)
         case _:
             pass
-
-
-def numbered(root: Filter, numbers: Mapping[int | str, int]) -> Filter:
-    """The filter with each segment by its number, whatever it was named by."""
-    match root:
-        case All(of):
-            return All(tuple(numbered(part, numbers) for part in of))
-        case Any(of):
-            return Any(tuple(numbered(part, numbers) for part in of))
-        case Not(of):
-            return Not(numbered(of, numbers))
-        case InSegment(segment):
-            return replace(root, segment=numbers[segment])
-        case _:
-            return root
 
 
 def compiled(root: Filter) -> Holds:

@@ -6,11 +6,11 @@ from datetime import datetime
 from decimal import Decimal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from resolvers.analysis.estimates import Estimate, Unit, estimate, quotient, share
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.funnel_columns import NEVER, Ints
+from resolvers.analysis.funnel_groups import Breakdown, Groups, grouped, slots_like
 from resolvers.analysis.funnel_kernel import FunnelWalk
 from resolvers.analysis.funnel_times import times_to_convert
 from resolvers.analysis.funnels import (
@@ -21,7 +21,6 @@ from resolvers.analysis.funnels import (
     StepAnswer,
     TimeToConvert,
 )
-from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.periods import Granularity, Period, epoch_us
 
 _STEP_RATE = "Those that reached this step, divided by those that reached the required step before."
@@ -30,15 +29,6 @@ _DROP_OFF = (
     "Those that did not come from the required step before to this one, divided by those that reached the former."
 )
 _CONVERSION = "Those that reached the last step, divided by those that reached the first."
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Breakdown:
-    """One dimension of the walks: walk i has the value ``values[codes[i]]``."""
-
-    dimension: str
-    codes: NDArray[np.integer]
-    values: Sequence[str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +41,12 @@ class Buckets:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Groups:
-    """The groups of a breakdown: ``slot`` numbers each walk's, those not shown coming last as one."""
+class Earlier:
+    """The walks of an earlier period, to compare with, and the same dimensions of them."""
 
-    keys: tuple[tuple[DimensionValue, ...], ...]
-    slot: Ints
-    count: int
+    period: Period
+    walk: FunnelWalk
+    by: Sequence[Breakdown] = ()
 
 
 def answer(
@@ -69,29 +59,30 @@ def answer(
     explain: Explanation,
     by: Sequence[Breakdown] = (),
     top: int = 20,
-    previous: tuple[Period, FunnelWalk] | None = None,
+    previous: Earlier | None = None,
 ) -> FunnelAnswer:
     """The answer from the walk of a period and, to compare, from that of a previous one.
 
     With ``by``, walks are grouped by these dimensions: the ``top`` groups with the most entries (of equals the first
-    by value, no value last), the others as one.
+    by value, no value last), the others as one. Groups are compared with those of the same values before.
     """
+    before = None if previous is None else _reached(previous.walk)
     (outcome,) = _outcomes(definition, walk, np.zeros(walk.depth.size, np.int64), 1)
-    shown = outcome.steps(definition, as_of, previous and _reached(previous[1]))
+    shown = outcome.steps(definition, as_of, before)
     groups = grouped(by, walk.depth.size, top)
     return FunnelAnswer(
         definition=definition,
         period=period,
         steps=shown,
-        conversion=outcome.conversion(as_of, previous and _reached(previous[1])),
+        conversion=outcome.conversion(as_of, before),
         time_to_convert=outcome.time_to_convert,
         biggest_leak=_biggest_leak(shown),
         series=_series(walk, buckets),
-        groups=tuple(_group_answers(definition, walk, groups, as_of)),
+        groups=tuple(_group_answers(definition, walk, groups, as_of, previous)),
         group_count=groups.count,
         as_of=as_of,
         explain=explain,
-        previous_period=previous and previous[0],
+        previous_period=None if previous is None else previous.period,
     )
 
 
@@ -156,17 +147,22 @@ class _Rated:
 
 def _outcomes(definition: FunnelDefinition, walk: FunnelWalk, slot: Ints, count: int) -> Iterator[_Outcome]:
     """The outcome of the walks of each slot."""
-    reached = [np.bincount(slot, minlength=count).tolist()]
+    reached = _reached_by_slot(walk, slot, count)
     times = list[list[TimeToConvert]]()
     for step, taken in zip(definition.steps[1:], walk.taken, strict=True):
-        slots = slot[taken.walk]
-        reached.append(np.bincount(slots, minlength=count).tolist())
         longest = definition.window if step.within is None else min(step.within, definition.window)
-        times.append(times_to_convert(longest, taken.waited_us, slots, count))
+        times.append(times_to_convert(longest, taken.waited_us, slot[taken.walk], count))
     converted = walk.taken[-1].walk
     took_us = np.rint(walk.seconds[converted] * 1e6).astype(np.int64)
     for place, whole in enumerate(times_to_convert(definition.window, took_us, slot[converted], count)):
-        yield _Outcome([counts[place] for counts in reached], [found[place] for found in times], whole)
+        yield _Outcome(reached[place], [found[place] for found in times], whole)
+
+
+def _reached_by_slot(walk: FunnelWalk, slot: Ints, count: int) -> list[list[int]]:
+    """How many of each slot's walks reached each step."""
+    steps = [np.arange(walk.depth.size), *(taken.walk for taken in walk.taken)]
+    counts = [np.bincount(slot[walks], minlength=count).tolist() for walks in steps]
+    return [list(reached) for reached in zip(*counts, strict=True)]
 
 
 def _entry_step(name: str, entered: int, as_of: datetime) -> StepAnswer:
@@ -229,53 +225,23 @@ def bucket_of(starts: Ints, at: Ints) -> Ints:
     return place + (np.append(starts[1:], NEVER)[place] <= at)
 
 
-def grouped(by: Sequence[Breakdown], walks: int, top: int) -> Groups:
-    """The groups of ``walks`` by dimensions, the ``top`` largest shown."""
-    group = np.zeros(walks, np.int64)
-    if not by or not walks:
-        return Groups((), group, 0)
-    for column in by:
-        # Numbered anew after each dimension, so that the product of many cannot overflow.
-        group = _numbered(group * len(column.values) + column.codes)
-    size = np.bincount(group)
-    example = np.empty(size.size, np.int64)
-    example[group] = np.arange(group.size)
-    shown = min(top, size.size)
-    candidates = np.flatnonzero(size >= np.partition(size, -shown)[-shown])
-    keys = {
-        int(code): tuple(DimensionValue(one.dimension, one.values[one.codes[example[code]]]) for one in by)
-        for code in candidates
-    }
-    ranked = sorted(keys, key=lambda code: (-size[code], [(key.value is None, key.value) for key in keys[code]]))[
-        :shown
-    ]
-    slots = np.full(size.size, shown)
-    slots[ranked] = np.arange(shown)
-    return Groups(tuple(keys[code] for code in ranked), slots[group], size.size)
-
-
-def _numbered(values: Ints) -> Ints:
-    """The values as numbers from 0 in the same order, without gaps."""
-    highest = int(values.max())
-    if highest > 4 * values.size:
-        return np.unique(values, return_inverse=True)[1]
-    present = np.zeros(highest + 1, np.bool_)
-    present[values] = True
-    return (np.cumsum(present) - 1)[values]
-
-
 def _group_answers(
-    definition: FunnelDefinition, walk: FunnelWalk, groups: Groups, as_of: datetime
+    definition: FunnelDefinition, walk: FunnelWalk, groups: Groups, as_of: datetime, previous: Earlier | None
 ) -> Iterator[FunnelGroup]:
     shown = len(groups.keys)
     if not shown:
         return
     outcomes = _outcomes(definition, walk, groups.slot, shown + (groups.count > shown))
+    before = None
+    if previous is not None:
+        slots = slots_like(groups, previous.by, previous.walk.depth.size)
+        before = _reached_by_slot(previous.walk, slots, shown + 1)
     for slot, outcome in enumerate(outcomes):
+        earlier = None if before is None else before[slot]
         yield FunnelGroup(
             keys=groups.keys[slot] if slot < shown else (),
             other=slot == shown,
-            steps=outcome.steps(definition, as_of),
-            conversion=outcome.conversion(as_of),
+            steps=outcome.steps(definition, as_of, earlier),
+            conversion=outcome.conversion(as_of, earlier),
             time_to_convert=outcome.time_to_convert,
         )

@@ -12,10 +12,10 @@ from scipy.special import log_ndtr, ndtri
 
 from resolvers.analysis.estimates import CONTEXT, FEW, LEVEL, RARE, Estimate, Interval, Unit, estimate, share
 from resolvers.analysis.explanations import Explanation
-from resolvers.analysis.funnel_answers import Breakdown
+from resolvers.analysis.funnel_groups import Breakdown
 from resolvers.analysis.funnels import FunnelDefinition
 from resolvers.analysis.metrics import DimensionValue
-from resolvers.analysis.multiplicity import benjamini_hochberg
+from resolvers.analysis.multiplicity import benjamini_hochberg, probability
 from resolvers.analysis.periods import Period
 
 ALPHA = Decimal("0.05")
@@ -36,7 +36,7 @@ class Association:
 
     ``rate`` and ``rate_without`` are shares (Wilson), ``odds_ratio`` has Woolf's interval. ``p_value`` is two-sided
     of the hypothesis that the odds ratio is 1 (Wald, of its logarithm); ``adjusted_p`` is that after Benjamini and
-    Hochberg over all values tested.
+    Hochberg over all values tested, both floats that are never 0. The logarithms are common ones.
     """
 
     key: DimensionValue
@@ -45,8 +45,10 @@ class Association:
     rate: Estimate
     rate_without: Estimate
     odds_ratio: Estimate
-    p_value: Decimal
-    adjusted_p: Decimal
+    p_value: float
+    log10_p: float
+    adjusted_p: float
+    log10_adjusted_p: float
     significant: bool
     """Whether ``adjusted_p`` is at most ``ALPHA``."""
 
@@ -167,7 +169,7 @@ class Table:
             interval=Interval(low, high, LEVEL, "Woolf logit"),
             successes=self.successes,
         )
-        adjusted = exponential(log_adjusted)
+        adjusted = probability(log_adjusted)
         return Association(
             key=self.key,
             entered=self.size,
@@ -177,8 +179,10 @@ class Table:
                 self.successes - self.hits, self.entered - self.size, as_of=as_of, definition=_RATE_WITHOUT
             ),
             odds_ratio=odds_ratio,
-            p_value=exponential(self.log_p),
+            p_value=probability(self.log_p),
+            log10_p=self.log_p / log(10),
             adjusted_p=adjusted,
+            log10_adjusted_p=log_adjusted / log(10),
             significant=adjusted <= ALPHA,
         )
 

@@ -1,13 +1,14 @@
 """Funnels: how many subjects reach each of an ordered list of steps within a window, and how fast."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 
 from resolvers.analysis.estimates import Estimate
 from resolvers.analysis.explanations import Explanation
-from resolvers.analysis.filters import Filter
+from resolvers.analysis.filters import EVERYTHING, Filter, numbered
 from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.periods import Granularity, Period
 
@@ -110,6 +111,19 @@ class FunnelDefinition:
     exclusions: tuple[Exclusion, ...] = ()
     constant: tuple[Constant, ...] = ()
     counting: Counting = Counting.SUBJECTS
+
+    def conditions(self) -> list[Filter]:
+        """What an event must pass one of to matter: the steps, then the exclusions, then, in STRICT order, anything."""
+        found = [step.where for step in self.steps] + [one.where for one in self.exclusions]
+        return [*found, EVERYTHING] if self.order is Order.STRICT else found
+
+    def numbered(self, numbers: Mapping[int | str, int]) -> "FunnelDefinition":
+        """The same with each segment that it names by its number."""
+        return replace(
+            self,
+            steps=tuple(replace(one, where=numbered(one.where, numbers)) for one in self.steps),
+            exclusions=tuple(replace(one, where=numbered(one.where, numbers)) for one in self.exclusions),
+        )
 
 
 @dataclass(frozen=True, slots=True)

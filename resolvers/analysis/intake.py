@@ -164,6 +164,12 @@ _RULES: Final = {
     )
 }
 _ALL_KNOWN: Final = frozenset[str]().union(*(rules.known for rules in _RULES.values()))
+_KNOWN_DIMENSIONS: Final[dict[tuple[tuple[str, str | None], ...], tuple[Mapping[str, str], str]]] = {}
+"""Sound dimension values as they were given, all of them text or None, which equals nothing else."""
+_REMEMBERED: Final = 4_096
+_SHORT: Final = 400
+"""Characters of dimension values that are worth remembering."""
+_MOST_DIMENSIONS: Final = 2 * len(DIMENSIONS)
 _DIMENSION_NAMES: Final = {camel(name): name for name in DIMENSIONS}
 
 
@@ -218,6 +224,28 @@ def _rules_for(raw: Mapping[str, Any]) -> _Rules:
     return rules
 
 
+def _dimensions(given: Any) -> tuple[Mapping[str, str], str]:
+    """Dimension values by attribute, and what they add to the content; most events carry what another one did."""
+    items: Any = None
+    if type(given) is dict and len(given) <= _MOST_DIMENSIONS:
+        items = tuple(given.items())
+        try:
+            known = _KNOWN_DIMENSIONS.get(items)
+        except TypeError:
+            # A list or an object among the values, which is refused below.
+            items = None
+        else:
+            if known is not None:
+                return known
+    found = dimensions(given, _DIMENSION_NAMES)
+    told = found, "\x1e".join([f".{name}\x1f{value}" for name, value in found.items()])
+    if items is not None and len(told[1]) <= _SHORT:
+        if len(_KNOWN_DIMENSIONS) >= _REMEMBERED:
+            _KNOWN_DIMENSIONS.clear()
+        _KNOWN_DIMENSIONS[items] = told
+    return told
+
+
 def _parsed(raw: Mapping[str, Any], rules: _Rules) -> tuple[dict[str, Any], bytes]:
     """The attributes that ``raw`` gives, and the digest of all of them but the id."""
     get = raw.get
@@ -236,8 +264,9 @@ def _parsed(raw: Mapping[str, Any], rules: _Rules) -> tuple[dict[str, Any], byte
         key = "dimensions"
         given = get(key)
         if given is not None:
-            values[key] = given = dimensions(given, _DIMENSION_NAMES)
-            content.extend([f".{name}\x1f{value}" for name, value in given.items()])
+            values[key], part = _dimensions(given)
+            if part:
+                content.append(part)
         key = "properties"
         given = get(key)
         if given is not None:

@@ -49,7 +49,7 @@ def text(longest: int) -> Callable[[Any], str]:
             raise Invalid("must not be empty" if not value else f"must have at most {longest} characters")
         if not value.isprintable() and _FORBIDDEN.search(value):
             raise Invalid("must not hold control characters or surrogates")
-        if value[0].isspace() or value[-1].isspace():
+        if len(value.strip()) != len(value):
             raise Invalid("must not begin or end with white space")
         return value
 

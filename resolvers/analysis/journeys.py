@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ _KEY_BITS = 63
 _SPARSE = 3
 """Where fewer rows than one in so many are in time, it pays to take them out first."""
 SMALL = BLOCK // 4
-"""Rows up to which a run is selected from at once."""
+"""Rows up to which a run is selected from at once, and of a range of subjects: what is done to them stays near by."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,10 +100,31 @@ def gathered(
     return each(range_of_subjects, range(len(cuts[0]) - 1))
 
 
+def scattered(
+    runs: Sequence[EventColumns],
+    tail: Journeys | None,
+    asked: Selection,
+    coding: Coding,
+    work: Callable[[Journeys], T],
+) -> list[T]:
+    """What ``work`` makes of the same events, where it does not matter which of a subject's it is given together.
+
+    It is given a range of subjects of one run at a time, which saves bringing those of several runs in order.
+    """
+    selectors, step = [_Selector(run, asked, coding) for run in runs], max(1, SMALL)
+    pieces = [
+        (select, start, min(start + step, select.run.subject.size))
+        for select in selectors
+        for start in range(0, select.run.subject.size, step)
+    ]
+    found = each(lambda piece: work(piece[0](piece[1], piece[2])), pieces)
+    return found if tail is None else [*found, work(tail.in_order())]
+
+
 def cuts_of(parts: Sequence[NDArray[np.int32]]) -> list[list[int]]:
     """Where to cut ascending columns, so that what lies between the same cuts is of the same few subjects."""
     longest = max(parts, key=len)
-    share = max(1, BLOCK * longest.size // max(1, sum(part.size for part in parts)))
+    share = max(1, SMALL * longest.size // max(1, sum(part.size for part in parts)))
     bounds = np.unique(longest[share::share])
     return [[0, *np.searchsorted(part, bounds).tolist(), part.size] for part in parts]
 
@@ -167,7 +188,7 @@ def _merged(parts: Sequence[Journeys]) -> Journeys:
     return joined(filled, ordered=False).in_order()
 
 
-def chronological(subject: NDArray[np.int32], at: NDArray[np.int64]) -> NDArray[np.intp]:
+def chronological(subject: NDArray[np.signedinteger[Any]], at: NDArray[np.int64]) -> NDArray[np.intp]:
     """The order of rows by subject, time and place; quick where they are sorted in long runs already."""
     if not subject.size:
         return np.empty(0, np.intp)

@@ -14,7 +14,7 @@ from resolvers.analysis.customers import Customers, Fitted, Holdout, customers, 
 from resolvers.analysis.diagnoses import Finding
 from resolvers.analysis.estimates import Estimate, Money, Quality, Unit, estimate
 from resolvers.analysis.explanations import Explanation
-from resolvers.analysis.funnel_answers import Breakdown, Groups, grouped
+from resolvers.analysis.funnel_groups import Breakdown, Groups, grouped
 from resolvers.analysis.metrics import DimensionValue
 
 MOST_RANKED = 5_000

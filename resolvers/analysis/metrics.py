@@ -1,5 +1,6 @@
 """Metrics: what each aggregates and how its aggregates become an answer."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +9,7 @@ from enum import Enum
 
 from resolvers.analysis.estimates import Estimate, Money, Unit, estimate, quotient, share, student
 from resolvers.analysis.explanations import Explanation
-from resolvers.analysis.filters import Filter
+from resolvers.analysis.filters import Filter, names_in
 from resolvers.analysis.periods import Granularity, Period
 from resolvers.analysis.series import Column, Number, exact
 
@@ -42,6 +43,17 @@ class Statistic:
     where: Filter
     field: str | None = None
     q: float | None = None
+    names: tuple[str, ...] = dataclasses.field(init=False, repr=False, compare=False)
+    """The names of events that ``where`` names."""
+    _hash: int = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", names_in(self.where))
+        # It is looked up many times a question, and a filter is a tree.
+        object.__setattr__(self, "_hash", hash((self.aggregate, self.where, self.field, self.q)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def in_currency(self) -> bool:

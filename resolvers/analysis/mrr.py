@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from resolvers.analysis.journeys import chronological
 from resolvers.analysis.subscriptions import Amounts, Changes, Ints, by_customer
 
 
@@ -37,6 +38,10 @@ class Movements:
     kind: Ints
     size: Amounts
     """By how much the MRR changed, never negative; in units of 10^-12."""
+
+    @property
+    def nbytes(self) -> int:
+        return sum(int(getattr(self, column.name).nbytes) for column in fields(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ def movements(changes: Changes) -> Movements:
 
 
 def _movements(changes: Changes) -> Movements:
-    order = np.lexsort((changes.at, changes.customer, changes.group))
+    order = chronological(changes.group * np.int64(_most(changes.customer)) + changes.customer, changes.at)
     group, customer, at = changes.group[order], changes.customer[order], changes.at[order]
     starts = np.flatnonzero(_new(group, customer, at))
     # Subscriptions of one customer that change at the same instant are one movement, or none.
@@ -92,6 +97,10 @@ def _movements(changes: Changes) -> Movements:
     kind[(after == delta).astype(bool)] = Movement.REACTIVATION
     kind[first] = Movement.NEW
     return Movements(group, at, kind, np.abs(delta))
+
+
+def _most(customer: Ints) -> int:
+    return int(customer.max(initial=0)) + 1
 
 
 def _new(*columns: Ints) -> Any:

@@ -4,7 +4,13 @@ Adjusted values keep the order of the input, ascend with it and never exceed 1.
 """
 
 from collections.abc import Sequence
-from math import log
+from math import exp, log
+from sys import float_info
+
+
+def probability(logarithm: float) -> float:
+    """The p-value of a natural logarithm; at least the least normal float, so that none is told as 0."""
+    return max(exp(min(logarithm, 0.0)), float_info.min)
 
 
 def holm(logs: Sequence[float]) -> list[float]:

@@ -3,18 +3,19 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 
+from resolvers.analysis.clocks import midnight, zone
 from resolvers.analysis.columns import columns_of
+from resolvers.analysis.event_columns import FLAGS
 from resolvers.analysis.filters import All, Any, DimensionIs, Filter, FlagIs, InSegment, KindIs, NameIs, Not, Op, leaves
 from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.periods import Period
-from resolvers.analysis.rollup_table import Pieces
-from resolvers.analysis.rollups import FLAGS
+from resolvers.analysis.rollup_spans import Pieces
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,6 +34,8 @@ class Cuts:
     days: tuple[Period, ...]
     hours: tuple[Period, ...]
     ragged: tuple[Period, ...]
+    edges: tuple[datetime, ...]
+    """Where the period and its buckets begin and end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,16 @@ class Part:
 
     day: int
     hours: int
+    bucket: int
+
+
+@dataclass(frozen=True, slots=True)
+class RaggedPart:
+    """What lies from an instant to before another one, within an hour of a day (as above) and within a bucket."""
+
+    start: datetime
+    end: datetime
+    day: int
     bucket: int
 
 
@@ -62,10 +75,10 @@ class Plan:
 
 def plan_of(where: Filter, period: Period, buckets: Sequence[datetime], by: Sequence[str]) -> Plan | None:
     """How what is kept answers this question; None where it cannot. Of dimensions it holds one at a time."""
-    parts = _conjunction(where)
+    members, rest = by_members(where)
+    parts = _conjunction(rest)
     narrowing = [part for part in parts if isinstance(part, DimensionIs)]
-    members = tuple(dict.fromkeys(part for part in parts if _of_segments(part)))
-    classes = All(tuple(part for part in parts if part not in members and part not in narrowing))
+    classes = All(tuple(part for part in parts if part not in narrowing))
     dimensions = {*by, *(part.dimension for part in narrowing)}
     if len(narrowing) > 1 or len(dimensions) > 1 or not _of_classes(classes):
         return None
@@ -75,7 +88,14 @@ def plan_of(where: Filter, period: Period, buckets: Sequence[datetime], by: Sequ
     if cuts is None:
         return None
     values = narrowing[0].values if narrowing else None
-    return Plan(cuts, next(iter(dimensions), None), values, classes, All(members) if members else None)
+    return Plan(cuts, next(iter(dimensions), None), values, classes, members)
+
+
+def by_members(where: Filter) -> tuple[Filter | None, Filter]:
+    """The part of a condition that is on segments alone, which all events of a subject pass or none, and the rest."""
+    parts = _conjunction(where)
+    members = tuple(dict.fromkeys(part for part in parts if _of_segments(part)))
+    return All(members) if members else None, All(tuple(part for part in parts if part not in members))
 
 
 @lru_cache(maxsize=256)
@@ -94,7 +114,29 @@ def cuts_of(period: Period, buckets: tuple[datetime, ...]) -> Cuts | None:
         for start, end in pairwise(_midnights(span)):
             uncut = end - start == _DAY and start not in cut_days
             (days if uncut else hours).append(Period(start, end))
-    return Cuts(tuple(_joined(days)), tuple(_joined(hours)), tuple(ragged))
+    return Cuts(tuple(_joined(days)), tuple(_joined(hours)), tuple(ragged), tuple(cuts))
+
+
+@lru_cache(maxsize=256)
+def dated(instants: tuple[datetime, ...], timezone: str) -> tuple[datetime, ...] | None:
+    """The midnights of a zone as those (UTC) of the same dates; None where one of them is none there."""
+    local = zone(timezone)
+    days = [instant.astimezone(local).date() for instant in instants]
+    if any(midnight(day, local) != instant for day, instant in zip(days, instants, strict=True)):
+        return None
+    return tuple([datetime.combine(day, time.min, UTC) for day in days])
+
+
+@lru_cache(maxsize=256)
+def ragged_parts_of(cuts: Cuts, buckets: tuple[datetime, ...]) -> tuple[RaggedPart, ...]:
+    """The ragged hours, parted by bucket, in order; without buckets all is in the first."""
+    found = []
+    for span in cuts.ragged:
+        within = [edge for edge in cuts.edges if span.start < edge < span.end]
+        for start, end in pairwise([span.start, *within, span.end]):
+            bucket = max(bisect_right(buckets, start) - 1, 0)
+            found.append(RaggedPart(start, end, (start - _EPOCH) // _DAY, bucket))
+    return tuple(found)
 
 
 @lru_cache(maxsize=256)
@@ -125,6 +167,7 @@ def pieces_of(days: tuple[Period, ...], buckets: tuple[datetime, ...]) -> Pieces
     return Pieces(first_days, ends, of, max(len(buckets), 1))
 
 
+@lru_cache(maxsize=1_024)
 def in_rollups(statistic: Statistic) -> bool:
     """Whether rollups hold a statistic: they hold counts, sums and histograms, no sets of subjects or orders."""
     fields = {
@@ -135,6 +178,7 @@ def in_rollups(statistic: Statistic) -> bool:
     return statistic.field in fields.get(statistic.aggregate, ()) and _of_classes(statistic.where)
 
 
+@lru_cache(maxsize=1_024)
 def in_presence(statistic: Statistic) -> bool:
     """Whether the sets of who and what was there, which are kept by day, hold a statistic."""
     fields = ("subject", "customer", "order")
@@ -175,6 +219,11 @@ def _of_segments(root: Filter) -> bool:
 
 def _floor(at: datetime, width: timedelta) -> datetime:
     return at - (at - _EPOCH) % width
+
+
+def hour_before(at: datetime) -> datetime:
+    """The last whole hour that is not after an instant."""
+    return _floor(at, _HOUR)
 
 
 def _between(period: Period, ragged: Sequence[Period]) -> Iterator[Period]:

@@ -7,6 +7,7 @@ which it was there, as bits. So a day that is cut where hours begin needs no eve
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,24 @@ class Sightings:
     order: Ints
     """0 where there is none; below 0 where the order has no code yet, then each order has its own."""
 
+    def parted(self, starts: Sequence[int]) -> list["Sightings"]:
+        """The events by the last of some ascending instants, in microseconds since 1970, that is not after them."""
+        place = np.searchsorted(np.array(starts, np.int64), self.at, "right") - 1
+        order = np.argsort(place, kind="stable")
+        edges = np.searchsorted(place[order], np.arange(len(starts) + 1))
+        return [self._taken(order[first:end]) for first, end in pairwise(edges.tolist())]
+
+    def _taken(self, rows: NDArray[np.intp]) -> "Sightings":
+        return Sightings(
+            self.classes,
+            self.of_class[rows],
+            self.at[rows],
+            self.position[rows],
+            self.subject[rows],
+            self.paid[rows],
+            self.order[rows],
+        )
+
     def of(self, member: Member) -> tuple[NDArray[np.intp], Ints]:
         """The rows that show a member, and its codes."""
         if member is Member.SUBJECTS:
@@ -89,7 +108,7 @@ class DaySets:
         ]
         if len(parts) == 1:
             return CodeSet.of(parts[0])
-        return CodeSet.of(np.unique(np.concatenate(parts))) if parts else EMPTY
+        return CodeSet.holding(np.concatenate(parts)) if parts else EMPTY
 
     def _within(self, start: int, end: int, hours: int) -> Ints:
         codes = self.codes[start:end]

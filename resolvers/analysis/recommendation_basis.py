@@ -5,7 +5,6 @@ from datetime import datetime
 from decimal import Decimal
 
 from resolvers.analysis.estimates import LEVEL, Estimate, Interval, Unit, estimate, share
-from resolvers.analysis.filters import All, DimensionIs, Filter, Op
 from resolvers.analysis.recommendation_statistics import Range
 from resolvers.analysis.recommendations import Severity
 
@@ -67,13 +66,3 @@ def rounded(value: float) -> Decimal:
 def scaled(found: Range, by: float) -> Range:
     """The range of so many times the value; ``by`` is not negative."""
     return Range(found.value * by, found.low * by, found.high * by)
-
-
-def having(**values: str | None) -> Filter:
-    """Events with these values of dimensions, None for events that carry none."""
-    return All(
-        tuple(
-            DimensionIs(name, Op.MISSING) if value is None else DimensionIs(name, Op.IN, (value,))
-            for name, value in values.items()
-        )
-    )

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from resolvers.analysis.estimates import Unit, estimate, quotient, student
+from resolvers.analysis.filters import having
 from resolvers.analysis.funnels import FunnelDefinition, StepAnswer
 from resolvers.analysis.metrics import DimensionValue
-from resolvers.analysis.recommendation_basis import ENOUGH, Basis, having, scaled
+from resolvers.analysis.recommendation_basis import ENOUGH, Basis, scaled
 from resolvers.analysis.recommendation_statistics import (
     ALPHA,
     Range,

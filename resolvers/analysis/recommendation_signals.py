@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from resolvers.analysis.estimates import Estimate, Unit, estimate
+from resolvers.analysis.filters import having
 from resolvers.analysis.metrics import DimensionValue
-from resolvers.analysis.recommendation_basis import ENOUGH, Basis, having, rounded, scaled
+from resolvers.analysis.recommendation_basis import ENOUGH, Basis, rounded, scaled
 from resolvers.analysis.recommendation_statistics import ALPHA, Range, Sums, difference_of_shares, sum_of_sales
 from resolvers.analysis.recommendations import ChurnMeasure, Evidence, Finding, Kind, MetricMeasure, key
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from resolvers.analysis.estimates import CONTEXT, Estimate, Money, Unit, change, estimate
 from resolvers.analysis.explanations import Explanation
+from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.periods import Granularity, Period
 
 
@@ -26,6 +27,24 @@ class RevenueSeries:
 
 
 @dataclass(frozen=True, slots=True)
+class RevenueGroup:
+    """Revenue of one combination of dimension values, told as that of everything; ``other`` sums up the rest."""
+
+    keys: tuple[DimensionValue, ...]
+    other: bool
+    total: Money
+    recurring: Money
+    one_time: Money
+    refunds: Money
+    net: Money
+    orders: int
+    customers: int
+    average_order_value: Estimate
+    growth: Estimate
+    series: RevenueSeries
+
+
+@dataclass(frozen=True, slots=True)
 class RevenueAnswer:
     """Revenue of a period: ``total = recurring + one_time = net + refunds``, exactly, in the tenant's currency."""
 
@@ -42,6 +61,9 @@ class RevenueAnswer:
     growth: Estimate
     """(total - previous total) / |previous total|; its value is None where the previous total is 0."""
     series: RevenueSeries
+    groups: tuple[RevenueGroup, ...]
+    """Those with most revenue first, ``other`` last; none unless a breakdown was asked for."""
+    group_count: int
     unconverted: tuple[Money, ...]
     as_of: datetime = field(compare=False)
     explain: Explanation = field(compare=False)

@@ -10,7 +10,6 @@ from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array
 
 from resolvers.analysis.attribution_bootstrap import resampled
 from resolvers.analysis.attribution_models import WHOLE
@@ -21,7 +20,7 @@ from resolvers.analysis.roi_tally import Tally
 
 Floats = NDArray[np.float64]
 
-BUNDLES = 10_000
+BUNDLES = 4_000
 METHOD = "percentile bootstrap over subjects"
 
 _SEED = 1_993
@@ -77,22 +76,31 @@ def _interval(found: Floats) -> Interval:
     return Interval(Decimal(f"{low:.9g}"), Decimal(f"{high:.9g}"), LEVEL, METHOD)
 
 
-def _by_subject(tally: Tally, shares: Ints) -> csr_array[np.float64]:
+def _by_subject(tally: Tally, shares: Ints) -> Floats:
     """What each subject, or bundle of them, adds to the measures of each row."""
     calls, paths = tally.found.calls, tally.found.paths
     credited = tally.of_touch < tally.rows
     of_conversion = tally.conversion[credited]
-    amount = sum((weight / UNIT * limb for weight, limb in tally.amounts.limbs), np.zeros(paths.touches.size))
+    amount = tally.amounts.approximate(paths.touches.size) / UNIT
     # Calls of nobody are each drawn by themselves.
     caller = np.where(calls.subject > 0, calls.subject, -1 - np.arange(calls.subject.size))
-    who = np.concatenate([caller, paths.subject[of_conversion]])
-    place, known = ranks(who)
+    place, known = ranks(np.concatenate([caller, paths.subject[of_conversion]]))
     bundled = np.random.default_rng(_SEED).permutation(known) % BUNDLES
     column, columns = bundled[place], min(known, BUNDLES)
     caller, buyer = column[: caller.size], column[caller.size :]
     part = shares[credited] / WHOLE
     touched = tally.of_touch[credited]
-    row = np.concatenate([tally.of_call, tally.rows + touched, 2 * tally.rows + touched])
-    entries = np.concatenate([calls.whole + calls.fraction / UNIT, part * amount[of_conversion], part])
-    places = row.astype(np.int64), np.concatenate([caller, buyer, buyer])
-    return coo_array((entries, places), shape=(3 * tally.rows, columns)).tocsr()
+    shape = tally.rows, columns
+    tables = [
+        _table(tally.of_call, caller, calls.whole + calls.fraction / UNIT, shape),
+        _table(touched, buyer, part * amount[of_conversion], shape),
+        _table(touched, buyer, part, shape),
+    ]
+    return np.concatenate(tables)
+
+
+def _table(row: NDArray[np.integer], column: NDArray[np.integer], entries: Floats, shape: tuple[int, int]) -> Floats:
+    """The sums of what lies at each place of a table."""
+    rows, columns = shape
+    sums = np.bincount(row.astype(np.int64) * columns + column, entries, rows * columns)
+    return sums.reshape(shape).astype(np.float64, copy=False)

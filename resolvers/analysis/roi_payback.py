@@ -38,7 +38,8 @@ def payback(cost_at: Ints, cost: Floats, value_at: Ints, value: Floats, exact: A
         return None
     first = int(cost_at[0])
     # Costs only lower the balance: it can turn when the first is met, and after that by what is earned alone.
-    instants = np.unique(np.append(value_at[value_at > first], first))
+    later = value_at[np.searchsorted(value_at, first, side="right") :]
+    instants = np.append(first, later[np.diff(later, prepend=first) > 0])
     spent, earned = _until(cost_at, cost, instants), _until(value_at, value, instants)
     # Each term, and each of the additions, is off by half a unit in the last place of the sum at most.
     doubt = (spent + earned) * (_ROUNDING * (2 + cost.size + value.size))

@@ -165,17 +165,25 @@ class Tally:
         cost = (calls.whole.astype(np.float64) * UNIT + calls.fraction) * WHOLE
         value = shares * self.amounts.approximate(paths.touches.size)[self.conversion]
         at = paths.at[self.conversion]
-        order = np.argsort(at, kind="stable")
 
-        def of(call: NDArray[np.bool_], touch: NDArray[np.bool_]) -> Payback | None:
-            rows = order[touch[order]]
-
+        def of(call: NDArray[np.intp] | slice, touch: NDArray[np.intp]) -> Payback | None:
             def exact() -> tuple[Any, Any]:
-                amount = self.amounts.units(paths.touches.size)[self.conversion[rows]]
+                amount = self.amounts.units(paths.touches.size)[self.conversion[touch]]
                 costs = (calls.whole[call].astype(object) * UNIT + calls.fraction[call]) * WHOLE
-                return costs, shares[rows].astype(object) * amount
+                return costs, shares[touch].astype(object) * amount
 
-            return payback(calls.at[call], cost[call], at[rows], value[rows], exact)
+            return payback(calls.at[call], cost[call], at[touch], value[touch], exact)
 
-        found = [of(self.of_call == row, self.of_touch == row) for row in range(self.rows)]
-        return [*found, of(self.of_call < self.rows, self.of_touch < self.rows)]
+        in_time = np.argsort(at, kind="stable")
+        touches = _by_row(self.of_touch[in_time], self.rows)
+        found = [
+            of(call, in_time[touch]) for call, touch in zip(_by_row(self.of_call, self.rows), touches, strict=True)
+        ]
+        return [*found, of(slice(None), in_time[self.of_touch[in_time] < self.rows])]
+
+
+def _by_row(row: NDArray[np.integer], rows: int) -> list[NDArray[np.intp]]:
+    """Where each of ``rows`` rows is met, in the order given."""
+    # Numbers of 16 bits are sorted by counting.
+    order = np.argsort(row.astype(np.min_scalar_type(rows)), kind="stable")
+    return np.split(order, np.cumsum(np.bincount(row, minlength=rows)[:rows]))[:rows]

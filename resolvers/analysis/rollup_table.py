@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.classes import EventClass
 from resolvers.analysis.histograms import middle
+from resolvers.analysis.rollup_spans import Derived, Ints, Pieces, Spread, Within
 from resolvers.analysis.series import Column
 
 _LARGEST = 1 << 62
@@ -22,19 +23,13 @@ _EXACT = Context(prec=80)
 """Wide enough for any sum of amounts that the log can hold."""
 _ROW_BYTES = 80
 _PART_BYTES = 48
+_DERIVED = 2
+"""What is made of a table takes half as much at most."""
+_ASKED = 64
+"""Spans whose places are known."""
 
-Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 """Which of a table's classes a statistic is taken over."""
-
-
-class Pieces(NamedTuple):
-    """Spans of days: from ``first`` to before ``end``, counted from 1970, and the bucket each lies in."""
-
-    first: Ints
-    end: Ints
-    bucket: Ints
-    buckets: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +99,7 @@ class RollupTable:
     histograms: _Histograms
     masks: dict[Any, Mask] = field(default_factory=dict)
     """What callers have found out about these classes."""
+    _asked: dict[int, Within] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> "RollupTable":
@@ -128,7 +124,11 @@ class RollupTable:
 
     @property
     def nbytes(self) -> int:
-        """About what it takes in memory."""
+        """About what it takes in memory, with what is made of it to answer from."""
+        return self._bytes + self._bytes // _DERIVED
+
+    @property
+    def _bytes(self) -> int:
         return self.day.size * _ROW_BYTES + self.histograms.day.size * _PART_BYTES
 
     def replaced(self, days: Collection[int], other: "RollupTable") -> "RollupTable":
@@ -167,31 +167,40 @@ class RollupTable:
 
     def rows(self, pieces: Pieces) -> int:
         """How many rows lie in the spans."""
-        low, high = self._edges(self.day, pieces)
-        return int((high - low).sum())
+        within = self._within(pieces)
+        return int((self._starts[within.high] - self._starts[within.low]).sum())
 
     def counted(self, name: str, mask: Mask, pieces: Pieces) -> Column:
         """What a column of counts adds up to in each bucket."""
-        return Column(tuple(self._summed(self.counts[name], mask, pieces).tolist()))
+        return Column(tuple(self._summed(name, self.counts[name], mask, pieces).tolist()))
 
     def summed(self, name: str, mask: Mask, pieces: Pieces) -> Column:
         """What a column of money adds up to in each bucket."""
         amounts = self.sums[name]
-        return Column(tuple(self._summed(amounts.whole, mask, pieces).tolist()), amounts.places)
+        return Column(tuple(self._summed(name, amounts.whole, mask, pieces).tolist()), amounts.places)
 
-    def spread(self, mask: Mask, pieces: Pieces) -> "Spread":
+    def spread(self, mask: Mask, pieces: Pieces) -> Spread:
         """The durations of each bucket."""
-        held = self.histograms
-        low, high = self._edges(held.day, pieces)
-        rows = _ranges(low, high)
-        of = pieces.bucket.repeat(high - low)
-        own = mask[held.of_class[rows]] if rows.size else np.empty(0, np.bool_)
-        rows, of = rows[own], of[own]
-        width = self._numbers[0].size
-        weights = (held.part[rows] & _LOW).astype(np.float64)
+        within = self._within(pieces)
+        first, end = 0, self._days.size
+        if self._derived.holds((end + 1) * self._numbers[0].size * np.dtype(np.float64).itemsize):
+            running = self._derived.made(mask.tobytes(), lambda: self._running_counts(mask, first, end))
+        else:
+            first, end = int(within.low.min(initial=end)), int(within.high.max(initial=0))
+            running = self._running_counts(mask, first, max(first, end))
+        return Spread(self._middles, within.added(running, first))
+
+    def _running_counts(self, mask: Mask, first: int, end: int) -> NDArray[np.float64]:
+        """How many durations of classes there are on days from ``first`` to before each one, up to each number."""
+        held, (numbers, place) = self.histograms, self._numbers
+        days = np.searchsorted(self._days, held.day)
+        own = np.flatnonzero(mask[held.of_class] & (days >= first) & (days < end))
         # Counts stay far below 2^53, up to which sums of floats are exact.
-        counts = np.bincount(of * width + self._numbers[1][rows], weights, pieces.buckets * width).astype(np.float64)
-        return Spread(self._middles, counts.reshape(pieces.buckets, width))
+        weights = (held.part[own] & _LOW).astype(np.float64)
+        counts = np.bincount((days[own] - first) * numbers.size + place[own], weights, (end - first) * numbers.size)
+        running = np.zeros((end - first + 1, numbers.size))
+        np.cumsum(counts.reshape(end - first, numbers.size), axis=0, out=running[1:])
+        return running.cumsum(axis=1)
 
     @cached_property
     def _numbers(self) -> tuple[Ints, NDArray[np.intp]]:
@@ -203,50 +212,35 @@ class RollupTable:
     def _middles(self) -> NDArray[np.float64]:
         return np.array([middle(number) for number in self._numbers[0].tolist()], np.float64)
 
-    def _edges(self, day: Ints, pieces: Pieces) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        return np.searchsorted(day, pieces.first), np.searchsorted(day, pieces.end)
+    @cached_property
+    def _days(self) -> Ints:
+        """The days that have rows."""
+        return np.unique(self.day)
 
-    def _summed(self, column: NDArray[Any], mask: Mask, pieces: Pieces) -> NDArray[Any]:
-        found = np.zeros(pieces.buckets, column.dtype)
-        if not self.day.size:
-            return found
-        low, high = self._edges(self.day, pieces)
+    @cached_property
+    def _starts(self) -> NDArray[np.intp]:
+        """Where the rows of each day begin, and where the last ones end."""
+        return np.append(np.searchsorted(self.day, self._days), self.day.size)
+
+    @cached_property
+    def _derived(self) -> Derived:
+        return Derived(self._bytes // _DERIVED)
+
+    def _within(self, pieces: Pieces) -> Within:
+        known = self._asked.get(id(pieces))
+        if known is None or known.pieces is not pieces:
+            if len(self._asked) > _ASKED:
+                self._asked.clear()
+            known = self._asked[id(pieces)] = Within.of(self._days, pieces)
+        return known
+
+    def _summed(self, name: str, column: NDArray[Any], mask: Mask, pieces: Pieces) -> NDArray[Any]:
+        running = self._derived.made((name, mask.tobytes()), lambda: self._running(column, mask))
+        return self._within(pieces).added(running)
+
+    def _running(self, column: NDArray[Any], mask: Mask) -> NDArray[Any]:
+        """What a column adds up to on the days before each one, and on all of them."""
         running = np.zeros(column.size + 1, column.dtype)
         np.cumsum(np.where(mask[self.of_class], column, 0), out=running[1:])
-        np.add.at(found, pieces.bucket, running[high] - running[low])
+        found: NDArray[Any] = running[self._starts]
         return found
-
-
-def _ranges(low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The numbers from each of ``low`` to before that of ``high``, one range after the other."""
-    lengths = high - low
-    before = lengths.cumsum() - lengths
-    found: NDArray[np.intp] = np.arange(int(lengths.sum())) + (low - before).repeat(lengths)
-    return found
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Spread:
-    """How durations spread in each bucket: how many there are around each of some ascending values."""
-
-    middles: NDArray[np.float64]
-    counts: NDArray[np.float64]
-
-    def total(self) -> "Spread":
-        """All buckets as one."""
-        return Spread(self.middles, self.counts.sum(axis=0, keepdims=True))
-
-    def quantile(self, q: float) -> tuple[float | None, ...]:
-        """The q-quantile in each bucket, as ``histograms.quantile`` tells it; None where there is no value."""
-        below = self.counts.cumsum(axis=1)
-        if not below.size:
-            return (None,) * len(self.counts)
-        last = below[:, -1]
-        some = np.flatnonzero(last > 0)
-        below = below[some]
-        rank = q * (last[some] - 1)
-        low, high = (self.middles[(below <= at[:, None]).sum(axis=1)] for at in (np.floor(rank), np.ceil(rank)))
-        told: list[float | None] = [None] * last.size
-        for place, value in zip(some.tolist(), (low + (high - low) * (rank - np.floor(rank))).tolist(), strict=True):
-            told[place] = value
-        return tuple(told)

@@ -5,131 +5,146 @@ Money is summed as whole numbers of its smallest unit in the batch, so that no s
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Context, Decimal
-from itertools import product
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from resolvers.analysis.event_columns import FLAGS, EventColumns, Ints, Money
 from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.histograms import buckets
 
 HOUR, DAY = 0, 1
 """Grains: a row covers an hour or a day, both of UTC."""
-FLAGS = ("recurring", "success", "assisted")
-"""Each takes a digit of base 3 in ``flags``, the first the lowest: 0 not said, 1 false, 2 true."""
 
 _SECONDS = {HOUR: 3_600, DAY: 86_400}
-_DIGITS = {None: 0, False: 1, True: 2}
-_SAID = {
-    said: sum(3**place * _DIGITS[flag] for place, flag in enumerate(said))
-    for said in product(_DIGITS, repeat=len(FLAGS))
-}
+_HOURS = 24
+_SECOND = 1_000_000
+_PLACES = {dimension: place for place, dimension in enumerate(DIMENSIONS, 1)}
 _LARGEST = 1 << 62
-_EXACT = Context(prec=80)
-"""Wide enough for any sum of the amounts that an event may have."""
-
-Ints = NDArray[np.int64]
-Columns = Mapping[str, Sequence[Any]]
-Row = tuple[Any, ...]
+_NOTHING = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Money:
-    """A measure in money: which events carry it, and its values as whole multiples of 10^-places."""
+class Deltas:
+    """The rows to add, as columns, those of a grain in the order of their keys."""
 
-    at: Ints
+    columns: Mapping[str, Sequence[Any]]
+    """grain, dimension, value, kind, name, currency, flags, at (where the span begins, in seconds since 1970); n; for
+    amount, cost and duration ``_n``, ``_sum``, ``_squares``, ``_least`` and ``_greatest``; histogram, of durations."""
+    days: Sequence[date]
+    """The days that they lie in."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A measure's values where events that carry it meet a row: at which place among all such, and the value."""
+
+    inside: Ints
     values: NDArray[Any]
-    places: int
 
     @classmethod
-    def of(cls, column: Sequence[Decimal | None]) -> "_Money":
-        at = np.flatnonzero([value is not None for value in column])
-        given = [value for value in column if value is not None]
-        places = max((-int(value.as_tuple().exponent) for value in given), default=0)
-        places = max(places, 0)
-        whole = [int(value.scaleb(places, _EXACT)) for value in given]
-        greatest = max(map(abs, whole), default=0)
-        # Numbers that a sum could carry out of 64 bits stay Python's own: slower, and of any size.
-        exact = np.int64 if greatest * max(len(whole), 1) < _LARGEST else object
-        return cls(at, np.array(whole, dtype=exact), places)
-
-    def decimal(self, value: Any) -> Decimal:
-        return Decimal(int(value)).scaleb(-self.places, _EXACT)
+    def of(cls, at: Ints, values: NDArray[Any], events: Ints, size: int) -> "_Measured":
+        """``events`` are the events of all places, each a number below ``size``."""
+        place_of = np.full(size, -1)
+        place_of[at] = np.arange(len(at))
+        places = place_of[events]
+        inside = np.flatnonzero(places >= 0)
+        return cls(inside, values[places[inside]])
 
 
-@dataclass(frozen=True, slots=True)
-class _Durations:
-    at: Ints
-    values: NDArray[np.float64]
-    buckets: Ints
-
-    @classmethod
-    def of(cls, column: Sequence[float | None]) -> "_Durations":
-        at = np.flatnonzero([value is not None for value in column])
-        values = np.array([value for value in column if value is not None], dtype=np.float64)
-        return cls(at, values, buckets(values))
-
-
-def deltas(columns: Columns) -> Iterator[Row]:
-    """The rows to add: (grain, dimension, value, kind, name, currency, flags, at), then the aggregates.
-
-    ``columns`` are those of the log by name, texts as codes, each as long as the batch. The aggregates are n; for
-    amount, cost and duration n, Σx, Σx², least and greatest; and the histogram of durations, or None.
-    """
-    classes: dict[tuple[Any, ...], int] = {}
-    flags = [_SAID[said] for said in zip(*(columns[flag] for flag in FLAGS), strict=True)]
-    of_class = np.array(
-        [
-            classes.setdefault((kind, name, currency or "", flag), len(classes))
-            for kind, name, currency, flag in zip(
-                columns["kind"], columns["name"], columns["currency"], flags, strict=True
-            )
-        ]
-    )
-    moneys = (_Money.of(columns["amount"]), _Money.of(columns["cost"]))
-    durations = _Durations.of(columns["duration_ms"])
-    present = [
-        (place, np.array([code or 0 for code in columns[name]], dtype=np.int64))
-        for place, name in enumerate(DIMENSIONS, 1)
-        if any(columns[name])
+def deltas(columns: EventColumns, codes: Mapping[str, Ints]) -> Deltas:
+    """The rows that a batch adds; ``codes`` holds the numbers of its names and dimension values, 0 for none."""
+    kinds, names, currencies, flags, of_class = _classes(columns, codes["name"])
+    hours = columns.at // (_SECONDS[HOUR] * _SECOND)
+    first, spans = int(hours.min()), int(hours.max() - hours.min()) + 1
+    bases, of_base = np.unique(of_class * spans + (hours - first), return_inverse=True)
+    # An event meets the rows of its class for all events, and for each of its dimension values.
+    events, labels = _met(columns.size, codes)
+    label, of_label = np.unique(labels, return_inverse=True)
+    keys, group = np.unique(of_label * len(bases) + of_base[events], return_inverse=True)
+    which, base = keys // len(bases), bases[keys % len(bases)]
+    hour_class, hour = base // spans, first + base % spans
+    day = hour // _HOURS
+    day_first, day_spans = int(day.min()), int(day.max() - day.min()) + 1
+    day_keys, day_of = np.unique((which * len(kinds) + hour_class) * day_spans + (day - day_first), return_inverse=True)
+    day_which, day_class = day_keys // day_spans // len(kinds), day_keys // day_spans % len(kinds)
+    of_row = label[np.concatenate([which, day_which])]
+    row_class = np.concatenate([hour_class, day_class])
+    row_day = day_first + day_keys % day_spans
+    found: dict[str, Sequence[Any]] = {
+        "grain": [HOUR] * len(keys) + [DAY] * len(day_keys),
+        "dimension": (of_row >> 32).tolist(),
+        "value": (of_row & 0xFFFFFFFF).tolist(),
+        "kind": kinds[row_class].tolist(),
+        "name": names[row_class].tolist(),
+        "currency": [currencies[place] for place in row_class.tolist()],
+        "flags": flags[row_class].tolist(),
+        "at": np.concatenate([hour * _SECONDS[HOUR], row_day * _SECONDS[DAY]]).tolist(),
+    }
+    money = {
+        name: (column, _Measured.of(column.at, column.values, events, columns.size))
+        for name, column in columns.money.items()
+    }
+    durations = columns.floats["duration_ms"]
+    lasting = _Measured.of(durations.at, durations.values, events, columns.size)
+    in_bucket = _Measured(lasting.inside, buckets(lasting.values))
+    grains = [
+        _aggregates(group, len(keys), money, lasting, in_bucket),
+        _aggregates(day_of[group], len(day_keys), money, lasting, in_bucket),
     ]
-    known = list(classes)
-    times = np.array([int(at.timestamp()) for at in columns["occurred_at"]])
-    for grain, seconds in _SECONDS.items():
-        span = times // seconds
-        first = int(span.min())
-        base = (span - first) * len(known) + of_class
-        size = int(base.max()) + 1
-        for place, codes in [(0, np.zeros(len(span), np.int64)), *present]:
-            covered = np.flatnonzero(codes) if place else np.arange(len(span))
-            keys, group = np.unique(codes[covered] * size + base[covered], return_inverse=True)
-            slot = np.full(len(span), -1)
-            slot[covered] = group
-            aggregates = zip(
-                np.bincount(group, minlength=len(keys)).tolist(),
-                *(column for money in moneys for column in _summed(money, slot, len(keys))),
-                *_spread(durations, slot, len(keys)),
-                strict=True,
-            )
-            for key, row in zip(keys.tolist(), aggregates, strict=True):
-                code, rest = divmod(key, size)
-                steps, which = divmod(rest, len(known))
-                yield (grain, place, code, *known[which], datetime.fromtimestamp((first + steps) * seconds, UTC), *row)
+    for name in grains[0]:
+        found[name] = [*grains[0][name], *grains[1][name]]
+    return Deltas(found, np.unique(row_day).astype("datetime64[D]").tolist())
 
 
-def _chosen(at: Ints, slot: Ints) -> tuple[Ints, Ints]:
-    """Which of a measure's values fall into a group, and into which."""
-    groups = slot[at]
-    inside = np.flatnonzero(groups >= 0)
-    return inside, groups[inside]
+def _classes(columns: EventColumns, name: Ints) -> tuple[Ints, Ints, list[str], Ints, Ints]:
+    """Kind, name, currency and flags of each class, in order, and the class of each event."""
+    given = columns.texts["currency"]
+    known = sorted({currency or "" for currency in set(given)})
+    place = {currency or None: number for number, currency in enumerate(known)}
+    currency = np.array([place[one] for one in given])
+    flags = sum(columns.flags[flag].astype(np.int64) * 3**digit for digit, flag in enumerate(FLAGS))
+    keys = ((columns.kind << 32 | name) * len(known) + currency) * 32 + flags
+    classes, of_class = np.unique(keys, return_inverse=True)
+    rest = classes // 32 // len(known)
+    return (
+        rest >> 32,
+        rest & 0xFFFFFFFF,
+        [known[number] for number in (classes // 32 % len(known)).tolist()],
+        classes % 32,
+        of_class,
+    )
 
 
-def _summed(money: _Money, slot: Ints, size: int) -> Iterator[Sequence[Any]]:
-    inside, groups = _chosen(money.at, slot)
-    values = money.values[inside]
+def _met(size: int, codes: Mapping[str, Ints]) -> tuple[Ints, Ints]:
+    """Which event meets which row of a class: the place of a dimension, 0 for all events, above the value's code."""
+    events, labels = [np.arange(size)], [np.zeros(size, np.int64)]
+    for dimension, place in _PLACES.items():
+        if dimension in codes:
+            carrying = np.flatnonzero(codes[dimension])
+            events.append(carrying)
+            labels.append(place << 32 | codes[dimension][carrying])
+    return np.concatenate(events), np.concatenate(labels)
+
+
+def _aggregates(
+    group: Ints, size: int, money: Mapping[str, tuple[Money, _Measured]], lasting: _Measured, in_bucket: _Measured
+) -> dict[str, Sequence[Any]]:
+    found: dict[str, Sequence[Any]] = {"n": np.bincount(group, minlength=size).tolist()}
+    for name, (column, measured) in money.items():
+        for part, values in _summed(column, measured.values, group[measured.inside], size):
+            found[f"{name}_{part}"] = values
+    groups = group[lasting.inside]
+    for part, values in _spread(lasting.values, groups, size):
+        found[f"duration_{part}"] = values
+    found["histogram"] = _histograms(groups, in_bucket.values, size)
+    return found
+
+
+def _summed(money: Money, values: NDArray[Any], groups: Ints, size: int) -> Iterator[tuple[str, Sequence[Any]]]:
     count = np.bincount(groups, minlength=size)
     total = np.zeros(size, dtype=values.dtype)
     np.add.at(total, groups, values)
@@ -138,26 +153,24 @@ def _summed(money: _Money, slot: Ints, size: int) -> Iterator[Sequence[Any]]:
     np.minimum.at(least, groups, values)
     np.maximum.at(greatest, groups, values)
     squares = np.bincount(groups, (values.astype(np.float64) * 10.0**-money.places) ** 2, minlength=size)
-    yield count.tolist()
-    yield [money.decimal(value) for value in total.tolist()]
-    yield squares.tolist()
-    for extreme in (least, greatest):
-        yield [money.decimal(value) if n else None for value, n in zip(extreme.tolist(), count.tolist(), strict=True)]
+    there = count.tolist()
+    yield "n", there
+    yield "sum", [money.decimal(v) if n else _NOTHING for v, n in zip(total.tolist(), there, strict=True)]
+    yield "squares", squares.tolist()
+    for part, extreme in (("least", least), ("greatest", greatest)):
+        yield part, [money.decimal(v) if n else None for v, n in zip(extreme.tolist(), there, strict=True)]
 
 
-def _spread(durations: _Durations, slot: Ints, size: int) -> Iterator[Sequence[Any]]:
-    inside, groups = _chosen(durations.at, slot)
-    values = durations.values[inside]
-    count = np.bincount(groups, minlength=size)
-    yield count.tolist()
-    yield np.bincount(groups, values, minlength=size).tolist()
-    yield np.bincount(groups, values * values, minlength=size).tolist()
+def _spread(values: NDArray[np.float64], groups: Ints, size: int) -> Iterator[tuple[str, Sequence[Any]]]:
+    there = np.bincount(groups, minlength=size).tolist()
+    yield "n", there
+    yield "sum", np.bincount(groups, values, minlength=size).tolist()
+    yield "squares", np.bincount(groups, values * values, minlength=size).tolist()
     least, greatest = np.full(size, np.inf), np.full(size, -np.inf)
     np.minimum.at(least, groups, values)
     np.maximum.at(greatest, groups, values)
-    for extreme in (least, greatest):
-        yield [value if n else None for value, n in zip(extreme.tolist(), count.tolist(), strict=True)]
-    yield _histograms(groups, durations.buckets[inside], size)
+    for part, extreme in (("least", least), ("greatest", greatest)):
+        yield part, [value if n else None for value, n in zip(extreme.tolist(), there, strict=True)]
 
 
 def _histograms(groups: Ints, bucket: Ints, size: int) -> list[list[int] | None]:

@@ -91,8 +91,10 @@ class SegmentTrait:
     lift: Estimate
     odds_ratio: Estimate
     """Of being a member with the value, against without it."""
-    p_value: Decimal
-    adjusted_p: Decimal
+    p_value: float
+    log10_p: float
+    adjusted_p: float
+    log10_adjusted_p: float
     significant: bool
 
 
@@ -164,7 +166,9 @@ def _trait(table: Table, log_adjusted: float, as_of: datetime) -> SegmentTrait:
         ),
         odds_ratio=replace(association.odds_ratio, definition=_ODDS_RATIO),
         p_value=association.p_value,
+        log10_p=association.log10_p,
         adjusted_p=association.adjusted_p,
+        log10_adjusted_p=association.log10_adjusted_p,
         significant=association.significant,
     )
 

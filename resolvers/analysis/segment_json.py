@@ -6,8 +6,22 @@ from decimal import Decimal
 from typing import Any as Json
 
 from resolvers.analysis import filter_json
+from resolvers.analysis.funnel_outcomes import Outcome
 from resolvers.analysis.periods import PeriodRequest
-from resolvers.analysis.segments import All, Any, Did, Listed, MemberOf, Not, Rule, Seen, Sighting, Times, Total
+from resolvers.analysis.segments import (
+    All,
+    Any,
+    Did,
+    InFunnel,
+    Listed,
+    MemberOf,
+    Not,
+    Rule,
+    Seen,
+    Sighting,
+    Times,
+    Total,
+)
 
 
 def to_json(root: Rule) -> Json:
@@ -26,6 +40,8 @@ def to_json(root: Rule) -> Json:
             return ["seen", which.value, _period(period), filter_json.to_json(where)]
         case MemberOf(segment):
             return ["member", segment]
+        case InFunnel(funnel, step, outcome, period, where):
+            return ["funnel", funnel, step, outcome.value, _period(period), filter_json.to_json(where)]
         case Listed(subjects):
             return ["listed", list(subjects)]
 
@@ -54,6 +70,9 @@ _READERS: dict[str, Callable[..., Rule]] = {
         Sighting(which), PeriodRequest(*_read_times(period)), filter_json.from_json(where)
     ),
     "member": MemberOf,
+    "funnel": lambda funnel, step, outcome, period, where: InFunnel(
+        funnel, step, Outcome(outcome), _read_period(period), filter_json.from_json(where)
+    ),
     "listed": lambda subjects: Listed(tuple(subjects)),
 }
 

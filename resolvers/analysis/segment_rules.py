@@ -10,7 +10,21 @@ from numpy.typing import NDArray
 from resolvers.analysis.filters import Filter
 from resolvers.analysis.members import Table
 from resolvers.analysis.periods import Period, PeriodRequest, resolve
-from resolvers.analysis.segments import All, Any, Did, Leaf, Listed, MemberOf, Not, Rule, Seen, Sighting, Times, Total
+from resolvers.analysis.segments import (
+    All,
+    Any,
+    Did,
+    InFunnel,
+    Leaf,
+    Listed,
+    MemberOf,
+    Not,
+    Rule,
+    Seen,
+    Sighting,
+    Times,
+    Total,
+)
 
 BEGINNING, END = datetime(1999, 1, 1, tzinfo=UTC), datetime(2102, 1, 1, tzinfo=UTC)
 """No event lies before the one, or at the other or later."""
@@ -33,18 +47,19 @@ def tallies(leaf: Leaf, timezone: str, now: datetime) -> tuple[Tally, ...]:
     """What has to be counted for a condition; raises BadInput where its period is none."""
     match leaf:
         case Did(where, period, _, total):
-            span = _span(period, timezone, now)
+            span = span_of(period, timezone, now)
             counted = Tally(where, span)
             return (counted,) if total is None else (counted, Tally(where, span, total))
         case Seen(which, period, where):
-            span = _span(period, timezone, now)
+            span = span_of(period, timezone, now)
             outside = Period(BEGINNING, span.start) if which is Sighting.FIRST else Period(span.end, END)
             return Tally(where, span), Tally(where, outside)
         case _:
             return ()
 
 
-def _span(period: PeriodRequest | None, timezone: str, now: datetime) -> Period:
+def span_of(period: PeriodRequest | None, timezone: str, now: datetime) -> Period:
+    """The instants that a period of a rule means, None for ever; raises BadInput where it is none."""
     return Period(BEGINNING, END) if period is None else resolve(period, timezone, now)
 
 
@@ -55,6 +70,8 @@ class Judge:
     counts: Counts
     listed: Mapping[str, int]
     """The codes of the subjects that rules name."""
+    left: Mapping[InFunnel, NDArray[np.int32]]
+    """The codes of those of whom a condition about a funnel is true."""
     rules: Mapping[int, Rule]
     """Those of the segments that rules name, by their numbers; none leads back to itself."""
     timezone: str
@@ -77,6 +94,10 @@ class Judge:
             case MemberOf(segment):
                 assert isinstance(segment, int)
                 table = self.table(self.rules[segment])
+            case InFunnel():
+                table = np.zeros(self.length, np.bool_)
+                codes = self.left[root]
+                table[codes[codes < self.length]] = True
             case Listed(subjects):
                 table = np.zeros(self.length, np.bool_)
                 table[[self.listed[who] for who in subjects if self.listed.get(who, self.length) < self.length]] = True

@@ -13,6 +13,7 @@ from enum import Enum
 from resolvers.analysis.estimates import Estimate
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import EVERYTHING, Filter, weight
+from resolvers.analysis.funnel_outcomes import Outcome
 from resolvers.analysis.periods import PeriodRequest
 from resolvers.analysis.subjects import Subject
 
@@ -90,13 +91,27 @@ class MemberOf:
 
 
 @dataclass(frozen=True, slots=True)
+class InFunnel:
+    """What became of the subject at a step of a kept funnel, given by its number, by its name until that is looked up.
+
+    Counted are the walks that enter in a period, None for ever, over the events that pass ``where``.
+    """
+
+    funnel: int | str
+    step: int
+    outcome: Outcome = Outcome.DROPPED
+    period: PeriodRequest | None = None
+    where: Filter = EVERYTHING
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """The subject is one of these."""
 
     subjects: tuple[str, ...]
 
 
-Leaf = Did | Seen | MemberOf | Listed
+Leaf = Did | Seen | MemberOf | InFunnel | Listed
 Rule = All | Any | Not | Leaf
 
 
@@ -120,15 +135,22 @@ def references(root: Rule) -> set[int | str]:
     return {leaf.segment for _, leaf in leaves(root) if isinstance(leaf, MemberOf)}
 
 
-def renamed(root: Rule, numbers: Mapping[int | str, int]) -> Rule:
-    """The rule with the segments it names by their numbers."""
+def walks(root: Rule) -> list[tuple[str, InFunnel]]:
+    """The conditions of a rule that are about a funnel, each with its path."""
+    return [(path, leaf) for path, leaf in leaves(root) if isinstance(leaf, InFunnel)]
+
+
+def renamed(root: Rule, numbers: Mapping[int | str, int], funnels: Mapping[int | str, int]) -> Rule:
+    """The rule with the segments and the funnels that it names by their numbers."""
     match root:
         case All(of) | Any(of):
-            return replace(root, of=tuple(renamed(part, numbers) for part in of))
+            return replace(root, of=tuple(renamed(part, numbers, funnels) for part in of))
         case Not(of):
-            return Not(renamed(of, numbers))
+            return Not(renamed(of, numbers, funnels))
         case MemberOf(segment):
             return MemberOf(numbers[segment])
+        case InFunnel(funnel):
+            return replace(root, funnel=funnels[funnel])
         case _:
             return root
 
@@ -138,7 +160,7 @@ def cost(root: Rule) -> int:
     total = 0
     for _, leaf in leaves(root):
         match leaf:
-            case Did(where=where) | Seen(where=where):
+            case Did(where=where) | Seen(where=where) | InFunnel(where=where):
                 total += 1 + weight(where)
             case Listed(subjects):
                 total += 1 + len(subjects)

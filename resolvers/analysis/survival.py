@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc, ndtri
 
+from resolvers.analysis.multiplicity import probability
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -81,7 +83,7 @@ def kaplan_meier(durations: Floats, left: Bools) -> SurvivalCurve:
 
 @dataclass(frozen=True, slots=True)
 class LogRank:
-    """The log-rank test of whether groups leave alike: ``p`` may underflow to 0, ``log10_p`` does not."""
+    """The log-rank test of whether groups leave alike: ``p`` is never 0, ``log10_p`` holds below it."""
 
     statistic: float
     """χ² with ``freedom`` degrees of freedom."""
@@ -119,7 +121,8 @@ def log_rank(durations: Floats, left: Bools, group: Ints) -> LogRank | None:
     if not freedom or values[-1] <= 0:
         return None
     statistic = float(np.sum((vectors[:, kept].T @ difference) ** 2 / values[kept]))
-    return LogRank(statistic, freedom, float(gammaincc(freedom / 2, statistic / 2)), log10_chi2(statistic, freedom))
+    p, log10_p = float(gammaincc(freedom / 2, statistic / 2)), log10_chi2(statistic, freedom)
+    return LogRank(statistic, freedom, p or probability(log10_p * log(10)), log10_p)
 
 
 def log10_chi2(statistic: float, freedom: int) -> float:

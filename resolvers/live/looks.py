@@ -37,7 +37,8 @@ class Looks(Generic[T]):
         return await asyncio.shield(self._next)
 
     async def _run(self, before: asyncio.Task[T] | None) -> T:
-        if before is not None:
+        # To wait for what is done takes a turn of the loop.
+        if before is not None and not before.done():
             await asyncio.wait({before})
         self._present, self._next = self._next, None
         return await self._look()

@@ -16,9 +16,9 @@ class Turns:
     """Gives out ``places``, at most so many at a time.
 
     Whoever waits stands in their own line, and a free place goes to the lines in turn: a tenant with many questions
-    waits for its own. Raises Overloaded for whoever would wait longer than ``seconds``, as far as can be foreseen at
-    once, and otherwise when that time is over. With no more ahead than there are places one may wait for ``shortly``,
-    whatever can be foreseen: that is no crowd, but a slow machine.
+    waits for its own. Raises Overloaded for whoever would wait longer than ``seconds`` since they came, as far as can
+    be foreseen at once, and otherwise when that time is over. With no more ahead than there are places one may wait for
+    ``shortly``, whatever can be foreseen: that is no crowd, but a slow machine.
     """
 
     def __init__(
@@ -49,12 +49,13 @@ class Turns:
         return sum(map(len, self._lines.values()))
 
     @asynccontextmanager
-    async def turn(self, line: Hashable, *, patient: bool = False) -> AsyncIterator[None]:
-        """Have a place; whoever is ``patient`` waits for it without end."""
+    async def turn(self, line: Hashable, *, patient: bool = False, since: float | None = None) -> AsyncIterator[None]:
+        """Have a place; whoever is ``patient`` waits for it without end, others came at ``since`` or just now."""
         if self._free:
             self._free -= 1
         else:
-            await self._wait(line, patient)
+            waited = 0.0 if since is None else self._clock() - since
+            await self._wait(line, None if patient else self._seconds - waited)
         began = self._clock()
         try:
             yield
@@ -62,15 +63,17 @@ class Turns:
             self._usual += _MEMORY * (self._clock() - began - self._usual)
             self._pass_on()
 
-    async def _wait(self, line: Hashable, patient: bool) -> None:
+    async def _wait(self, line: Hashable, seconds: float | None) -> None:
         ahead = len(self._lines.get(line, ())) * max(1, len(self._lines)) + 1
         short = ahead <= self._places
-        if not patient and not short and ahead * self._usual > self._seconds * self._places:
+        if seconds is not None and short:
+            seconds = self._shortly
+        elif seconds is not None and ahead * self._usual > seconds * self._places:
             raise _refusal()
         given = asyncio.get_running_loop().create_future()
         self._lines.setdefault(line, deque()).append(given)
         try:
-            async with asyncio.timeout(None if patient else self._shortly if short else self._seconds):
+            async with asyncio.timeout(seconds):
                 await given
         except BaseException as error:
             self._leave(line, given)

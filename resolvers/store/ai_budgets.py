@@ -64,6 +64,9 @@ class AiBudgetRepository:
         query = select(AiBudgetRow).where(AiBudgetRow.tenant_id == tenant_id, col(AiBudgetRow.budget_id).in_(ids))
         return list(await self.session.exec(query))
 
+    async def all(self, tenant_id: int) -> list[AiBudgetRow]:
+        return list(await self.session.exec(select(AiBudgetRow).where(AiBudgetRow.tenant_id == tenant_id)))
+
     async def remove(self, tenant_id: int, budget_id: int) -> AiBudgetRow | None:
         row = await self.session.get(AiBudgetRow, (tenant_id, budget_id))
         if row is not None:

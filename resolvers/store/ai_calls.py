@@ -1,6 +1,8 @@
 """Reading AI interactions one by one, with what each cost."""
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,13 +13,17 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from resolvers.analysis.ai_calls import AiCalls, AiMeasures
 from resolvers.analysis.attribution_sales import PLACES, UNIT
 from resolvers.analysis.events import Kind
+from resolvers.analysis.exchange_rates import Rates
 from resolvers.analysis.filters import Filter
+from resolvers.analysis.ledgers import Entries, converted
 from resolvers.analysis.numbering import Numbering
 from resolvers.analysis.periods import Period
 from resolvers.store.conditions import Codes, condition
 from resolvers.store.copying import EPOCH_US, copied
 from resolvers.store.events import EVENT
 from resolvers.store.exchange_rates import ExchangeRateRepository
+from resolvers.store.ledgers import LedgerQuestion, LedgerRepository
+from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TermMemory, TermRepository
 
 _KNOWN, _PRICED = 2, 1
@@ -45,31 +51,41 @@ _MEASURES: dict[str, tuple[str, ColumnElement[Any]]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class CallQuestion:
+    """The AI interactions of a period that pass ``where``, with their values of ``by`` and costs in ``currency``."""
+
+    period: Period
+    currency: str
+    where: Filter
+    by: Sequence[str]
+
+
 class AiCallRepository:
     """Reads the AI interactions of one tenant."""
 
-    def __init__(self, session: AsyncSession, memory: TermMemory) -> None:
+    def __init__(self, session: AsyncSession, memory: TermMemory, cache: SegmentCache) -> None:
         self.session = session
         self.terms = TermRepository(session, memory)
+        self.ledgers = LedgerRepository(session, memory, cache)
+        self.exchange = ExchangeRateRepository(session)
 
-    async def calls(
-        self,
-        tenant_id: int,
-        period: Period,
-        currency: str,
-        where: Filter,
-        by: Sequence[str],
-        numbering: Numbering,
-        *,
-        measured: bool = False,
-    ) -> AiCalls:
-        """Those of a period that pass ``where``; their values of ``by`` get their numbers from ``numbering``.
+    async def calls(self, tenant_id: int, asked: CallQuestion, numbering: Numbering) -> AiCalls:
+        """The interactions of a question; their values of ``by`` get their numbers from ``numbering``.
 
-        Costs are in ``currency``, what is converted being rounded to the decimal places that a cost may have. What else
-        calls say is read where ``measured``. Raises BadInput where they are more than fit in memory.
+        Costs are in its currency, what is converted being rounded to the decimal places that a cost may have. Raises
+        BadInput where they are more than fit in memory.
         """
+        question = LedgerQuestion(tenant_id, "calls", asked.period, asked.where, by=asked.by)
+        entries = (await self.ledgers.read(question)).entries
+        rates = await self.exchange.rates_of(tenant_id, asked.currency, entries)
+        return await asyncio.to_thread(_calls, entries, asked.currency, rates, numbering)
+
+    async def measured(self, tenant_id: int, asked: CallQuestion, numbering: Numbering) -> AiCalls:
+        """The same with what else calls say, from the log."""
+        currency, period, where, by = asked.currency, asked.period, asked.where, asked.by
         codes = await Codes.of(self.terms, tenant_id, where)
-        money = await ExchangeRateRepository(self.session).converted(tenant_id, currency, period)
+        money = await self.exchange.converted(tenant_id, currency, period)
         exact = func.coalesce(money.of(EVENT.cost), literal(0, Numeric))
         cost = exact if money.rate is None else func.round(exact, literal(PLACES, Integer))
         small = (EVENT.cost if money.rate is None else cost) < _MOST
@@ -83,7 +99,7 @@ class AiCallRepository:
             "fraction": (">i8", (part * literal(UNIT, BigInteger)).cast(BigInteger)),
             "state": (">i4", state.cast(Integer)),
             **dimensions,
-            **(_MEASURES if measured else {}),
+            **_MEASURES,
         }
         query = select(*(column for _, column in columns.values())).where(
             EVENT.tenant_id == tenant_id,
@@ -104,8 +120,22 @@ class AiCallRepository:
             fraction=fraction % UNIT,
             known=rows["state"] == _KNOWN,
             priced=rows["state"] >= _PRICED,
-            measures=_measures(rows) if measured else None,
+            measures=_measures(rows),
         )
+
+
+def _calls(entries: Entries, currency: str, rates: Rates, numbering: Numbering) -> AiCalls:
+    cost = converted(entries, currency, rates)
+    order = np.argsort(entries.at)
+    return AiCalls(
+        subject=entries.subject[order],
+        at=entries.at[order],
+        group=numbering.numbers(list(entries.dimensions), entries.size)[order],
+        whole=cost.whole[order],
+        fraction=cost.fraction[order],
+        known=cost.known[order],
+        priced=(entries.currency != 0)[order],
+    )
 
 
 def _measures(rows: NDArray[np.void]) -> AiMeasures:

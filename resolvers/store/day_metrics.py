@@ -4,25 +4,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
 from time import perf_counter
 
 import numpy as np
 
 from resolvers.analysis.estimates import Money
 from resolvers.analysis.explanations import Explanation, Source
-from resolvers.analysis.filters import Filter, NameIs, leaves
+from resolvers.analysis.filters import Filter, names_in
 from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.analysis.periods import Period
-from resolvers.analysis.planning import Plan, pieces_of
-from resolvers.analysis.rollup_table import Mask, Pieces, RollupTable, Spread
+from resolvers.analysis.planning import Plan, dated, pieces_of
+from resolvers.analysis.rollup_spans import Pieces, Spread
+from resolvers.analysis.rollup_table import Mask, RollupTable
 from resolvers.analysis.series import Column
-from resolvers.store.rollup_reading import column_of
+from resolvers.store.rollup_columns import column_of
 from resolvers.store.scans import Statistics
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
 _MASKS = 512
+_ENDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +31,31 @@ class DayQuestion:
     """A question about whole days and events of any dimension, its texts turned into codes."""
 
     where: Filter
+    timezone: str
+    """Whose days they are."""
     days: tuple[Period, ...]
+    """As if they were days of UTC."""
     names: Mapping[str, int]
     currency: str
+    named: tuple[int | None, ...]
+    """The codes of the names that ``where`` names."""
 
     @classmethod
-    def of(cls, plan: Plan, names: Mapping[str, int], currency: str) -> "DayQuestion | None":
-        """None where a plan is of something else."""
+    def of(cls, plan: Plan, names: Mapping[str, int], currency: str, timezone: str) -> "DayQuestion | None":
+        """None where a plan is of something else than whole days of UTC or of a zone."""
         cuts = plan.cuts
-        if plan.dimension is not None or plan.members is not None or not cuts.days or cuts.hours or cuts.ragged:
+        if plan.dimension is not None or plan.members is not None or len(cuts.edges) < _ENDS:
             return None
-        return cls(plan.where, cuts.days, names, currency)
+        days = cuts.days
+        if cuts.hours or cuts.ragged:
+            dates = dated(cuts.edges, timezone)
+            if dates is None:
+                return None
+            days = (Period(dates[0], dates[-1]),)
+        else:
+            timezone = "UTC"
+        named = tuple([names.get(name) for name in names_in(plan.where)])
+        return cls(plan.where, timezone, days, names, currency, named)
 
     @property
     def span(self) -> tuple[int, int]:
@@ -52,7 +67,7 @@ class DayQuestion:
     ) -> Statistics:
         """All statistics in total and for each bucket."""
         started = perf_counter()
-        pieces = pieces_of(self.days, buckets)
+        pieces = self._pieces(buckets)
         spreads: dict[bytes, Spread] = {}
         total: list[Decimal | int | float | None] = []
         columns: list[Column] = []
@@ -71,18 +86,22 @@ class DayQuestion:
 
     def unconverted(self, table: RollupTable, sums: Sequence[Statistic]) -> tuple[Money, ...]:
         """What sums of money leave out without any rates: the money in other currencies, per currency."""
-        pieces = pieces_of(self.days, ())
+        pieces = self._pieces(())
         found = []
         for currency in sorted({one.currency for one in table.classes} - {"", self.currency}):
             parts = [_added(table, one, self._mask(table, one, currency), pieces).total() for one in sums]
             found.append(Money(sum(map(Decimal, parts), Decimal()), currency))
         return tuple(money for money in found if money.amount)
 
+    def _pieces(self, buckets: tuple[datetime, ...]) -> Pieces:
+        starts = buckets if self.timezone == "UTC" else dated(buckets, self.timezone)
+        assert starts is not None
+        return pieces_of(self.days, starts)
+
     def _mask(self, table: RollupTable, statistic: Statistic, currency: str) -> Mask:
         """The classes that a statistic counts; a name is told with its code, as it may get that only later."""
         names = self.names
-        named = tuple([names.get(name) for name in (*names_in(self.where), *names_in(statistic.where))])
-        key = self.where, statistic, currency, named
+        key = statistic, currency, self.where, self.named, tuple([names.get(name) for name in statistic.names])
         found = table.masks.get(key)
         if found is None:
             if len(table.masks) > _MASKS:
@@ -97,9 +116,3 @@ class DayQuestion:
 def _added(table: RollupTable, statistic: Statistic, mask: Mask, pieces: Pieces) -> Column:
     name = column_of(statistic)
     return (table.summed if statistic.aggregate is Aggregate.SUM else table.counted)(name, mask, pieces)
-
-
-@lru_cache(maxsize=4096)
-def names_in(root: Filter) -> tuple[str, ...]:
-    """The names of events that a filter names."""
-    return tuple([name for leaf in leaves(root) if isinstance(leaf, NameIs) for name in leaf.names])

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import starmap
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Date,
+    FromClause,
     Numeric,
     Select,
     Text,
@@ -27,6 +28,7 @@ from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.exchange_rates import NO_RATES, OLDEST, ExchangeRate, Rates, date_of, day_number, rates_to
+from resolvers.analysis.ledgers import Entries, currencies, number_of
 from resolvers.analysis.periods import Period
 from resolvers.analysis.rollups import DAY
 from resolvers.store.database import driver
@@ -34,6 +36,7 @@ from resolvers.store.events import EVENT, EventRow
 from resolvers.store.versions import EXCHANGE_RATES, advance
 
 _DAY, _INSTANT = timedelta(days=1), timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIELDS: tuple[tuple[str, Any], ...] = (("currency", Text), ("day", Date), ("factor", Numeric))
 # Rates that are set as they are change nothing, so that nobody is woken by them.
 _PUT = """
@@ -142,6 +145,15 @@ class ExchangeRateRepository:
         # Of many years there are enough to be in everybody's way.
         return await asyncio.to_thread(lambda: rates_to(home, foreign, starmap(ExchangeRate, stated), first, last))
 
+    async def rates_of(self, tenant_id: int, home: str, entries: Entries) -> Rates:
+        """The same for the money of entries, of the days on which there is any that is not of ``home``."""
+        numbers = currencies(entries)
+        other = entries.at[(entries.currency != 0) & (entries.currency != number_of(home))]
+        if not other.size:
+            return NO_RATES
+        first, last = (_EPOCH + int(at) * _INSTANT for at in (other.min(), other.max() + 1))
+        return await self.rates(tenant_id, home, Period(first, last), numbers)
+
     async def converted(self, tenant_id: int, home: str, period: Period) -> "Converted":
         """The money of the events of a period in ``home``, whatever currencies they are in."""
         found = await (await driver(self.session)).fetch(_CURRENCIES, tenant_id, period.start - _DAY, period.end)
@@ -189,13 +201,18 @@ class Converted:
 
     def joined(self, query: Select[Any]) -> Select[Any]:
         """A query of events, with the factor that holds for each where there are rates."""
+        return query if self.rate is None else query.select_from(self.events())
+
+    def events(self) -> FromClause:
+        """The log, each event with the factor that holds for it where there are rates."""
+        log: FromClause = inspect(EventRow).local_table
         if self.rate is None:
-            return query
+            return log
         on = and_(
             self.rate.c.currency == EVENT.currency,
             self.rate.c.day == func.timezone("UTC", EVENT.occurred_at).cast(Date),
         )
-        return query.select_from(inspect(EventRow).local_table.outerjoin(self.rate, on))
+        return log.outerjoin(self.rate, on)
 
     @property
     def _factor(self) -> ColumnElement[Any]:

@@ -19,15 +19,21 @@ from resolvers.store.database import driver, rows
 from resolvers.store.events import EVENT
 from resolvers.store.experiment_unit_sql import Coded
 from resolvers.store.terms import TermMemory, TermRepository
-from resolvers.store.versions import EXCHANGE_RATES, SEGMENTS, WHOLE_LOG, VersionRepository
+from resolvers.store.versions import EXCHANGE_RATES, SEGMENTS, WHOLE_LOG
 
 _SUMS = ("x", "y", "c", "xx", "yy", "cc", "xy", "xc")
 _KEYS = ("phase", "cut", "value", "variant", "multiple", "slot")
 OF_UNIT = ("subject", "phase", "variant", "multiple", "exposed_at", "day", "parts", "x", "y", "c")
 
-
+_DEPENDS = (WHOLE_LOG, EXCHANGE_RATES, SEGMENTS)
+"""The versions of data that tell how far the log goes, and whether what is kept is right still."""
 _WAIT = "SELECT edition, folded_to FROM experiment_state WHERE tenant_id = $1 AND experiment_id = $2 FOR UPDATE"
 _HOLD = f"{_WAIT} SKIP LOCKED"
+_REACH = f"""SELECT edition, folded_to, {
+    ", ".join(f"(SELECT version FROM data_version WHERE tenant_id = $1 AND kind = {kind})" for kind in _DEPENDS)
+} FROM (SELECT) AS one LEFT JOIN experiment_state ON tenant_id = $1 AND experiment_id = $2"""  # noqa: S608  # constants only
+_SOME = " + ".join(f"coalesce(num_nonnulls(VARIADIC signed.{name}), 0)" for name in ("x", "y", "c"))
+"""How many numbers a unit has: most have none, and need not be taken apart."""
 _SIGNED = """
 fresh (subject, phase, variant, multiple, exposed_at, day, parts, x, y, c) AS MATERIALIZED ({fresh}),
 signed AS (
@@ -49,7 +55,7 @@ fine AS (
         sum(sign * v.x * v.x), sum(sign * v.y * v.y), sum(sign * v.c * v.c), sum(sign * v.x * v.y),
         sum(sign * v.x * v.c)
     FROM signed CROSS JOIN LATERAL unnest(signed.x, signed.y, signed.c) WITH ORDINALITY AS v (x, y, c, slot)
-    WHERE v.x IS NOT NULL OR v.y IS NOT NULL OR v.c IS NOT NULL
+    WHERE {some} AND (v.x IS NOT NULL OR v.y IS NOT NULL OR v.c IS NOT NULL)
     GROUP BY 1, 2, 3, 4, 5, 6
 ),
 cells AS (
@@ -61,7 +67,7 @@ cells AS (
         UNION ALL SELECT 1 + part.place::integer, part.code FROM unnest(parts) WITH ORDINALITY AS part (code, place)
     ) AS k
     GROUP BY 1, 2, 3, 4, 5, 6
-)"""
+)""".replace("{some}", f"{_SOME} > 0")
 _NOT_ZERO = "(n, x, y, c, xx, yy, cc, xy, xc) IS DISTINCT FROM (0, 0, 0, 0, 0, 0, 0, 0, 0)"
 _COLUMNS = ", ".join(("phase", "cut", "value", "variant", "multiple", "slot", "n", *_SUMS))
 # Made of the names above alone; whatever is asked is passed beside it.
@@ -80,6 +86,7 @@ tops AS (
     WHERE v.x IS NOT NULL OR EXISTS (
         SELECT FROM experiment_top o
         WHERE (o.tenant_id, o.experiment_id, o.slot, o.subject) = ({{tenant}}, {{experiment}}, v.slot, fresh.subject)
+            AND {{kept}}
     )
     ON CONFLICT (tenant_id, experiment_id, slot, subject) DO UPDATE SET x = excluded.x WHERE t.x <> excluded.x
 )
@@ -87,6 +94,9 @@ INSERT INTO experiment_unit (tenant_id, experiment_id, {", ".join(OF_UNIT)})
 SELECT {{tenant}}, {{experiment}}, {", ".join(OF_UNIT)} FROM fresh
 ON CONFLICT (tenant_id, experiment_id, subject)
 DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in OF_UNIT[1:])}"""  # noqa: S608  # constants only
+# A table that was empty when it was last looked at is read whole for each unit, and has a million rows by the end. So
+# units that are told are looked up by an index, in a plan that knows how large everything is now.
+_PLANNED = "SELECT set_config('plan_cache_mode', $1, true), set_config('enable_seqscan', $2, true)"
 _HELD = f"""SELECT {_COLUMNS} FROM experiment_statistics
     WHERE tenant_id = {{tenant}} AND experiment_id = {{experiment}} AND cut = ANY({{cuts}}::integer[])
         AND {{kept}}"""  # noqa: S608  # constants only
@@ -143,20 +153,16 @@ class UnitRepository:
 
     async def reach(self, scheme: Scheme) -> Reach:
         """How far what is kept by a scheme goes."""
-        edition, version = await self._edition(scheme)
-        folded_to = await (await driver(self.session)).fetchval(
-            "SELECT folded_to FROM experiment_state WHERE tenant_id = $1 AND experiment_id = $2 AND edition = $3",
-            self.tenant_id,
-            scheme.experiment_id,
-            edition,
-        )
-        return Reach(folded_to or 0, version)
+        kept, folded_to, edition, version = await self._state(scheme)
+        return Reach(folded_to if kept == edition else 0, version)
 
-    async def _edition(self, scheme: Scheme) -> tuple[str, int]:
-        """What is kept has to be of this edition to be right still; and how far the log goes."""
-        wanted = [WHOLE_LOG, EXCHANGE_RATES, SEGMENTS]
-        version, rates, segments = await VersionRepository(self.session).of(self.tenant_id, wanted)
-        return f"{scheme.edition}.{rates if scheme.money else 0}.{segments if scheme.segments else 0}", version
+    async def _state(self, scheme: Scheme) -> tuple[str | None, int, str, int]:
+        """Of which edition what is kept is and how far it goes; of which it has to be, and how far the log goes."""
+        connection = await driver(self.session)
+        found = await connection.fetchrow(_REACH, self.tenant_id, scheme.experiment_id)
+        kept, folded_to, version, rates, segments = (found[0], *(place or 0 for place in found[1:]))
+        edition = f"{scheme.edition}.{rates if scheme.money else 0}.{segments if scheme.segments else 0}"
+        return kept, folded_to, edition, version
 
     async def hold(self, experiment_id: int, *, wait: bool = False) -> bool:
         """Have nobody else change what is kept of an experiment until the transaction ends.
@@ -177,9 +183,8 @@ class UnitRepository:
         held = await connection.fetchrow(_WAIT if wait else _HOLD, self.tenant_id, scheme.experiment_id)
         if held is None:
             return 0, False
-        folded_to = held[1]
-        edition, version = await self._edition(scheme)
-        if held[0] != edition:
+        kept, folded_to, edition, version = await self._state(scheme)
+        if kept != edition:
             await self.drop(scheme.experiment_id)
             await self.begin(scheme.experiment_id)
             folded_to = 0
@@ -214,6 +219,8 @@ class UnitRepository:
 
     async def touched(self, coded: Coded, after: int, through: int) -> list[int]:
         """Whom the events of a stretch of the log are about, of those that matter."""
+        if after >= through:
+            return []
         query = select(EVENT.subject).where(
             EVENT.tenant_id == self.tenant_id,
             EVENT.position > after,
@@ -228,8 +235,11 @@ class UnitRepository:
         if coded.experiment is None or subjects == []:
             return 0
         slots = [place for place, metric in enumerate(coded.scheme.metrics, 1) if metric.cap_at is not None]
-        text, arguments = self._statement(_FOLD, coded, through, subjects, {"slots": slots}, kept=True)
-        status = await (await driver(self.session)).execute(text, *arguments)
+        text, arguments = self._statement(_FOLD, coded, through, subjects, {"slots": slots}, kept=subjects is not None)
+        connection = await driver(self.session)
+        await connection.execute(_PLANNED, "force_custom_plan", "on" if subjects is None else "off")
+        status = await connection.execute(text, *arguments)
+        await connection.execute(_PLANNED, "auto", "on")
         return int(status.split()[-1])
 
     async def cells(self, coded: Coded, reach: Reach, cuts: Iterable[int]) -> list[Cell]:

@@ -1,7 +1,7 @@
 """The units of an experiment as the log has them: one query that says of each what is reckoned of it.
 
 A unit is a subject with an exposure. It is of the variant of its first exposure that counts, and of the phase in which
-that was; phase 0 is of those none of whose exposures counts.
+that was. Where none counts, the phase says why its first does not: see ``Uncounted``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,6 +36,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, array, distinct_on
 
 from resolvers.analysis.events import Kind
 from resolvers.analysis.exchange_rates import NO_RATES
+from resolvers.analysis.experiment_units import Uncounted
 from resolvers.analysis.experiments import Measure, Scheme, Tally, UnitMetric
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.metrics import MONEY_FIELDS
@@ -143,7 +144,8 @@ class Coded:
         """Which events are somebody's.
 
         By the index of subjects, whatever the planner knows of the log: of a month that it has no statistics of yet
-        every index seems as good as another, so no other one may fit. Nor does it see the times that are asked for.
+        every index seems as good as another, so no other one may fit. Nor does it see the times that are asked for, or
+        the kinds (``_unseen``).
         """
         return [EVENT.tenant_id == self.tenant_id, EVENT.subject == subject, EVENT.position + 0 <= through]
 
@@ -164,7 +166,12 @@ class Coded:
             )
         wanted = func.unnest(bindparam(None, subjects, type_=ARRAY(Integer)))
         who = select(wanted.label("subject")).subquery("who")
-        own = seen.where(*self._of(who.c.subject, through), self.exposure()).offset(0).correlate(who).lateral("own")
+        own = (
+            seen.where(*self._of(who.c.subject, through), _unseen(self.exposure()))
+            .offset(0)
+            .correlate(who)
+            .lateral("own")
+        )
         return select(*own.c).select_from(who.join(own, true())).cte("seen")
 
     def _first(self, through: int, subjects: Sequence[int] | None) -> FromClause:
@@ -176,7 +183,17 @@ class Coded:
             for find in (func.min, func.max)
         ]
         starts = bindparam(None, list(scheme.starts), type_=ARRAY(DateTime(timezone=True)))
-        phase = case((seen.c.counts, func.width_bucket(seen.c.at, starts)), else_=0)
+        uncounted = [
+            (seen.c.variant < 0, Uncounted.UNKNOWN_VARIANT),
+            (seen.c.at < scheme.starts[0], Uncounted.BEFORE_START),
+        ]
+        if scheme.end is not None:
+            uncounted.append((seen.c.at >= scheme.end, Uncounted.AFTER_END))
+        phase = case(
+            (seen.c.counts, func.width_bucket(seen.c.at, starts)),
+            *((told, why.value) for told, why in uncounted),
+            else_=Uncounted.LEFT_OUT.value,
+        )
         day = cast(func.timezone(scheme.timezone, seen.c.at), Date) - literal(_EPOCH, Date)
         return (
             select(
@@ -210,7 +227,7 @@ class Coded:
         back = max((metric.before for metric in metrics if metric.before), default=timedelta(0))
         on = max(metric.window for metric in metrics)
         since = EVENT.occurred_at - first.c.at
-        inside = [since >= -back, since < on, first.c.phase > 0, self._measured()]
+        inside = [since >= -back, since < on, first.c.phase > 0, _unseen(self._measured())]
         sums = select(func.count(), *columns).where(*self._of(first.c.subject, through), *inside)
         return self.money.joined(sums).correlate(first).lateral("sums")
 
@@ -246,7 +263,7 @@ class Coded:
             taken = (
                 select(EVENT.occurred_at.label("at"), EVENT.position)
                 .where(*self._of(first.c.subject, through), first.c.phase > 0)
-                .where(later, since < metric.window, condition(step, self.codes))
+                .where(later, since < metric.window, _unseen(condition(step, self.codes)))
                 .order_by(EVENT.occurred_at, EVENT.position)
                 .limit(1)
                 .correlate(*(first, before) if before is not None else (first,))
@@ -264,6 +281,11 @@ def _frozen(codes: Mapping[Any, int]) -> frozenset[tuple[Any, int]]:
 
 def _between(start: ColumnElement[Any], end: ColumnElement[Any]) -> list[ColumnElement[bool]]:
     return [EVENT.occurred_at >= start, EVENT.occurred_at < end]
+
+
+def _unseen(asked: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The same of a subject's events, but nothing that an index of one kind of events is seen to hold all of."""
+    return or_(asked, EVENT.subject.is_(None))
 
 
 def _capped(value: ColumnElement[Any], metric: UnitMetric) -> ColumnElement[Any]:

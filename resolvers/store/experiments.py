@@ -1,15 +1,17 @@
 """Experiments that a tenant has, what was done to them, and who is held out of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, DateTime, ForeignKeyConstraint, Identity, Integer, Text, func
+from sqlalchemy import Column, DateTime, ForeignKeyConstraint, Identity, Integer, Text, func, tuple_
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from resolvers.store.database import driver
+from resolvers.store.keys import ApiKeyRow
 from resolvers.store.versions import advance
 
 EXPERIMENTS = 105
@@ -67,6 +69,10 @@ class HoldoutRow(SQLModel, table=True):
     created_at: datetime = Field(default=None, sa_column=_stamped())
 
 
+Noted = tuple[ExperimentChangeRow, ApiKeyRow | None, str]
+"""A change, the key that made it, and the experiment's key."""
+
+
 class ExperimentRepository:
     """Keeps the experiments and holdouts of one tenant."""
 
@@ -90,11 +96,13 @@ class ExperimentRepository:
         query = select(ExperimentRow).where(ExperimentRow.tenant_id == self.tenant_id, ExperimentRow.key == key)
         return (await self.session.exec(query)).first()
 
-    async def page(self, *, after: int | None, limit: int, archived: bool) -> list[ExperimentRow]:
-        """By id, from the one after ``after`` on; those that are archived, too, only if asked for."""
+    async def page(self, *, after: int | None, limit: int, status: str | None, archived: bool) -> list[ExperimentRow]:
+        """By id, from the one after ``after`` on, of a status if one is given; archived ones only if asked for."""
         query = select(ExperimentRow).where(ExperimentRow.tenant_id == self.tenant_id)
         if not archived:
             query = query.where(col(ExperimentRow.archived_at).is_(None))
+        if status is not None:
+            query = query.where(ExperimentRow.status == status)
         if after is not None:
             query = query.where(col(ExperimentRow.experiment_id) > after)
         return list(await self.session.exec(query.order_by(col(ExperimentRow.experiment_id)).limit(limit)))
@@ -135,12 +143,27 @@ class ExperimentRepository:
         )
         await self.session.flush()
 
-    async def changes(self, experiment_id: int, limit: int) -> list[ExperimentChangeRow]:
-        """The latest changes, newest first."""
-        query = select(ExperimentChangeRow).where(
-            ExperimentChangeRow.tenant_id == self.tenant_id, ExperimentChangeRow.experiment_id == experiment_id
+    async def changes(self, experiment_id: int, *, before: int | None, limit: int) -> Sequence[Noted]:
+        """What was done to an experiment before a change of that number, newest first."""
+        query = self._noted().where(ExperimentChangeRow.experiment_id == experiment_id)
+        number = col(ExperimentChangeRow.number)
+        if before is not None:
+            query = query.where(number < before)
+        return list(await self.session.exec(query.order_by(number.desc()).limit(limit)))
+
+    async def changes_by_number(self, numbers: Collection[tuple[int, int]]) -> Sequence[Noted]:
+        """Those of the changes that there are, by the experiment's id and their number."""
+        place = tuple_(col(ExperimentChangeRow.experiment_id), col(ExperimentChangeRow.number))
+        return list(await self.session.exec(self._noted().where(place.in_(list(numbers)))))
+
+    def _noted(self) -> SelectOfScalar[Any]:
+        of, row, key = ExperimentRow, ExperimentChangeRow, ApiKeyRow
+        return (
+            select(row, key, of.key)  # type: ignore[return-value]  # of rows, which the stubs have no name for
+            .join(of, (of.tenant_id == row.tenant_id) & (of.experiment_id == row.experiment_id))  # type: ignore[arg-type]
+            .outerjoin(key, (key.tenant_id == row.tenant_id) & (key.key_id == row.key_id))  # type: ignore[arg-type]
+            .where(row.tenant_id == self.tenant_id)
         )
-        return list(await self.session.exec(query.order_by(col(ExperimentChangeRow.number).desc()).limit(limit)))
 
     async def holdouts(self) -> list[HoldoutRow]:
         """Every holdout, by name."""

@@ -5,7 +5,7 @@ What was counted since is lost with a process that is killed: these are figures 
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import BigInteger, Column, Date, DateTime, Text, func, select
 from sqlmodel import Field, SQLModel, col
@@ -13,7 +13,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.store.database import Database, driver, rows
 
+KEPT = timedelta(days=400)
+"""How long it is known what was given on a day: whatever is asked about is of the last year."""
 _MOST = 100_000
+_FORGET = "DELETE FROM flag_tally WHERE tenant_id = $1 AND day < $2"
 _ADD = """
 INSERT INTO flag_tally (tenant_id, flag_id, environment, day, variation, evaluations, last_at)
 SELECT $1, flag_id, environment, $2, variation, evaluations, $3
@@ -53,6 +56,8 @@ class FlagTallies:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[int, int, str, str]] = Counter()
+        self._pruned: dict[int, date] = {}
+        """The day on which this process last forgot what was too long ago, of each tenant."""
 
     def add(self, tenant_id: int, environment: str, given: Counter[tuple[int, str]]) -> None:
         """Count variations that were given, by flag and variation."""
@@ -63,7 +68,10 @@ class FlagTallies:
             self._counts.clear()
 
     async def flush(self, database: Database, at: datetime) -> None:
-        """Write down what was counted; what cannot be written now is counted on."""
+        """Write down what was counted, and once a day forget what was too long ago.
+
+        What cannot be written now is counted on.
+        """
         counts, self._counts = self._counts, Counter()
         by_tenant: dict[int, list[tuple[int, str, str, int]]] = {}
         for (tenant_id, flag_id, environment, variation), count in counts.items():
@@ -72,7 +80,11 @@ class FlagTallies:
             for tenant_id, given in sorted(by_tenant.items()):
                 async with database.tenant(tenant_id) as session:
                     columns = map(list, zip(*given, strict=True))
-                    await (await driver(session)).execute(_ADD, tenant_id, at.date(), at, *columns)
+                    connection = await driver(session)
+                    await connection.execute(_ADD, tenant_id, at.date(), at, *columns)
+                    if self._pruned.get(tenant_id) != at.date():
+                        await connection.execute(_FORGET, tenant_id, at.date() - KEPT)
+                self._pruned[tenant_id] = at.date()
                 for flag_id, environment, variation, _ in given:
                     del counts[tenant_id, flag_id, environment, variation]
         finally:

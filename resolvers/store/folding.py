@@ -15,13 +15,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.columns import CODED, FLAGS, Coded, Moments
 from resolvers.analysis.journeys import chronological
+from resolvers.analysis.ledgers import LEDGERS, Ledger
 from resolvers.analysis.periods import epoch_us
 from resolvers.store.copying import EPOCH_US, copied
 from resolvers.store.database import Database, take_time
 from resolvers.store.events import EVENT
+from resolvers.store.ledger_rows import entries_of, ledger_rows
 from resolvers.store.presence_folding import fold_presence
 from resolvers.store.segment_cache import Decoded, decoded
-from resolvers.store.segment_codec import Damaged, pack_coded, pack_moments, pack_subjects, seal
+from resolvers.store.segment_codec import Damaged, pack_coded, pack_ledger, pack_moments, pack_subjects, seal
 from resolvers.store.segments import Manifest, Run, SegmentRepository, month_bounds
 
 BATCH = 100_000
@@ -57,6 +59,19 @@ class FoldingFigures:
     """Events of the thousand tenants furthest behind that were not folded; None before the first look."""
     segment_bytes: int | None = None
     """What the segments of all tenants took in the database; None before the first look."""
+    kept: "Kept | None" = None
+    """How much all tenants kept; None before the first look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How many of each there are, whosoever they are."""
+
+    segments: int
+    """Circles of subjects told by rules, those behind personas left out."""
+    personas: int
+    journey_segments: int
+    """Runs of events in the order of subjects."""
 
 
 async def fold(database: Database, tenant_id: int, *, batch: int = BATCH, figures: FoldingFigures | None = None) -> int:
@@ -203,9 +218,36 @@ async def append(
         column = await _aside(_coded, tenant_id, run, name, parts, events, order)
         if column is not None:
             await segments.fill(tenant_id, run, name, column)
+    await _append_ledgers(segments, tenant_id, run, old, events, order)
     await segments.drop(tenant_id, old)
     runs = [one for one in manifest.runs if one not in old]
     return replace(manifest, runs=tuple(sorted([*runs, run], key=lambda one: (one.month, one.after))))
+
+
+async def _append_ledgers(
+    segments: SegmentRepository,
+    tenant_id: int,
+    run: Run,
+    old: Sequence[Run],
+    events: Events,
+    order: NDArray[np.intp],
+) -> None:
+    """Write the ledgers of such a run; where one it is made of has none yet, it has none either."""
+    place = await _aside(np.argsort, order)
+    reach = between(int(events["position"][0]) - 1, int(events["position"][-1]), run.month)
+    for name, kind in LEDGERS.items():
+        parts = await _parts(segments, tenant_id, old, name)
+        if any(part is None for part in parts):
+            return
+        new = await ledger_rows(segments.session, tenant_id, kind, reach)
+        ledgers = list(zip(old, cast(list[Ledger], parts), strict=True))
+        sealed = await _aside(_ledger, tenant_id, run, name, ledgers, events, new, place)
+        await segments.fill(tenant_id, run, name, sealed)
+
+
+def between(after: int, through: int, month: date) -> list[ColumnElement[bool]]:
+    """Which events lie in a month and have after < position <= through."""
+    return [EVENT.position > after, EVENT.position <= through, within(month)]
 
 
 def _by_month(events: Events) -> Iterator[tuple[date, Events]]:
@@ -259,3 +301,24 @@ def _coded(
     values = [np.zeros(one.rows, np.int32) if part is None else cast(Coded, part).values() for one, part in parts]
     column = Coded.of(np.concatenate([*values, events[name].astype(np.int32)])[order])
     return None if column.blank else seal(pack_coded(column), run.place(tenant_id, name))
+
+
+def _ledger(
+    tenant_id: int,
+    run: Run,
+    name: str,
+    parts: Sequence[tuple[Run, Ledger]],
+    events: Events,
+    new: Events,
+    place: NDArray[np.intp],
+) -> bytes:
+    """A ledger of such a run, sealed; ``place`` says where in it each row lies that it is made of."""
+    start_us = epoch_us(month_bounds(run.month)[0])
+    rows, seen = [], 0
+    for one, ledger in parts:
+        rows.append(place[seen + ledger.row.astype(np.intp)])
+        seen += one.rows
+    rows.append(place[seen + np.searchsorted(events["position"].astype(np.int64), new["position"].astype(np.int64))])
+    latest = Ledger.of(np.arange(new.size), entries_of(new), start_us)
+    found = Ledger.merged([*(ledger for _, ledger in parts), latest], rows)
+    return seal(pack_ledger(found), run.place(tenant_id, name))

@@ -1,10 +1,10 @@
 """Funnel definitions that a tenant keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, DateTime, Identity, Integer, func
+from sqlalchemy import Column, DateTime, Identity, Integer, func, or_
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -58,6 +58,17 @@ class FunnelRepository:
         """Those of the ids that the tenant has."""
         query = select(FunnelRow).where(FunnelRow.tenant_id == tenant_id, col(FunnelRow.funnel_id).in_(ids))
         return list(await self.session.exec(query))
+
+    async def named(self, tenant_id: int, references: Collection[int | str]) -> list[FunnelRow]:
+        """Those of the funnels, each given by its id or its name, that the tenant has."""
+        ids = [one for one in references if isinstance(one, int)]
+        names = [one for one in references if isinstance(one, str)]
+        query = select(FunnelRow).where(FunnelRow.tenant_id == tenant_id)
+        chosen = or_(col(FunnelRow.funnel_id).in_(ids), col(FunnelRow.name).in_(names))
+        return list(await self.session.exec(query.where(chosen))) if references else []
+
+    async def all(self, tenant_id: int) -> list[FunnelRow]:
+        return list(await self.session.exec(select(FunnelRow).where(FunnelRow.tenant_id == tenant_id)))
 
     async def remove(self, tenant_id: int, funnel_id: int) -> FunnelRow | None:
         row = await self.session.get(FunnelRow, (tenant_id, funnel_id))

@@ -46,6 +46,7 @@ class JourneyMetrics:
         by: str | None,
         groups: Sequence[Keys] | None,
         existing: Sequence[int] | None,
+        possible: Sequence[int] | None,
         nobodys: Sequence[int],
         top: int,
     ) -> Statistics | None:
@@ -53,6 +54,7 @@ class JourneyMetrics:
 
         ``existing`` are the values (as codes) that any event carries, also one of nobody, which journeys do not know;
         None where there is one statistic, and ``nobodys`` are those that events of nobody carry, as far as they count.
+        ``possible`` are those that there may be at most, where that is known.
         Raises Overloaded where too many read journeys.
         """
         state = await SegmentRepository(self.session).state(selection.tenant_id)
@@ -61,7 +63,7 @@ class JourneyMetrics:
             return None
         try:
             async with turn(self.heavy):
-                return await self._counted(selection, statistics, buckets, by, groups, existing, nobodys, top)
+                return await self._counted(selection, statistics, buckets, by, groups, existing, possible, nobodys, top)
         except BadInput:
             return None
 
@@ -73,6 +75,7 @@ class JourneyMetrics:
         by: str | None,
         groups: Sequence[Keys] | None,
         existing: Sequence[int] | None,
+        possible: Sequence[int] | None,
         nobodys: Sequence[int],
         top: int,
     ) -> Statistics:
@@ -80,15 +83,18 @@ class JourneyMetrics:
         explanations: list[Explanation] = []
         shown: list[int] | None = None
         ranks = Counter[int]()
-        if by is not None and (existing is None or (groups is None and len(existing) > top)):
+        # Few enough to be shown are counted at once, whichever of them there are.
+        few = possible if groups is None and possible is not None and len(possible) <= top else None
+        if by is not None and few is None and (existing is None or groups is None):
             ranking = await self.journeys.by_subject(*asked, [by], by_value)
             explanations.append(ranking.explain)
             ranks = sum(map(Counter, ranking.parts), ranks)
-        existing = sorted({*ranks, *nobodys}) if existing is None else existing
+        if existing is None and few is None:
+            existing = sorted({*ranks, *nobodys})
         if by is not None and groups is not None:
             shown = await self._codes(selection.tenant_id, groups)
         elif by is not None:
-            shown = list(existing) if len(existing) <= top else _largest(ranks, existing, top)
+            shown = list(few) if few is not None else _largest(ranks, existing or (), top)
         starts = np.array([epoch_us(start) for start in buckets], np.int64)
         reading = await self.journeys.by_subject(
             *asked, [by] if by else [], lambda part: counted(part, len(statistics), starts, shown)
@@ -103,6 +109,8 @@ class JourneyMetrics:
         if shown is None:
             return answer
         column = {code: place for place, code in enumerate(shown)}
+        if existing is None:
+            existing = shown = [code for code, place in column.items() if found.groups[0, place]]
         if groups is None:
             shown = _largest({code: int(found.groups[0, place]) for code, place in column.items()}, shown, top)
             texts = await self.journeys.texts(selection.tenant_id, [code for code in shown if code != NONE])

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from time import perf_counter
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import asyncpg
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, ColumnElement, Integer, and_, case, func, literal, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Integer, case, func, literal, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.columns import Coding, EventColumns, columns_of
@@ -18,7 +18,7 @@ from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.filters import Filter
 from resolvers.analysis.funnels import Constant
-from resolvers.analysis.journeys import SMALL, Journeys, Selection, gathered, joined, step_bits
+from resolvers.analysis.journeys import SMALL, Journeys, Selection, gathered, joined, scattered, step_bits
 from resolvers.analysis.numbering import Numbering
 from resolvers.analysis.periods import Period, epoch_us
 from resolvers.errors import BadInput, Unavailable
@@ -27,7 +27,7 @@ from resolvers.store.copying import EPOCH_US, copied, too_many
 from resolvers.store.events import EVENT
 from resolvers.store.scans import Keys
 from resolvers.store.segment_cache import SegmentCache
-from resolvers.store.segments import Manifest, Run, SegmentRepository, State, month_bounds
+from resolvers.store.segments import Run, SegmentRepository, State, overlapping, uncovered
 from resolvers.store.terms import TERMS, TermMemory, TermRepository
 
 T = TypeVar("T")
@@ -60,6 +60,8 @@ class _Question:
     by: Sequence[str]
     codes: Codes
     constant: Sequence[Constant]
+    way: Callable[..., Any]
+    """How parts are made of runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +110,22 @@ class JourneyRepository:
         they are read from the log. Work is done in threads. Raises BadInput where the events have to be read from the
         log and are more than fit in memory.
         """
-        began = perf_counter()
         codes = await Codes.of(self.terms, tenant_id, where, *steps)
-        asked = _Question(tenant_id, period, where, steps, by, codes, constant)
-        needed = columns_of(where, *steps)
-        state = await self.segments.state(tenant_id)
-        if needed is not None and not constant:
-            found = await self._folded(asked, state, sorted(needed | set(by)), work, began)
+        return await self._made(_Question(tenant_id, period, where, steps, by, codes, constant, gathered), work)
+
+    async def scattered(
+        self, tenant_id: int, period: Period, where: Filter, steps: Sequence[Filter], work: Callable[[Journeys], T]
+    ) -> Reading[T]:
+        """The same where parts may share subjects, those within one being in order: for what adds up."""
+        codes = await Codes.of(self.terms, tenant_id, where, *steps)
+        return await self._made(_Question(tenant_id, period, where, steps, (), codes, (), scattered), work)
+
+    async def _made(self, asked: _Question, work: Callable[[Journeys], T]) -> Reading[T]:
+        began = perf_counter()
+        needed = columns_of(asked.where, *asked.steps)
+        state = await self.segments.state(asked.tenant_id)
+        if needed is not None and not asked.constant:
+            found = await self._folded(asked, state, sorted(needed | set(asked.by)), work, began)
             if found is not None:
                 return found
         journeys = await self._unfolded(asked, None, state)
@@ -146,8 +157,8 @@ class JourneyRepository:
         coding = Coding(asked.codes.terms, asked.codes.subjects, asked.codes.members)
         folded_to, tail = state.manifest.folded_to, None
         if state.version > folded_to or behind:
-            tail = await self._unfolded(asked, _uncovered(folded_to, state.version, behind), state)
-        parts = await asyncio.to_thread(gathered, loaded.columns, tail, selection, coding, work)
+            tail = await self._unfolded(asked, uncovered(folded_to, state.version, behind), state)
+        parts = await asyncio.to_thread(asked.way, loaded.columns, tail, selection, coding, work)
         late = 0 if tail is None else tail.subject.size
         rows = loaded.rows + late
         return Reading(parts, loaded.runs, Explanation(Source.JOURNEYS, rows, _milliseconds_since(began), tail=late))
@@ -156,7 +167,7 @@ class JourneyRepository:
         self, asked: _Question, names: Sequence[str], state: State
     ) -> "tuple[_Loaded, Mapping[date, int]]":
         """The runs that overlap the period, unless they are too many to hold, and the months that are behind."""
-        runs = _overlapping(state.manifest, asked.period)
+        runs = overlapping(state.manifest, asked.period)
         behind = dict(state.manifest.behind)
         broken = set[date]()
         if sum(run.rows for run in runs) * (_ROW_BYTES + len(names)) > 2 * self.cache.budget:
@@ -246,16 +257,6 @@ def _milliseconds_since(began: float) -> float:
     return (perf_counter() - began) * 1e3
 
 
-def _overlapping(manifest: Manifest, period: Period) -> list[Run]:
-    """The runs whose month has a part in the period."""
-    found = []
-    for run in manifest.runs:
-        start, end = month_bounds(run.month)
-        if start < period.end and period.start < end:
-            found.append(run)
-    return found
-
-
 def _large_first(loaded: Sequence[tuple[Run, EventColumns]]) -> list[EventColumns]:
     """The runs without small ones among large ones, those of a month in their order."""
     weights: list[int] = []
@@ -265,12 +266,3 @@ def _large_first(loaded: Sequence[tuple[Run, EventColumns]]) -> list[EventColumn
         weights.insert(0, heaviest[run.month])
     order = sorted(range(len(loaded)), key=lambda place: -weights[place])
     return [loaded[place][1] for place in order]
-
-
-def _uncovered(folded_to: int, version: int, behind: Mapping[date, int]) -> ColumnElement[bool]:
-    """What segments do not hold: what came after they were made, and what months that are behind lack."""
-    parts: list[ColumnElement[bool]] = [EVENT.position > folded_to]
-    for month, position in behind.items():
-        start, end = month_bounds(month)
-        parts.append(and_(EVENT.occurred_at >= start, EVENT.occurred_at < end, EVENT.position > position))
-    return and_(EVENT.position <= version, or_(*parts))

@@ -1,6 +1,7 @@
 """Statistics straight from the log: totals, buckets of time and groups of dimension values in one scan."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
 from typing import Any
@@ -9,7 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Integer,
-    Text,
+    Select,
     and_,
     bindparam,
     distinct,
@@ -26,13 +27,17 @@ from resolvers.analysis.estimates import Money
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.metrics import Aggregate, Statistic
-from resolvers.analysis.sums import Values
+from resolvers.analysis.sums import Values, total
 from resolvers.store.conditions import Codes, condition
 from resolvers.store.database import rows as fetched
 from resolvers.store.events import EVENT
 from resolvers.store.exchange_rates import Converted
 from resolvers.store.scans import Keys, Selection, Statistics, by_bucket
 from resolvers.store.terms import TERMS, TermRepository
+
+_ADDITIVE = (Aggregate.COUNT, Aggregate.SUM, Aggregate.SUM_OF_SQUARES)
+_MOST_ADDED = 10_000
+"""Groups that are added up here; of more, the database picks those to show."""
 
 
 class LogMetrics:
@@ -57,9 +62,14 @@ class LogMetrics:
         rows = _rows(selection, statistics, codes)
         money = Converted(selection.currency, selection.rates)
         columns = [_column(statistic, codes, money) for statistic in statistics]
+        if by and groups is None and not buckets and all(one.aggregate in _ADDITIVE for one in statistics):
+            found = await self._added(selection.tenant_id, money, rows, statistics, columns, by, top, started)
+            if found is not None:
+                return found
         shown, count = await self._groups(selection.tenant_id, rows, columns[0], money, by, groups, top)
         bucket = _bucket(buckets)
-        group = _group(by, [codes_of for codes_of, _ in shown])
+        places = _Places.of(by, [codes_of for codes_of, _ in shown])
+        group = null().cast(Integer) if places is None else places.group
         sets = ["()"]
         sets += ["(bucket)"] if buckets else []
         sets += ["(grp)"] if by else []
@@ -69,8 +79,8 @@ class LogMetrics:
             .where(*rows)
             .group_by(text(f"GROUPING SETS ({', '.join(sets)})"))
         )
-        found = await fetched(self.session, money.joined(query))
-        return _sorted_out(found, [keys for _, keys in shown], count, statistics, len(buckets), started)
+        scanned = await fetched(self.session, money.joined(query) if places is None else places.joined(money, query))
+        return _sorted_out(scanned, [keys for _, keys in shown], count, statistics, len(buckets), started)
 
     async def values_of_nobody(
         self, selection: Selection, statistics: Sequence[Statistic], dimension: str
@@ -126,15 +136,48 @@ class LogMetrics:
             .limit(top)
         )
         found = await fetched(self.session, money.joined(query))
-        texts_of = await self.terms.values(tenant_id, TERMS, [code for row in found for code in row[:-1]])
-        shown = [
-            (
-                tuple(code or 0 for code in row[:-1]),
-                tuple(None if code is None else texts_of[code] for code in row[:-1]),
-            )
-            for row in found
-        ]
+        keys = await self._keys(tenant_id, [row[:-1] for row in found])
+        shown = [(tuple(code or 0 for code in row[:-1]), own) for row, own in zip(found, keys, strict=True)]
         return shown, found[0][-1] if found else 0
+
+    async def _added(
+        self,
+        tenant_id: int,
+        money: Converted,
+        rows: list[ColumnElement[bool]],
+        statistics: Sequence[Statistic],
+        columns: Sequence[ColumnElement[Any]],
+        by: Sequence[str],
+        top: int,
+        started: float,
+    ) -> Statistics | None:
+        """What adds up, by group, in one statement; None where there are too many groups to add up here."""
+        dimensions = [EVENT[name] for name in by]
+        order = (columns[0].desc().nulls_last(), *dimensions)
+        query = select(*dimensions, *columns, func.count()).where(*rows).group_by(*dimensions).order_by(*order)
+        found = await fetched(self.session, money.joined(query.limit(_MOST_ADDED + 1)))
+        if len(found) > _MOST_ADDED:
+            return None
+        size = len(by)
+        parts = [list(row[size:]) for row in found]
+        *whole, read = total(statistics, parts)
+        by_group = {place: tuple(part[:-1]) for place, part in enumerate(parts[:top])}
+        if others := parts[top:]:
+            by_group[top] = tuple(total(statistics, others)[:-1])
+        return Statistics(
+            total=tuple(whole),
+            columns=[],
+            explanations=(_explained(read, started),) * len(columns),
+            groups=await self._keys(tenant_id, [row[:size] for row in found[:top]]),
+            group_count=len(found),
+            by_group=by_group,
+        )
+
+    async def _keys(self, tenant_id: int, groups: Sequence[Sequence[int | None]]) -> list[Keys]:
+        """The texts of groups given by codes."""
+        codes = [code for group in groups for code in group if code is not None]
+        texts_of = await self.terms.values(tenant_id, TERMS, codes)
+        return [tuple(None if code is None else texts_of[code] for code in group) for group in groups]
 
 
 def _rows(selection: Selection, statistics: Sequence[Statistic], codes: Codes) -> list[ColumnElement[bool]]:
@@ -184,13 +227,38 @@ def _bucket(starts: Sequence[datetime]) -> ColumnElement[int]:
     return func.width_bucket(EVENT.occurred_at, edges) - 1
 
 
-def _group(by: Sequence[str], shown: Sequence[tuple[int, ...]]) -> ColumnElement[int]:
-    """Which of the groups shown an event belongs to, from 0; their number for any other; NULL without ``by``."""
-    if not by:
-        return null().cast(Integer)
-    key = func.concat_ws(":", *(func.coalesce(EVENT[name], 0) for name in by))
-    known = bindparam(None, [":".join(map(str, codes)) for codes in shown], type_=ARRAY(Text))
-    return func.coalesce(func.array_position(known, key) - 1, len(shown))
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Which of the groups shown an event belongs to, looked up in a table of them."""
+
+    table: Any
+    by: Sequence[str]
+    rest: int
+
+    @classmethod
+    def of(cls, by: Sequence[str], shown: Sequence[tuple[int, ...]]) -> "_Places | None":
+        """None without ``by``."""
+        if not by:
+            return None
+        # Of groups given twice the first one counts.
+        first = {codes: place for place, codes in reversed(list(enumerate(shown)))}
+        columns = [list(first.values()), *([codes[place] for codes in first] for place in range(len(by)))]
+        names = ["place", *(f"code{place}" for place in range(len(by)))]
+        given = [bindparam(None, column, type_=ARRAY(Integer)) for column in columns]
+        return cls(func.unnest(*given).table_valued(*names).render_derived(name="shown"), by, len(shown))
+
+    @property
+    def group(self) -> ColumnElement[int]:
+        """From 0; the number of groups for an event of any other."""
+        return func.coalesce(self.table.c.place, literal(self.rest, Integer)).cast(Integer)
+
+    def joined(self, money: Converted, query: Select[Any]) -> Select[Any]:
+        """A query of events, with the group of each."""
+        own = [
+            func.coalesce(EVENT[name], literal(0, Integer)) == self.table.c[f"code{place}"]
+            for place, name in enumerate(self.by)
+        ]
+        return query.select_from(money.events().outerjoin(self.table, and_(*own)))
 
 
 def _sorted_out(
@@ -201,7 +269,7 @@ def _sorted_out(
     size: int,
     started: float,
 ) -> Statistics:
-    total: Values = ()
+    whole: Values = ()
     read = 0
     buckets: dict[int, Values] = {}
     by_group: dict[int, Values] = {}
@@ -209,13 +277,17 @@ def _sorted_out(
     for bucket, group, count, *values in rows:
         # A column that a row was not grouped by is NULL; neither column is ever NULL of itself.
         if bucket is None and group is None:
-            total, read = tuple(values), count
+            whole, read = tuple(values), count
         elif group is None:
             buckets[bucket] = tuple(values)
         elif bucket is None:
             by_group[group] = tuple(values)
         else:
             by_both[group, bucket] = tuple(values)
-    explanation = Explanation(Source.LOG, read, (perf_counter() - started) * 1e3)
-    columns, explanations = by_bucket(statistics, size, buckets), (explanation,) * len(statistics)
-    return Statistics(total, columns, explanations, groups, group_count, by_group, by_both)
+    columns = by_bucket(statistics, size, buckets)
+    explanations = (_explained(read, started),) * len(statistics)
+    return Statistics(whole, columns, explanations, groups, group_count, by_group, by_both)
+
+
+def _explained(read: int, started: float) -> Explanation:
+    return Explanation(Source.LOG, read, (perf_counter() - started) * 1e3)

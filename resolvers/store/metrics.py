@@ -185,16 +185,18 @@ class MetricRepository:
     ) -> Statistics | None:
         """What journeys tell of statistics."""
         existing: list[int] | None = None
+        possible: list[int] | None = None
         nobodys: list[int] = []
         if by and scope is None:
             nobodys = await LogMetrics(self.session, self.terms).values_of_nobody(selection, statistics, by[0])
-        elif by and scope is not None and scope.plan.members is None:
-            # Which values there are sums tell, but not which members have.
+        elif by and scope is not None:
+            # Which values there are sums tell, but not which of them members have.
             rollups = await self._reader(selection.tenant_id)
-            existing = await rollups.existing(selection, scope, statistics)
+            possible = await rollups.existing(selection, scope, statistics)
+            existing = possible if scope.plan.members is None else None
         journeys = JourneyMetrics(self.session, self.memory, self.kept.segments, self.kept.heavy)
         one = next(iter(by), None)
-        return await journeys.statistics(selection, statistics, buckets, one, groups, existing, nobodys, top)
+        return await journeys.statistics(selection, statistics, buckets, one, groups, existing, possible, nobodys, top)
 
     async def subjects(
         self, selection: Selection, buckets: Sequence[datetime]

@@ -1,8 +1,9 @@
 """What distinct statistics want of the sets of each day and of the log, and how many that are together."""
 
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from time import perf_counter
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from resolvers.analysis.code_sets import CodeSet, Ints, shared, union
 from resolvers.analysis.exchange_rates import DAY_US, NO_RATES, Rates
 from resolvers.analysis.explanations import Explanation, Source
-from resolvers.analysis.filters import NameIs, leaves
+from resolvers.analysis.filters import names_in
 from resolvers.analysis.metrics import Statistic
 from resolvers.analysis.periods import Period, epoch_us
 from resolvers.analysis.presence import MEMBERS_OF, Member, Passing, Sightings
@@ -39,8 +40,8 @@ class Wanted:
         """Which classes pass on a day: money counts in the currencies that can be converted then."""
         return self.passing_in({self.currency, *self.rates.on(day)})
 
-    def key(self, leaf: Leaf, hours: int) -> Key:
-        """What tells the codes of some hours of a day."""
+    def key(self, leaf: Leaf, hours: Hashable) -> Key:
+        """What tells the codes of some hours of a day, or of some other part of it."""
         return self.digest, leaf, self.rates.on(leaf.day), hours
 
     def key_of(self, edition: int, period: Period, buckets: tuple[datetime, ...]) -> Key:
@@ -57,6 +58,30 @@ class Drawn:
     whole: CodeSet
     rows: frozenset[Hashable]
     """The rows they come from."""
+    _sizes: dict[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def sizes(self, buckets: int) -> tuple[int, ...]:
+        """How many codes there are in each of so many buckets."""
+        if buckets not in self._sizes:
+            sizes = [0] * max(buckets, 1)
+            for bucket, codes in self.by_bucket.items():
+                sizes[bucket] = codes.size
+            self._sizes[buckets] = tuple(sizes)
+        return self._sizes[buckets]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sizes:
+    """How many codes there are by bucket, and in all."""
+
+    by_bucket: Mapping[int, int]
+    whole: int
+
+    @classmethod
+    def of(cls, drawn: Drawn, among: CodeSet | None) -> "Sizes":
+        """Those of what was drawn, of the codes ``among`` where there are such."""
+        by_bucket = {bucket: _size(codes, among) for bucket, codes in drawn.by_bucket.items()}
+        return cls(by_bucket, _size(drawn.whole, among))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,9 +115,16 @@ class Tail:
         codes, places = codes[passing], self.buckets[rows[passing]]
         codes = np.where(codes < 0, self.first_order - codes, codes)
         found: dict[int | None, CodeSet] = {
-            place: CodeSet.of(np.unique(codes[places == place])) for place in np.unique(places).tolist()
+            place: CodeSet.holding(codes[places == place]) for place in np.unique(places).tolist()
         }
-        return found | {None: CodeSet.of(np.unique(codes))} if found else {}
+        return found | {None: CodeSet.holding(codes)} if found else {}
+
+
+def wanted_among(wanted: Wanted, seen: Sightings) -> CodeSet:
+    """The codes that are wanted of events; orders that have none yet are left out."""
+    rows, codes = seen.of(wanted.member)
+    codes = codes[_passing(wanted, seen, rows)]
+    return CodeSet.holding(codes[codes > 0])
 
 
 def _passing(wanted: Wanted, seen: Sightings, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -114,6 +146,8 @@ class Reading:
     started: float
     among: CodeSet | None = None
     """Whom alone to count, where not all."""
+    sizes: Mapping[bytes, Sizes] = field(default_factory=dict)
+    """What was drawn, counted so, as far as that is known."""
 
     def explanation(self) -> Explanation:
         read = len(frozenset[Hashable]().union(*(one.rows for one in self.drawn.values())))
@@ -122,29 +156,31 @@ class Reading:
 
     def statistics(self, wanted: Sequence[Sequence[Wanted]], buckets: int) -> Statistics:
         """How many codes there are of what each statistic wants, in total and in each bucket."""
-        drawn, tail = self.drawn, self.tail
-        counted = [
-            [_counted(drawn[one.digest], tail.of_wanted(one), buckets, self.among) for one in each] for each in wanted
-        ]
-        columns = [Column(tuple(map(sum, zip(*(column for _, column in each), strict=True)))) for each in counted]
+        tail = self.tail
+        counted = [[self._counted(one.digest, tail.of_wanted(one), buckets) for one in each] for each in wanted]
+        columns = [Column(_together([column for _, column in each])) for each in counted]
         return Statistics(
             total=tuple(sum(total for total, _ in each) for each in counted),
             columns=columns if buckets else [],
             explanations=(self.explanation(),) * len(counted),
         )
 
+    def _counted(self, digest: bytes, tail: Mapping[int | None, CodeSet], buckets: int) -> tuple[int, Sequence[int]]:
+        """How many codes there are in all and in each bucket."""
+        drawn, among = self.drawn[digest], self.among
+        if not tail and among is None:
+            return drawn.whole.size, drawn.sizes(buckets)
+        sizes = self.sizes.get(digest) or Sizes.of(drawn, among)
+        counts = [sizes.by_bucket.get(bucket, 0) for bucket in range(max(buckets, 1))]
+        for place, codes in tail.items():
+            if place is not None and buckets:
+                counts[place] = _size(union([codes, *filter(None, [drawn.by_bucket.get(place)])]), among)
+        late = tail.get(None)
+        return sizes.whole if late is None else _size(union([drawn.whole, late]), among), counts
 
-def _counted(
-    drawn: Drawn, tail: Mapping[int | None, CodeSet], buckets: int, among: CodeSet | None
-) -> tuple[int, list[int]]:
-    """How many codes there are in all and in each bucket, of those ``among`` where there are such."""
-    counts = [0] * max(buckets, 1)
-    for bucket, codes in drawn.by_bucket.items():
-        counts[bucket] = _size(codes, among)
-    for place, codes in tail.items():
-        if place is not None and buckets:
-            counts[place] = _size(union([codes, *filter(None, [drawn.by_bucket.get(place)])]), among)
-    return _size(union([drawn.whole, *filter(None, [tail.get(None)])]), among), counts
+
+def _together(counts: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    return tuple(counts[0]) if len(counts) == 1 else tuple(map(sum, zip(*counts, strict=True)))
 
 
 def _size(codes: CodeSet, among: CodeSet | None) -> int:
@@ -154,19 +190,17 @@ def _size(codes: CodeSet, among: CodeSet | None) -> int:
 def wanted_of(selection: Selection, scope: Scope, statistic: Statistic) -> Iterator[Wanted]:
     """The sets whose sizes add up to a statistic."""
     where = scope.plan.where
-    named = {
-        name: scope.names.get(name)
-        for root in (where, statistic.where)
-        for leaf in leaves(root)
-        if isinstance(leaf, NameIs)
-        for name in leaf.names
-    }
+    named = tuple([(name, scope.names.get(name)) for name in sorted({*names_in(where), *statistic.names})])
 
     def passing_in(currencies: Container[str]) -> Passing:
         return lambda one: one.passes(where, scope.names) and one.counts(statistic, scope.names, currencies)
 
     rates = selection.rates if statistic.in_currency else NO_RATES
     for member in MEMBERS_OF[statistic.field or ""]:
-        told = repr((selection.tenant_id, int(member), where, statistic, selection.currency, sorted(named.items())))
-        digest = blake2b(told.encode(), digest_size=16).digest()
+        digest = _digest(selection.tenant_id, int(member), where, statistic, selection.currency, named)
         yield Wanted(member, passing_in, selection.currency, rates, digest)
+
+
+@lru_cache(maxsize=1_024)
+def _digest(*told: Hashable) -> bytes:
+    return blake2b(repr(told).encode(), digest_size=16).digest()

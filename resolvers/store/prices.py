@@ -27,6 +27,10 @@ class ModelPriceRow(SQLModel, table=True):
     long_context_output_per_million: Decimal | None = Field(default=None, sa_column=Column(Numeric))
     long_context_cache_read_per_million: Decimal | None = Field(default=None, sa_column=Column(Numeric))
     long_context_cache_write_per_million: Decimal | None = Field(default=None, sa_column=Column(Numeric))
+    batch_input_per_million: Decimal | None = Field(default=None, sa_column=Column(Numeric))
+    batch_output_per_million: Decimal | None = Field(default=None, sa_column=Column(Numeric))
+    batch_cache_read_per_million: Decimal | None = Field(default=None, sa_column=Column(Numeric))
+    batch_cache_write_per_million: Decimal | None = Field(default=None, sa_column=Column(Numeric))
 
 
 class PriceRepository:

@@ -14,13 +14,16 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.columns import CODED, Coded, Moments
 from resolvers.analysis.journeys import chronological
+from resolvers.analysis.ledgers import LEDGERS, Ledger
+from resolvers.analysis.periods import epoch_us
 from resolvers.store.copying import EPOCH_US
 from resolvers.store.database import Database, rows, take_time
 from resolvers.store.events import EVENT
-from resolvers.store.folding import BATCH, Events, append, arrivals, intact, within
+from resolvers.store.folding import BATCH, Events, append, arrivals, between, intact, within
+from resolvers.store.ledger_rows import entries_of, ledger_rows
 from resolvers.store.segment_cache import Decoded, decoded
 from resolvers.store.segment_codec import Damaged
-from resolvers.store.segments import Run, SegmentRepository
+from resolvers.store.segments import Run, SegmentRepository, month_bounds
 
 
 async def refold(database: Database, tenant_id: int, month: date, *, batch: int = BATCH) -> int:
@@ -113,7 +116,7 @@ class _Check:
 
     async def _faults(self, run: Run) -> list[str]:
         """In which ways a run is not what the log says."""
-        names = ("subject", "at", *CODED)
+        names = ("subject", "at", *CODED, *LEDGERS)
         sealed = await self.segments.sealed(self.tenant_id, run, names)
         if sealed is None:
             return ["is gone"]
@@ -124,9 +127,12 @@ class _Check:
             except Damaged:
                 return [f"is damaged: {name}"]
         subject, moments = cast(NDArray[np.int32], columns["subject"]), cast(Moments, columns["at"])
-        pages = [(page["subject"].astype(np.int32), _microseconds(page)) async for page in self._pages(run)]
+        pages = [
+            (page["subject"].astype(np.int32), _microseconds(page), page["position"].astype(np.int64))
+            async for page in self._pages(run)
+        ]
         subjects = np.concatenate([np.empty(0, np.int32), *(page[0] for page in pages)])
-        times = np.concatenate([np.empty(0, np.int64), *(page[1] for page in pages)])
+        times, positions = (np.concatenate([np.empty(0, np.int64), *(page[of] for page in pages)]) for of in (1, 2))
         if not subject.size == subjects.size == run.rows:
             return [f"holds {subject.size:,} events, the log {subjects.size:,}"]
         order = chronological(subjects, times)
@@ -134,7 +140,28 @@ class _Check:
         if wrong:
             return [f"has other subjects or times for {wrong:,} of its {run.rows:,} events"]
         differing = await self._differing(run, columns, order)
-        return [f"has another {name} for {count:,} of its {run.rows:,} events" for name, count in differing.items()]
+        return [
+            *(f"has another {name} for {count:,} of its {run.rows:,} events" for name, count in differing.items()),
+            *[fault async for fault in self._ledger_faults(run, columns, positions[order])],
+        ]
+
+    async def _ledger_faults(
+        self, run: Run, columns: dict[str, Decoded], positions: NDArray[np.int64]
+    ) -> AsyncIterator[str]:
+        """Which ledgers are not what the log says; ``positions`` are those of the run's rows."""
+        arrival = np.argsort(positions)
+        for name, kind in LEDGERS.items():
+            held = cast(Ledger | None, columns[name])
+            if held is None:
+                # Not made yet, so that everybody reads the log.
+                continue
+            found = await ledger_rows(self.session, self.tenant_id, kind, between(run.after, run.through, run.month))
+            rows = arrival[np.searchsorted(positions[arrival], found["position"].astype(np.int64))]
+            true = Ledger.of(rows, entries_of(found), epoch_us(month_bounds(run.month)[0]))
+            if not np.array_equal(held.row, true.row):
+                yield f"has {held.row.size:,} {name}, the log {true.row.size:,}, or they are others"
+            elif count := held.differing(true):
+                yield f"has other {name} for {count:,} of its {held.row.size:,}"
 
     async def _differing(self, run: Run, columns: dict[str, Decoded], order: NDArray[np.intp]) -> Counter[str]:
         """For how many events each column of codes is not what the log says."""

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from resolvers.analysis.estimates import Money
+from resolvers.analysis.filters import names_in
 from resolvers.analysis.metrics import Statistic
 from resolvers.analysis.planning import in_presence, in_rollups, plan_of
 from resolvers.analysis.rollup_table import RollupTable
-from resolvers.store.day_metrics import DayQuestion, names_in
+from resolvers.store.day_metrics import DayQuestion
 from resolvers.store.presence_cache import PresenceCache
 from resolvers.store.presence_metrics import recalled
 from resolvers.store.rollup_days import RollupDays
@@ -47,17 +48,17 @@ def remembered(
     if plan is None or plan.dimension is not None:
         return None
     codes = memory.codes.get((selection.tenant_id, TERMS), {})
-    texts = {text for root in (selection.where, *(one.where for one in statistics)) for text in names_in(root)}
+    texts = {*names_in(selection.where)}.union(*[one.names for one in statistics])
     names = {text: codes[text] for text in texts if text in codes}
     if not texts - names.keys() <= days.absent(selection.tenant_id, state.rollups):
         return None
-    asked = DayQuestion.of(plan, names, selection.currency)
+    asked = DayQuestion.of(plan, names, selection.currency, selection.timezone)
     summed = [place for place, one in enumerate(statistics) if in_rollups(one)]
     distinct = [place for place, one in enumerate(statistics) if in_presence(one)]
     if asked is None or len(summed) + len(distinct) < len(statistics):
         return None
     scans: list[tuple[list[int], Statistics]] = []
-    table = days.recall(selection.tenant_id, asked.span, state.rollups) if summed else None
+    table = days.recall((selection.tenant_id, asked.timezone), asked.span, state.rollups) if summed else None
     if table is not None:
         scans.append((summed, asked.statistics(table, [statistics[place] for place in summed], buckets)))
     elif summed:

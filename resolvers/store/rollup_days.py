@@ -7,12 +7,14 @@ and reads the rows of days that have another one, so all of what is told is of o
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from typing import Any
 
 from resolvers.analysis.classes import EventClass
+from resolvers.analysis.periods import Period
 from resolvers.analysis.rollup_table import RollupTable
 from resolvers.analysis.rollups import DAY
+from resolvers.store.zone_days import changed_days
 
 BUDGET = 32 << 20
 _SHARE = 4
@@ -20,6 +22,7 @@ _SHARE = 4
 _SPANS = 16
 _ABSENT = 1_000
 _FIRST_DAY = date(1970, 1, 1)
+_INSTANT = timedelta(microseconds=1)
 _CHANGED = f"""
 WITH known AS (
     SELECT * FROM unnest($4::date[], $5::bigint[]) AS known (day, edition)
@@ -46,6 +49,8 @@ FROM changed LEFT JOIN (
 
 Span = tuple[int, int]
 """A first day, and the one after the last."""
+Whose = tuple[int, str]
+"""A tenant, and the time zone that the days are of."""
 Seen = tuple[int, int]
 """What tells that no rollup of a tenant has changed."""
 
@@ -54,12 +59,12 @@ Seen = tuple[int, int]
 class Held:
     """The rollups of some days, each in an edition; days count from 1970."""
 
-    editions: Mapping[int, int]
+    editions: Mapping[int, int | str]
     table: RollupTable
     seen: Mapping[Span, Seen] = field(default_factory=dict)
     """What was known of the log before some days were last read."""
 
-    def within(self, span: Span) -> dict[int, int]:
+    def within(self, span: Span) -> dict[int, Any]:
         """The editions of some days."""
         return {day: edition for day, edition in self.editions.items() if span[0] <= day < span[1]}
 
@@ -74,9 +79,9 @@ class RollupDays:
     budget: int = BUDGET
     size: int = 0
     """Bytes held."""
-    _held: OrderedDict[int, Held] = field(default_factory=OrderedDict)
-    _large: dict[int, int] = field(default_factory=dict)
-    """By tenant the number of days that was too much to hold."""
+    _held: OrderedDict[Whose, Held] = field(default_factory=OrderedDict)
+    _large: dict[Whose, int] = field(default_factory=dict)
+    """The number of days that was too much to hold."""
 
     _absent: dict[int, tuple[Seen, frozenset[str]]] = field(default_factory=dict)
     """By tenant, names that no event had when so much was seen of the log."""
@@ -92,51 +97,69 @@ class RollupDays:
         if len(known) < _ABSENT:
             self._absent[tenant_id] = seen, known | names
 
-    def fits(self, tenant_id: int, span: Span) -> bool:
-        """Whether so many days of a tenant are less than what turned out to be too much."""
-        return span[1] - span[0] < self._large.get(tenant_id, 1 << 31)
+    def fits(self, whose: Whose, span: Span) -> bool:
+        """Whether so many days are less than what turned out to be too much."""
+        return span[1] - span[0] < self._large.get(whose, 1 << 31)
 
-    def recall(self, tenant_id: int, span: Span, seen: Seen) -> RollupTable | None:
+    def recall(self, whose: Whose, span: Span, seen: Seen) -> RollupTable | None:
         """What is held of some days, where it was read when no more was ``seen`` of the log; None otherwise."""
-        held = self._held.get(tenant_id)
+        held = self._held.get(whose)
         if held is None or held.seen.get(span) != seen:
             return None
-        self._held.move_to_end(tenant_id)
+        self._held.move_to_end(whose)
         return held.table
 
-    async def read(self, connection: Any, tenant_id: int, span: Span, seen: Seen | None) -> RollupTable:
+    async def read(self, connection: Any, whose: Whose, span: Span, seen: Seen | None) -> RollupTable:
         """The rollups of some days, and perhaps of others.
 
         ``seen`` is what was known of the log before, if anything was.
         """
-        held = self._held.get(tenant_id, _NOTHING)
+        held, (tenant_id, timezone) = self._held.get(whose, _NOTHING), whose
         known = held.within(span)
-        days = [_date(day) for day in known]
-        rows = await connection.fetch(_CHANGED, tenant_id, *map(_date, span), days, list(known.values()))
+        if timezone == "UTC":
+            days = [_date(day) for day in known]
+            rows = await connection.fetch(_CHANGED, tenant_id, *map(_date, span), days, list(known.values()))
+        else:
+            rows = await changed_days(connection, tenant_id, timezone, span, known)
         if rows:
             held = _renewed(held, rows)
         if seen is not None:
             # The spans that questions are asked about now.
             known_spans = [one for one in held.seen.items() if one[1] == seen][-_SPANS:]
             held = replace(held, seen={**dict(known_spans), span: seen})
-        self._keep(tenant_id, held, span)
+        self._keep(whose, held, span)
         return held.table
 
-    def _keep(self, tenant_id: int, held: Held, span: Span) -> None:
+    def _keep(self, whose: Whose, held: Held, span: Span) -> None:
         if held.table.nbytes > self.budget // _SHARE:
             # What was asked for last, at least.
             others = held.editions.keys() - held.within(span).keys()
             table = held.table.replaced(others, _NOTHING.table)
             held = Held(held.within(span), table, {span: held.seen[span]} if span in held.seen else {})
-        before = self._held.pop(tenant_id, None)
+        before = self._held.pop(whose, None)
         self.size -= 0 if before is None else before.table.nbytes
         if held.table.nbytes > self.budget // _SHARE:
-            self._large[tenant_id] = span[1] - span[0]
+            self._large[whose] = span[1] - span[0]
             return
-        self._held[tenant_id] = held
+        self._held[whose] = held
         self.size += held.table.nbytes
         while self.size > self.budget:
             self.size -= self._held.popitem(last=False)[1].table.nbytes
+
+
+async def editions_of(connection: Any, tenant_id: int, period: Period) -> list[tuple[int, int]]:
+    """The days (counted from 1970, UTC) of a period that have events, also those it has a part of, and their editions.
+
+    They are the same again only where nothing was stored of these days since.
+    """
+    rows = await connection.fetch(
+        "SELECT day - date '1970-01-01', edition FROM rollup_day"
+        " WHERE tenant_id = $1 AND day >= $2 AND day <= $3 ORDER BY day",
+        tenant_id,
+        period.start.astimezone(UTC).date(),
+        (period.end - _INSTANT).astimezone(UTC).date(),
+    )
+    return [(row[0], row[1]) for row in rows]
 
 
 def _renewed(held: Held, rows: Any) -> Held:

@@ -18,7 +18,7 @@ from resolvers.analysis.planning import Plan
 from resolvers.analysis.rollup_table import RollupTable
 from resolvers.analysis.sums import Sums, nothing, rest, told, total
 from resolvers.store.day_metrics import DayQuestion
-from resolvers.store.rollup_days import RollupDays, Seen
+from resolvers.store.rollup_days import RollupDays, Seen, Span
 from resolvers.store.rollup_reading import Marked, Portion, RollupReader, Which
 from resolvers.store.scans import Keys, Selection, Statistics, by_bucket
 from resolvers.store.terms import TERMS, TermRepository
@@ -70,7 +70,7 @@ class RollupMetrics:
         self.seen = seen
         self.portion = portion
         """Of whom, where not of all."""
-        self._tables: dict[tuple[int, int], RollupTable] = {}
+        self._tables: dict[tuple[str, Span], RollupTable] = {}
         self._classes: dict[Period, list[EventClass]] = {}
 
     async def statistics(
@@ -152,8 +152,8 @@ class RollupMetrics:
 
     def _of_days(self, selection: Selection, scope: Scope, statistics: Sequence[Statistic]) -> DayQuestion | None:
         """The question, where it is one about days that fit in memory, and takes no rates to answer."""
-        asked = DayQuestion.of(scope.plan, scope.names, selection.currency)
-        if asked is None or not self.days.fits(self.tenant_id, asked.span):
+        asked = DayQuestion.of(scope.plan, scope.names, selection.currency, selection.timezone)
+        if asked is None or not self.days.fits((self.tenant_id, asked.timezone), asked.span):
             return None
         return None if selection.rates and any(one.in_currency for one in statistics) else asked
 
@@ -162,9 +162,11 @@ class RollupMetrics:
 
     async def _table(self, asked: DayQuestion) -> RollupTable:
         """The rollups of days, for as long as this reader is there of one state."""
-        if asked.span not in self._tables:
-            self._tables[asked.span] = await self.days.read(self.connection, self.tenant_id, asked.span, self.seen)
-        return self._tables[asked.span]
+        key = asked.timezone, asked.span
+        if key not in self._tables:
+            whose = self.tenant_id, asked.timezone
+            self._tables[key] = await self.days.read(self.connection, whose, asked.span, self.seen)
+        return self._tables[key]
 
     async def _marked(
         self,

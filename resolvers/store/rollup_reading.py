@@ -20,23 +20,13 @@ from resolvers.analysis.periods import Period
 from resolvers.analysis.planning import Cuts
 from resolvers.analysis.rollups import DAY, HOUR
 from resolvers.analysis.sums import Sums, collected
-from resolvers.store.rollups import BUCKET, FLAGS_OF_EVENT, MEASURES
+from resolvers.store.rollup_columns import OF_EVENT, column_of, summed_column
+from resolvers.store.rollups import FLAGS_OF_EVENT
 
 _CLASSES = f"""
 SELECT DISTINCT kind, name, currency, flags FROM rollup
 WHERE tenant_id = $1 AND grain = {DAY} AND dimension = 0 AND value = 0 AND at > $2 AND at < $3
 """  # noqa: S608  # constants only
-_OF_EVENT = {
-    "n": "1",
-    **{f"{name}_n": f"({measure} IS NOT NULL)::integer" for measure, name in MEASURES.items()},
-    **{f"{name}_sum": f"coalesce({measure}, 0)" for measure, name in MEASURES.items()},
-    **{
-        f"{name}_squares": f"coalesce({measure} * {measure}, 0)::double precision" for measure, name in MEASURES.items()
-    },
-    "histogram": f"CASE WHEN duration_ms IS NOT NULL THEN ARRAY[({BUCKET})::bigint << 32 | 1] END",
-}
-"""What an event adds to a column of the rollups."""
-
 _RATE = ("text[]", "date[]", "numeric[]")
 _CONVERTED = {
     **{f"{name}_sum": f"{name}_sum * coalesce(factor, 1) AS {name}_sum" for name in MONEY_FIELDS},
@@ -135,7 +125,7 @@ class RollupReader:
             bucket = f"width_bucket(at, {arguments.add(list(buckets), 'timestamptz[]')}) - 1"
         query = (
             f"SELECT mask, {value}, {bucket}, count(*), sum(is_event),"  # noqa: S608
-            f" {', '.join(map(_summed, columns))} FROM ({part}) AS part GROUP BY 1, 2, 3"
+            f" {', '.join(map(summed_column, columns))} FROM ({part}) AS part GROUP BY 1, 2, 3"
         )
         rows = await self.connection.fetch(query, *arguments.values)
         self._count(rows)
@@ -241,7 +231,7 @@ class RollupReader:
         carried = "true" if which.dimension is None else f"{which.dimension} {some or 'IS NOT NULL'}"
         inside = "true" if self.portion is None else self.portion.inside(arguments)
         of_events = (
-            f"SELECT mask, occurred_at, {value}, 1, {', '.join(_OF_EVENT.get(name, name) for name in columns)} FROM %s"  # noqa: S608
+            f"SELECT mask, occurred_at, {value}, 1, {', '.join(OF_EVENT.get(name, name) for name in columns)} FROM %s"  # noqa: S608
             f" AS event JOIN {classes} ON class.kind = event.kind AND class.name = event.name"
             f" AND class.currency = coalesce(event.currency, '') AND class.flags = {FLAGS_OF_EVENT}"
         )
@@ -288,23 +278,3 @@ def _of_rollups(kept: str, columns: str, classes: str, rows: str, some: str | No
         f"{plain} CROSS JOIN LATERAL (SELECT * FROM {kept} WHERE {rows} AND value {some} AND kind = class.kind"  # noqa: S608
         f" AND name = class.name AND currency = class.currency AND flags = class.flags OFFSET 0) AS looked_up"
     )
-
-
-def column_of(statistic: Statistic) -> str:
-    """The column of the rollups that a statistic adds up."""
-    measure = MEASURES.get(statistic.field or "")
-    match statistic.aggregate:
-        case Aggregate.QUANTILE:
-            return "histogram"
-        case Aggregate.SUM:
-            return f"{measure}_sum"
-        case Aggregate.SUM_OF_SQUARES:
-            return f"{measure}_squares"
-        case _:
-            return "n" if measure is None else f"{measure}_n"
-
-
-def _summed(column: str) -> str:
-    if column == "histogram":
-        return "strung_histograms(histogram)"
-    return f"sum({column}){'::bigint' if column == 'n' or column.endswith('_n') else ''}"

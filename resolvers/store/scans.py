@@ -25,6 +25,8 @@ class Selection:
     where: Filter
     rates: Rates = NO_RATES
     """By which money of other currencies becomes that of ``currency``; what there is none for is left out."""
+    timezone: str = "UTC"
+    """In which the days are that are asked about, where they are whole ones."""
 
     @property
     def currencies(self) -> frozenset[str]:

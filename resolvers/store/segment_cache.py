@@ -11,18 +11,21 @@ import structlog
 from numpy.typing import NDArray
 
 from resolvers.analysis.columns import Coded, EventColumns, Moments
+from resolvers.analysis.ledgers import LEDGERS, Ledger
 from resolvers.analysis.merging import merged
-from resolvers.store.segment_codec import Damaged, opened, unpack_coded, unpack_moments, unpack_subjects
+from resolvers.store.segment_codec import Damaged, opened, unpack_coded, unpack_ledger, unpack_moments, unpack_subjects
 from resolvers.store.segments import Run, SegmentRepository
 
-Decoded = NDArray[np.int32] | Moments | Coded | None
+Decoded = NDArray[np.int32] | Moments | Coded | Ledger | None
 Key = tuple[int, Run, str]
 Span = tuple[int, tuple[Run, ...], int, int, tuple[str, ...]]
 """A tenant's runs between two instants (microseconds since 1970), with the coded columns named."""
 
-BUDGET = 128 << 20
+BUDGET = 160 << 20
 _ROW_BYTES = 8
 _SPANS = 32
+_LARGEST_SPAN = 0.4
+"""The part of the budget that one span may take."""
 
 log = structlog.get_logger(__name__)
 
@@ -42,17 +45,30 @@ class SegmentCache:
         self.damaged = 0
         """How many runs were found damaged."""
         self._columns: OrderedDict[Key | Span, Decoded | EventColumns] = OrderedDict()
-        self._asked: OrderedDict[Span, None] = OrderedDict()
+        self._asked: OrderedDict[Span, bool] = OrderedDict()
+        """Whether a span that was asked for may be merged, as far as is known."""
         self._loading: WeakValueDictionary[tuple[int, Run], asyncio.Lock] = WeakValueDictionary()
 
     async def columns(
         self, segments: SegmentRepository, tenant_id: int, run: Run, names: Sequence[str]
     ) -> EventColumns | None:
-        """A run with the coded columns named; None where the run is not there or damaged, which drops it.
+        """A run with the coded columns named; None where the run is not there or damaged, which drops it."""
+        found = await self.parts(segments, tenant_id, run, ("subject", "at", *names))
+        if found is None:
+            return None
+        return EventColumns(
+            cast(NDArray[np.int32], found["subject"]),
+            cast(Moments, found["at"]),
+            {name: cast(Coded | None, found[name]) for name in names},
+        )
+
+    async def parts(
+        self, segments: SegmentRepository, tenant_id: int, run: Run, wanted: Sequence[str]
+    ) -> Mapping[str, Decoded] | None:
+        """Columns and ledgers of a run, each None where it is not written; None for all in the same cases.
 
         Of those who want the same run at the same time, one reads and decodes what is missing.
         """
-        wanted = ("subject", "at", *names)
         lock = self._loading.setdefault((tenant_id, run), asyncio.Lock())
         async with lock:
             found = self._held(tenant_id, run, wanted)
@@ -64,11 +80,7 @@ class SegmentCache:
                 for name, column in loaded.items():
                     self._keep((tenant_id, run, name), column)
                 found |= loaded
-        return EventColumns(
-            cast(NDArray[np.int32], found["subject"]),
-            cast(Moments, found["at"]),
-            {name: cast(Coded | None, found[name]) for name in names},
-        )
+        return found
 
     def span(self, span: Span) -> EventColumns | None:
         """What runs hold of a span, merged, if that was done."""
@@ -81,12 +93,16 @@ class SegmentCache:
         """The same, made where it is asked for again and fits; None otherwise."""
         _, _, start_us, end_us, names = span
         if span not in self._asked:
-            self._asked[span] = None
+            self._asked[span] = True
             if len(self._asked) > _SPANS:
                 self._asked.popitem(last=False)
             return None
+        if not self._asked[span]:
+            return None
         rows = sum(run.moments.count(start_us, end_us) for run in runs)
-        if rows * (_ROW_BYTES + len(names)) > self.budget // 2:
+        if rows * (_ROW_BYTES + len(names)) > self.budget * _LARGEST_SPAN:
+            # Counted once, as that takes as long as selecting from some of them.
+            self._asked[span] = False
             return None
         found = await asyncio.to_thread(merged, runs, start_us, end_us)
         self._keep(span, found)
@@ -130,13 +146,15 @@ class SegmentCache:
 
 
 def decoded(sealed: bytes | None, name: str, run: Run, tenant_id: int) -> Decoded:
-    """A column of a run; None where no event carries it. Raises Damaged."""
+    """A column or ledger of a run; None where it is not written, a column if no event carries it. Raises Damaged."""
     place = run.place(tenant_id, name)
     if sealed is None:
         return None
     body = opened(sealed, place)
     if name == "subject":
         return unpack_subjects(body)
+    if name in LEDGERS:
+        return unpack_ledger(body)
     return unpack_moments(body) if name == "at" else unpack_coded(body)
 
 

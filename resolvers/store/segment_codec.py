@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.columns import Coded, Moments
+from resolvers.analysis.ledgers import Ledger
 
 FORMAT = 1
 _DIGEST = 16
@@ -22,6 +23,8 @@ _WORTHWHILE = 0.9
 _ARRAY = struct.Struct("<BQ")
 _PLANE = struct.Struct("<BQ")
 _MOMENTS = struct.Struct("<qi")
+_PART = struct.Struct("<Q")
+_UNIT = struct.Struct("<Q")
 
 
 class Damaged(Exception):
@@ -75,6 +78,43 @@ def pack_coded(column: Coded) -> bytes:
 def unpack_coded(body: memoryview) -> Coded:
     codes, rest = unpack(body)
     return Coded(codes.astype(np.int32), unpack(rest)[0])
+
+
+def pack_ledger(ledger: Ledger) -> bytes:
+    """A ledger as its columns, each after its length."""
+    parts = [
+        pack_subjects(ledger.row.astype(np.int32)),
+        pack_subjects(ledger.subject),
+        pack_moments(ledger.moments),
+        pack_coded(ledger.name),
+        pack_coded(ledger.currency),
+        pack(ledger.whole),
+        _UNIT.pack(ledger.unit) + pack(ledger.fraction),
+        pack(ledger.thing),
+        pack(ledger.times),
+    ]
+    return b"".join(_PART.pack(len(part)) + part for part in parts)
+
+
+def unpack_ledger(body: memoryview) -> Ledger:
+    parts = []
+    while body:
+        (length,) = _PART.unpack_from(body)
+        parts.append(body[_PART.size : _PART.size + length])
+        body = body[_PART.size + length :]
+    row, subject, moments, name, currency, whole, fraction, thing, times = parts
+    return Ledger(
+        row=unpack_subjects(row).view(np.uint32),
+        subject=unpack_subjects(subject),
+        moments=unpack_moments(moments),
+        name=unpack_coded(name),
+        currency=unpack_coded(currency),
+        whole=unpack(whole)[0],
+        unit=_UNIT.unpack_from(fraction)[0],
+        fraction=unpack(fraction[_UNIT.size :])[0],
+        thing=unpack(thing)[0],
+        times=unpack(times)[0],
+    )
 
 
 def pack(values: NDArray[np.unsignedinteger]) -> bytes:

@@ -1,6 +1,6 @@
 """Finding the members of a segment: its rules asked of the whole log, as of one instant."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -8,17 +8,22 @@ from time import perf_counter
 
 import numpy as np
 from asyncpg import QueryCanceledError
+from numpy.typing import NDArray
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis import filters
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import DimensionIs, Filter, NameIs, Op, PropertyIs
+from resolvers.analysis.funnel_json import from_json as funnel_from
+from resolvers.analysis.funnel_outcomes import left_at
 from resolvers.analysis.members import Members
 from resolvers.analysis.segment_json import from_json
-from resolvers.analysis.segment_rules import Judge, tallies
-from resolvers.analysis.segments import Did, Leaf, Listed, Rule, Seen, leaves, references
+from resolvers.analysis.segment_rules import Judge, span_of, tallies
+from resolvers.analysis.segments import Did, InFunnel, Leaf, Listed, Rule, Seen, leaves, references
 from resolvers.errors import BadInput, NotFound
 from resolvers.store.database import Database, driver, take_time
+from resolvers.store.funnel_walks import walked
+from resolvers.store.funnels import FunnelRepository
 from resolvers.store.members import Finding, MemberRepository
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.segment_definitions import SegmentDefinitions
@@ -69,12 +74,32 @@ class SegmentFinder:
         counted = await self.tallies.counted(self.tenant_id, wanted, tenant.currency, population + 1)
         names = {who for _, leaf in conditions if isinstance(leaf, Listed) for who in leaf.subjects}
         listed = await self.terms.codes(self.tenant_id, SUBJECTS, names) if names else {}
-        judge = Judge(counted.counts, listed, rules, tenant.timezone, now, population + 1)
+        left, stepped = await self._left({leaf for _, leaf in conditions if isinstance(leaf, InFunnel)}, tenant, now)
+        judge = Judge(counted.counts, listed, left, rules, tenant.timezone, now, population + 1)
         own = tuple((path, leaf, int(np.count_nonzero(judge.table(leaf)))) for path, leaf in leaves(root))
         members = Members.where(judge.table(root))
         source = Source.JOURNEYS if counted.summed is None else Source.LOG
-        explain = Explanation(source, counted.walked + (counted.summed or 0), (perf_counter() - began) * 1e3)
+        rows = counted.walked + (counted.summed or 0) + stepped
+        explain = Explanation(source, rows, (perf_counter() - began) * 1e3)
         return Found(members, population, own, position, explain)
+
+    async def _left(
+        self, asked: Collection[InFunnel], tenant: TenantRow, now: datetime
+    ) -> tuple[dict[InFunnel, NDArray[np.int32]], int]:
+        """Whom funnels leave where conditions ask for them, and how many events were walked for that."""
+        found: dict[InFunnel, NDArray[np.int32]] = {}
+        rows = 0
+        kept = await FunnelRepository(self.session).by_ids(self.tenant_id, list({int(leaf.funnel) for leaf in asked}))
+        definitions = {row.funnel_id: funnel_from(row.definition) for row in kept}
+        for leaf in asked:
+            definition = definitions.get(int(leaf.funnel))
+            if definition is None:
+                raise BadInput("A rule names a funnel that there is not.", field="rules")
+            period = span_of(leaf.period, tenant.timezone, now)
+            made = await walked(self.tallies.journeys, self.tenant_id, definition, leaf.where, period)
+            found[leaf] = left_at(definition, made.walk, made.subject, leaf.step, leaf.outcome)
+            rows += made.explain.rows
+        return found, rows
 
     async def note(self, leaf: Leaf, subjects: int) -> str | None:
         """Why a condition that so many subjects meet may not be what was meant; None where nothing hints at that."""
@@ -83,7 +108,7 @@ class SegmentFinder:
                 known = await self.terms.codes(self.tenant_id, SUBJECTS, set(names))
                 missing = len(set(names) - known.keys())
                 return f"No event is about {missing:,} of these subjects." if missing else None
-            case Did(where=where) | Seen(where=where):
+            case Did(where=where) | Seen(where=where) | InFunnel(where=where):
                 texts = [text for part in filters.leaves(where) for text in _texts(part)]
                 terms = await self.terms.codes(self.tenant_id, TERMS, set(texts))
                 unknown = [text for text in texts if text not in terms]

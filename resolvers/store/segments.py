@@ -13,12 +13,14 @@ from itertools import groupby
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, Column, Date, DateTime, LargeBinary
+from sqlalchemy import BigInteger, Column, ColumnElement, Date, DateTime, LargeBinary, and_, or_
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from resolvers.analysis.periods import Period
 from resolvers.store.database import driver
+from resolvers.store.events import EVENT
 from resolvers.store.versions import WHOLE_LOG
 
 
@@ -34,7 +36,10 @@ class JourneyStateRow(SQLModel, table=True):
 
 
 class JourneySegmentRow(SQLModel, table=True):
-    """A run of events by subject, time and position, each column sealed; one that no event carries is NULL."""
+    """A run of events by subject, time and position, each column sealed; one that no event carries is NULL.
+
+    Ledgers are sealed likewise; they are NULL where they were not made yet.
+    """
 
     __tablename__ = "journey_segment"
 
@@ -66,6 +71,9 @@ class JourneySegmentRow(SQLModel, table=True):
     experiment: bytes | None
     variant: bytes | None
     request_type: bytes | None
+    sales: bytes | None
+    calls: bytes | None
+    subscriptions: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +137,25 @@ def month_bounds(month: date) -> tuple[datetime, datetime]:
     return start, start.replace(year=month.year + month.month // 12, month=month.month % 12 + 1)
 
 
+def overlapping(manifest: Manifest, period: Period) -> list[Run]:
+    """The runs whose month has a part in the period."""
+    found = []
+    for run in manifest.runs:
+        start, end = month_bounds(run.month)
+        if start < period.end and period.start < end:
+            found.append(run)
+    return found
+
+
+def uncovered(folded_to: int, version: int, behind: Mapping[date, int]) -> ColumnElement[bool]:
+    """What segments do not hold: what came after they were made, and what months that are behind lack."""
+    parts: list[ColumnElement[bool]] = [EVENT.position > folded_to]
+    for month, position in behind.items():
+        start, end = month_bounds(month)
+        parts.append(and_(EVENT.occurred_at >= start, EVENT.occurred_at < end, EVENT.position > position))
+    return and_(EVENT.position <= version, or_(*parts))
+
+
 class SegmentRepository:
     """Reads and writes the segments of one tenant at a time."""
 
@@ -170,6 +197,14 @@ class SegmentRepository:
             "SELECT month, after, through, rows FROM journey_segment WHERE tenant_id = $1", tenant_id
         )
         return {Run(*row) for row in rows}
+
+    async def without_ledgers(self, tenant_id: int) -> list[date]:
+        """The months with runs that have no ledgers yet."""
+        rows = await (await driver(self.session)).fetch(
+            "SELECT DISTINCT month FROM journey_segment WHERE tenant_id = $1 AND sales IS NULL ORDER BY month",
+            tenant_id,
+        )
+        return [row[0] for row in rows]
 
     async def sealed(self, tenant_id: int, run: Run, names: Sequence[str]) -> Mapping[str, bytes | None] | None:
         """Columns of a run as they were written; None where the run is gone."""

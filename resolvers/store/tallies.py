@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.columns import columns_of
 from resolvers.analysis.filters import EVERYTHING
+from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.journeys import Journeys
 from resolvers.analysis.metrics import MONEY_FIELDS
 from resolvers.analysis.periods import Period
@@ -20,6 +21,7 @@ from resolvers.analysis.segments import Total
 from resolvers.errors import BadInput
 from resolvers.store.conditions import Codes, condition
 from resolvers.store.copying import copied
+from resolvers.store.database import driver
 from resolvers.store.events import EVENT
 from resolvers.store.exchange_rates import Converted, ExchangeRateRepository
 from resolvers.store.journeys import JourneyRepository
@@ -31,6 +33,8 @@ _TOGETHER = 16
 """Tallies that one walk over journeys counts."""
 _ROWS = 4_000_000
 """Events of journeys that are walked at once."""
+_ROOM = "SET LOCAL work_mem = '64MB'"
+"""For a sum of each of half a million subjects: what has no room in memory is written to disk and read again."""
 
 Ints = NDArray[np.int64]
 
@@ -69,9 +73,14 @@ class TallyRepository:
                 spans = _spans(runs, period)
                 for start in range(0, len(own), _TOGETHER):
                     found = _joined(found, await self._walked(tenant_id, spans, own[start : start + _TOGETHER], length))
-        for tally in tallies:
+        left: dict[Period, list[Tally]] = {}
+        for tally in dict.fromkeys(tallies):
             if tally not in found.counts:
-                found = _joined(found, await self._summed(tenant_id, tally, currency, length))
+                left.setdefault(tally.period, []).append(tally)
+        for own in left.values():
+            for start in range(0, len(own), _TOGETHER):
+                together = own[start : start + _TOGETHER]
+                found = _joined(found, await self._summed(tenant_id, together, currency, length))
         return found
 
     async def _walked(self, tenant_id: int, spans: Sequence[Period], tallies: Sequence[Tally], length: int) -> Counted:
@@ -81,48 +90,57 @@ class TallyRepository:
         rows = 0
         for span in spans:
             try:
-                reading = await self.journeys.by_subject(
-                    tenant_id, span, EVERYTHING, steps, (), lambda part: _counted(part, len(tallies))
+                reading = await self.journeys.scattered(
+                    tenant_id, span, EVERYTHING, steps, lambda part: _counted(part, len(tallies), length)
                 )
             except BadInput as refused:
                 if refused.field != "period":
                     raise
                 return Counted({}, rows)
             rows += reading.explain.rows
-            for part in reading.parts:
-                for tally, (subjects, numbers) in zip(tallies, part, strict=True):
-                    known = subjects < length
-                    counts[tally][subjects[known]] += numbers[known]
+            for first, part in reading.parts:
+                for tally, numbers in zip(tallies, part, strict=True):
+                    counts[tally][first : first + numbers.size] += numbers
         return Counted(counts, rows)
 
-    async def _summed(self, tenant_id: int, tally: Tally, currency: str, length: int) -> Counted:
-        """What the log tells, added up there."""
-        codes = await Codes.of(TermRepository(self.session, self.memory), tenant_id, tally.where)
-        value: ColumnElement[int] = func.count()
+    async def _summed(self, tenant_id: int, tallies: Sequence[Tally], currency: str, length: int) -> Counted:
+        """What the log tells of tallies of one period, added up there in one pass."""
+        period, wheres = tallies[0].period, [tally.where for tally in tallies]
+        codes = await Codes.of(TermRepository(self.session, self.memory), tenant_id, *wheres)
         money: Converted | None = None
-        if tally.total is not None:
-            if tally.total.measure in MONEY_FIELDS:
-                money = await ExchangeRateRepository(self.session).converted(tenant_id, currency, tally.period)
-            value = _within(tally.total, money).cast(Integer).cast(BigInteger)
+        if any(tally.total is not None and tally.total.measure in MONEY_FIELDS for tally in tallies):
+            money = await ExchangeRateRepository(self.session).converted(tenant_id, currency, period)
         query: Select[Any] = (
-            select(EVENT.subject, value)
+            select(EVENT.subject, *(_value(tally, condition(tally.where, codes), money) for tally in tallies))
             .where(
                 EVENT.tenant_id == tenant_id,
                 EVENT.subject.is_not(None),
-                EVENT.occurred_at >= tally.period.start,
-                EVENT.occurred_at < tally.period.end,
-                condition(tally.where, codes),
+                EVENT.occurred_at >= period.start,
+                EVENT.occurred_at < period.end,
+                condition(AnyOf(tuple(dict.fromkeys(wheres))), codes),
             )
             .group_by(EVENT.subject)
         )
         query = query if money is None else money.joined(query)
-        rows = await copied(self.session, query, [("subject", ">i4"), ("value", ">i8")])
-        # Whoever has no event has a sum of nothing.
-        nothing = tally.total is not None and tally.total.holds_for_nothing
-        counts = np.full(length, int(nothing), np.int64)
+        await (await driver(self.session)).execute(_ROOM)
+        names = [f"value{place}" for place in range(len(tallies))]
+        rows = await copied(self.session, query, [("subject", ">i4"), *((name, ">i8") for name in names)])
         known = rows["subject"] < length
-        counts[rows["subject"][known]] = rows["value"][known]
-        return Counted({tally: counts}, summed=len(rows))
+        found: dict[Tally, Ints] = {}
+        for tally, name in zip(tallies, names, strict=True):
+            # Whoever has no event has a sum of nothing.
+            nothing = tally.total is not None and tally.total.holds_for_nothing
+            found[tally] = np.full(length, int(nothing), np.int64)
+            found[tally][rows["subject"][known]] = rows[name][known]
+        return Counted(found, summed=len(rows))
+
+
+def _value(tally: Tally, where: ColumnElement[bool], money: Converted | None) -> ColumnElement[int]:
+    """How many events of a subject a tally counts, or whether what they add up to is within its bounds."""
+    if tally.total is None:
+        return func.count().filter(where)
+    of = money if tally.total.measure in MONEY_FIELDS else None
+    return _within(tally.total, where, of).cast(Integer).cast(BigInteger)
 
 
 def _spans(runs: Sequence[Run], period: Period) -> list[Period]:
@@ -139,20 +157,24 @@ def _spans(runs: Sequence[Run], period: Period) -> list[Period]:
     return [Period(start, end) for start, end in pairwise([*cuts, period.end])]
 
 
-def _within(total: Total, money: Converted | None) -> ColumnElement[bool]:
+def _within(total: Total, where: ColumnElement[bool], money: Converted | None) -> ColumnElement[bool]:
     """Whether a subject's sum is within bounds; it is reckoned exactly, ``money`` in the tenant's currency."""
     measure: ColumnElement[Any] = EVENT[total.measure].cast(Numeric)
-    summed: ColumnElement[Any] = func.sum(measure if money is None else money.of(measure))
+    summed: ColumnElement[Any] = func.sum(measure if money is None else money.of(measure)).filter(where)
     summed = func.coalesce(summed, literal(0, Numeric))
     bounds = [] if total.at_least is None else [summed >= literal(total.at_least, Numeric)]
     bounds += [] if total.at_most is None else [summed <= literal(total.at_most, Numeric)]
     return and_(true(), *bounds)
 
 
-def _counted(part: Journeys, tallies: int) -> list[tuple[NDArray[np.int32], NDArray[np.intp]]]:
-    """For each tally the subjects that have events of it, and how many."""
-    places = (part.subject[part.steps & part.steps.dtype.type(1 << place) != 0] for place in range(tallies))
-    return [np.unique(subjects, return_counts=True) for subjects in places]
+def _counted(part: Journeys, tallies: int, length: int) -> tuple[int, list[NDArray[np.intp]]]:
+    """A first subject, and how many events of each tally those from it on have, up to before ``length``."""
+    first = int(part.subject.min(initial=length))
+    rows = (
+        part.subject[(part.steps & part.steps.dtype.type(1 << place) != 0) & (part.subject < length)]
+        for place in range(tallies)
+    )
+    return first, [np.bincount(own - first) for own in rows]
 
 
 def _joined(one: Counted, other: Counted) -> Counted:

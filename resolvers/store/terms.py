@@ -6,7 +6,7 @@ once read from a committed transaction may be remembered for good.
 
 from collections.abc import Collection, Iterable, Mapping
 from sys import getsizeof
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Integer, SmallInteger, Text, any_, bindparam
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -100,18 +100,25 @@ class TermRepository:
         return found
 
 
-async def intern(
-    connection: Any, memory: TermMemory, tenant_id: int, space: int, values: Collection[str]
-) -> tuple[dict[str, int], dict[str, int]]:
+class Interned(NamedTuple):
+    """The codes of texts."""
+
+    codes: dict[str, int]
+    fresh: dict[str, int]
+    """Those read or made now, which the caller may have remembered once its transaction has committed."""
+    new: dict[str, int]
+    """Those made now, which the caller has to store."""
+
+
+async def intern(connection: Any, memory: TermMemory, tenant_id: int, space: int, values: Collection[str]) -> Interned:
     """The codes of ``values``, made where they are missing; to be called while holding the tenant's log.
 
-    ``connection`` is an asyncpg connection. Returns all codes and those read or made now, which the caller may have
-    remembered once its transaction has committed.
+    ``connection`` is an asyncpg connection.
     """
     known = memory.codes.get((tenant_id, space), {})
     codes = {value: known[value] for value in values if value in known}
     if len(codes) == len(values):
-        return codes, {}
+        return Interned(codes, {}, {})
     missing = [value for value in values if value not in codes]
     last = await connection.fetchval(_LAST, tenant_id, space) or 0
     # Codes are dense: who knows as many as there are knows all. Some may have become known by reading just now.
@@ -119,15 +126,6 @@ async def intern(
     if len(known) < last:
         fresh = dict(await connection.fetch(_LOOK_UP, tenant_id, space, missing))
     new = [value for value in missing if value not in fresh]
-    if new:
-        made = {value: last + place for place, value in enumerate(new, 1)}
-        await connection.execute(
-            "INSERT INTO term (tenant_id, space, code, value)"
-            " SELECT $1, $2, c, v FROM unnest($3::integer[], $4::text[]) AS new(c, v)",
-            tenant_id,
-            space,
-            list(made.values()),
-            list(made),
-        )
-        fresh |= made
-    return codes | fresh, fresh
+    made = {value: last + place for place, value in enumerate(new, 1)}
+    fresh |= made
+    return Interned(codes | fresh, fresh, made)

@@ -9,14 +9,17 @@ import structlog
 
 from resolvers.errors import GatewayError
 from resolvers.store.database import Database, driver
-from resolvers.store.folding import FoldingFigures, fold
+from resolvers.store.folding import FoldingFigures, Kept, fold
+from resolvers.store.refolding import refold
 from resolvers.store.segment_cache import SegmentCache
+from resolvers.store.segments import SegmentRepository
 
 _AGE = timedelta(minutes=10)
 _LOOK = (
     "SELECT coalesce(sum(tail), 0)::bigint, pg_total_relation_size('journey_segment')"
     " FROM journeys_behind(1, interval '0')"
 )
+_KEPT = "SELECT segments, personas, runs FROM kept_in_all()"
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +58,7 @@ async def fold_due(
         connection = await driver(session)
         rows = await connection.fetch("SELECT tenant_id FROM journeys_behind($1, $2)", events, age)
         figures.unfolded, figures.segment_bytes = await connection.fetchrow(_LOOK)
+        figures.kept = Kept(*await connection.fetchrow(_KEPT))
     due = dict.fromkeys([*cache.lost, *(row[0] for row in rows)])
     total, failure = 0, None
     for tenant_id in due:
@@ -62,6 +66,7 @@ async def fold_due(
         figures.runs += 1
         try:
             total += await fold(database, tenant_id, figures=figures)
+            await _complete(database, tenant_id)
             cache.lost.discard(tenant_id)
         except Exception as error:
             figures.failures += 1
@@ -70,3 +75,11 @@ async def fold_due(
     if failure is not None:
         raise failure
     return total
+
+
+async def _complete(database: Database, tenant_id: int) -> None:
+    """Make the months anew whose runs are from before there were ledgers."""
+    async with database.tenant(tenant_id) as session:
+        months = await SegmentRepository(session).without_ledgers(tenant_id)
+    for month in months:
+        await refold(database, tenant_id, month)

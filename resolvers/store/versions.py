@@ -5,7 +5,8 @@ that positions follow the order of commits without gaps and a reader that has se
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -81,6 +82,23 @@ class LogState(NamedTuple):
         return self.version, self.rebuilt
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The versions of a tenant at one moment."""
+
+    versions: Mapping[int, int]
+    """By kind; what is not there is 0."""
+
+    def of(self, kinds: Iterable[int]) -> tuple[int, ...]:
+        """The version of each kind in the order given."""
+        return tuple([self.versions.get(kind, 0) for kind in kinds])
+
+    @property
+    def state(self) -> LogState:
+        """What else there is to know."""
+        return LogState(*self.of((WHOLE_LOG, REBUILT, _FOLDED, _PRESENCE, EXCHANGE_RATES)))
+
+
 class VersionReader:
     """Reads the versions of tenants for all who ask at the same time, in one query on a connection of its own.
 
@@ -104,17 +122,12 @@ class VersionReader:
 
         Raises Unavailable, Overloaded or TimedOut where the database does not do its part.
         """
-        found = await self._seen(tenant_id)
-        return tuple([found.get(kind, 0) for kind in kinds])
+        return (await self.seen(tenant_id)).of(kinds)
 
-    async def state(self, tenant_id: int) -> LogState:
-        """What else there is to know, in the same way."""
-        found = await self._seen(tenant_id)
-        return LogState(*(found.get(kind, 0) for kind in (WHOLE_LOG, REBUILT, _FOLDED, _PRESENCE, EXCHANGE_RATES)))
-
-    async def _seen(self, tenant_id: int) -> dict[int, int]:
+    async def seen(self, tenant_id: int) -> Seen:
+        """All there is to know, in the same way."""
         self._wanted.add(tenant_id)
-        return (await self._looks.fresh()).get(tenant_id, {})
+        return Seen((await self._looks.fresh()).get(tenant_id, {}))
 
     def close(self) -> None:
         """Leave the database for good."""
@@ -169,10 +182,11 @@ class MomentVersions(VersionReader):
     def __init__(self, moment: Moment) -> None:
         self._moment = moment
 
-    async def _seen(self, tenant_id: int) -> dict[int, int]:
+    async def seen(self, tenant_id: int) -> Seen:
+        """As they were."""
         async with self._moment.tenant(tenant_id) as session:
             rows = await (await driver(session)).fetch(_VERSIONS, [tenant_id])
-        return {kind: version for _, kind, version in rows}
+        return Seen({kind: version for _, kind, version in rows})
 
 
 class VersionRepository:

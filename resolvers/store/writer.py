@@ -11,10 +11,9 @@ from typing import Any
 from resolvers.analysis.events import Event
 from resolvers.errors import GatewayError, Overloaded, Unavailable
 from resolvers.live.bus import CHANNEL
-from resolvers.store import rollups
-from resolvers.store.appending import Learnt, append, coded, months_of
+from resolvers.store.appending import Learnt, append, months_of
 from resolvers.store.database import Database, driver, enter, translated
-from resolvers.store.events import event_key
+from resolvers.store.events import event_keys
 from resolvers.store.terms import TermMemory
 from resolvers.store.versions import WHOLE_LOG, hold_log
 
@@ -152,26 +151,16 @@ class Writer:
     ) -> list[First | None]:
         version = await hold_log(connection, tenant_id)
         now = datetime.now(UTC)
-        keys = [event_key(event.id) for event in events]
-        rows = await connection.fetch(
-            "SELECT key, content, occurred_at, received_at FROM event_key"
-            " WHERE tenant_id = $1 AND key = ANY($2::bytea[])",
-            tenant_id,
-            keys,
-        )
-        held = {row[0]: (row[1], row[2], row[3]) for row in rows}
-        outcomes: list[First | None] = []
-        new: list[tuple[bytes, Event]] = []
-        for key, event in zip(keys, events, strict=True):
-            first = held.get(key)
-            if first is None:
-                held[key] = (event.content, event.occurred_at, now)
-                new.append((key, event))
-                outcomes.append(None)
-            else:
-                outcomes.append(First(first[0] == event.content, first[1], first[2]))
+        keys = event_keys([event.id for event in events])
+        held = await connection.fetch(_HELD, tenant_id, keys)
+        if not held and len(set(keys)) == len(keys):
+            await self._insert(connection, tenant_id, version, now, keys, events, learnt)
+            return [None] * len(events)
+        outcomes = _told(events, keys, {row[0]: (row[1], row[2], row[3]) for row in held}, now)
+        new = [place for place, first in enumerate(outcomes) if first is None]
         if new:
-            await self._insert(connection, tenant_id, version, now, new, learnt)
+            fresh = [events[place] for place in new]
+            await self._insert(connection, tenant_id, version, now, [keys[place] for place in new], fresh, learnt)
         return outcomes
 
     async def _insert(
@@ -180,27 +169,38 @@ class Writer:
         tenant_id: int,
         version: int,
         now: datetime,
-        new: list[tuple[bytes, Event]],
+        keys: Sequence[bytes],
+        events: Sequence[Event],
         learnt: Learnt,
     ) -> None:
-        keys = [key for key, _ in new]
-        events = [event for _, event in new]
-        positions = range(version + 1, version + 1 + len(new))
-        columns = await coded(connection, self.memory, tenant_id, events, learnt)
-        await rollups.add(connection, tenant_id, columns)
-        kinds = sorted({int(event.kind) for event in events})
-        await connection.execute(
-            "INSERT INTO data_version (tenant_id, kind, version) SELECT $1, k, $2 FROM unnest($3::smallint[]) AS k"
-            " ON CONFLICT (tenant_id, kind) DO UPDATE SET version = excluded.version",
-            tenant_id,
-            positions[-1],
-            [WHOLE_LOG, *kinds],
-        )
-        announcement = f"v {tenant_id} {positions[-1]} {','.join(map(str, kinds))}"
+        found = await append(connection, self.memory, tenant_id, version, events, keys, now, learnt)
+        last, kinds = version + len(events), found.tolist()
+        await connection.execute(_ADVANCE, tenant_id, last, [WHOLE_LOG, *kinds])
+        announcement = f"v {tenant_id} {last} {','.join(map(str, kinds))}"
         await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, announcement)
         learnt.announcements.append(announcement)
-        contents = [event.content for event in events]
-        await append(connection, tenant_id, positions, keys, contents, columns, now)
+
+
+_HELD = "SELECT key, content, occurred_at, received_at FROM event_key WHERE tenant_id = $1 AND key = ANY($2::bytea[])"
+_ADVANCE = (
+    "INSERT INTO data_version (tenant_id, kind, version) SELECT $1, k, $2 FROM unnest($3::smallint[]) AS k"
+    " ON CONFLICT (tenant_id, kind) DO UPDATE SET version = excluded.version"
+)
+
+
+def _told(
+    events: Sequence[Event], keys: Sequence[bytes], held: dict[bytes, tuple[bytes, datetime, datetime]], now: datetime
+) -> list[First | None]:
+    """What each event is to the log, given the content and times of those that are in it, and to those before it."""
+    outcomes: list[First | None] = []
+    for key, event in zip(keys, events, strict=True):
+        first = held.get(key)
+        if first is None:
+            held[key] = (event.content, event.occurred_at, now)
+            outcomes.append(None)
+        else:
+            outcomes.append(First(first[0] == event.content, first[1], first[2]))
+    return outcomes
 
 
 def _parts(batch: list[_Request], *, alone: bool) -> list[list[_Request]]:

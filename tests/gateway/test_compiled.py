@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext as Plain
 
 from gateway.compiled import Compiled, CompiledExecutor
+from gateway.instants import EncodedInstants
 from tests.gateway.compiled_world import MISSING, SCHEMA, Bough, Colour, Leaf, Odd, Once, boughs, documents, fresh
 
 CORE = SCHEMA._schema
@@ -24,12 +25,13 @@ Answers = list[tuple[Any, list[tuple[Any, ...]]]]
 
 
 def written(data: Any) -> Any:
-    """Data with its instants as the answer's encoder writes them."""
+    """Data with its instants as the answer's encoder writes them, and what is encoded read back."""
     if isinstance(data, dict):
         return {name: written(value) for name, value in data.items()}
     if isinstance(data, list):
         return [written(value) for value in data]
-    return orjson.loads(orjson.dumps(data, option=orjson.OPT_UTC_Z)) if isinstance(data, datetime) else data
+    encoded = isinstance(data, datetime | orjson.Fragment)
+    return orjson.loads(orjson.dumps(data, option=orjson.OPT_UTC_Z)) if encoded else data
 
 
 def read(result: ExecutionResult) -> tuple[Any, list[tuple[Any, ...]]]:
@@ -150,6 +152,46 @@ def test_a_value_that_does_not_fit_is_reported_alike(name: str, value: Any) -> N
 @pytest.mark.parametrize("name", list(vars(bough())))
 def test_so_is_an_object_that_does_not_fit(name: str, value: Any) -> None:
     compare(WHOLE, bough(**{name: value}), {})
+
+
+@SETTINGS
+@given(
+    st.lists(
+        st.decimals(allow_nan=False) | st.sampled_from([*map(Decimal, ("0", "-0", "0.0", "100", "1E+2", "-0.50"))])
+    ),
+    st.lists(st.integers(-(2**31), 2**31) | st.sampled_from([2**30 - 1, 2**30, -(2**30), 1 - 2**30])),
+)
+def test_numbers_of_any_form_are_written_alike_in_lists(exact: list[Decimal], whole: list[int]) -> None:
+    leaves = [leaf(exact=one) for one in exact] + [leaf(number=one, big=one * 2**22) for one in whole]
+    compare("{bough {leaves {exact number big}}}", bough(leaves=leaves), {})
+
+
+def test_objects_of_several_classes_are_told_apart_wherever_they_stand() -> None:
+    class Needle(Leaf):
+        pass
+
+    needle = Needle(**vars(leaf()))
+    for leaves in ([leaf(), needle, leaf(), needle], [leaf(), bough(), leaf()], [leaf(), needle, bough()]):
+        compare("{bough {leaves {text exact colour}}}", bough(leaves=leaves), {})
+
+
+def test_the_same_instants_are_encoded_once_and_others_for_themselves() -> None:
+    def at(*hours: int) -> tuple[datetime, ...]:
+        return tuple(datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in hours)
+
+    same = at(1, 2)
+    for instants in (same, at(1, 2), same, at(3, 4), [*same], at(5), (), same, (None, *same)):
+        compare("{bough {leaf {instants}}}", bough(leaf=leaf(instants=instants)), {})
+    kept = EncodedInstants()
+    assert kept.get(same) is None
+    encoded = kept.keep(same, list(same))
+    assert kept.get(same) is encoded
+    assert kept.get(at(1, 2)) is None
+    for hour in range(24):
+        for minute in range(60):
+            longer = tuple(one + timedelta(hours=hour, minutes=minute) for one in same)
+            kept.keep(longer, list(longer))
+    assert len(kept) == 64
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,18 @@ from typing import Any
 import pytest
 
 from tests.client import Client
-from tests.gateway.test_experiments import METRICS, RESULTS, START, UPDATE, VARIANTS, bought, crowd, shown, started
+from tests.gateway.test_experiments import (
+    METRICS,
+    RESULTS,
+    START,
+    UPDATE,
+    VARIANTS,
+    bought,
+    crowd,
+    shown,
+    started,
+    step,
+)
 
 GOAL = METRICS[:1]
 
@@ -19,9 +30,24 @@ async def test_what_is_better_is_shipped(client: Client) -> None:
     await client.ingest(*crowd(600, 600, 120, 200))
     found = await decided(client)
     assert (found["decision"], found["ship"], found["plannedEndReached"]) == ("SHIP", "bold", True)
-    assert found["why"] == "conversion_rate is significantly better in bold, and every guardrail holds."
+    assert found["why"] == "conversion_rate is significantly better in bold."
     assert found["warnings"] == []
     assert found["metrics"][0]["effects"][0]["power"] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("margin", "decision", "guard"), [(None, "SHIP", "NOT_BROKEN"), ("0.1", "KEEP_RUNNING", "OPEN")]
+)
+async def test_a_margin_has_to_be_shown_to_be_kept(
+    client: Client, margin: str | None, decision: str, guard: str
+) -> None:
+    guardrail = {name: part for name, part in METRICS[2].items() if name != "margin"}
+    given = guardrail if margin is None else guardrail | {"margin": margin}
+    await started(client, metrics=[*GOAL, given])
+    refunds = [bought(f"{variant}0") | {"name": "refund"} for variant in ("plain", "bold")]
+    await client.ingest(*crowd(600, 600, 120, 200), *refunds)
+    found = await decided(client)
+    assert (found["decision"], found["metrics"][1]["effects"][0]["guard"]) == (decision, guard)
 
 
 async def test_what_harms_is_rolled_back_at_once(client: Client) -> None:
@@ -41,7 +67,7 @@ async def test_variants_that_are_not_as_large_as_they_should_be_are_not_believed
     found = await decided(client)
     assert found["decision"] == "INVALID"
     assert found["sampleRatio"]["suspicious"]
-    assert found["warnings"][0].startswith("Sample ratio mismatch")
+    assert found["warnings"][0]["code"] == "SAMPLE_RATIO_MISMATCH"
 
 
 @pytest.mark.parametrize(("sequential", "decision"), [(True, "SHIP"), (False, "KEEP_RUNNING")])
@@ -53,7 +79,8 @@ async def test_who_looks_early_waits_unless_it_holds_at_any_look(
     found = await decided(client)
     assert not found["plannedEndReached"]
     assert found["decision"] == decision
-    assert found["warnings"][0].startswith("The planned runtime, sample or power is not reached")
+    assert found["warnings"][0]["code"] == "PEEKING"
+    assert found["warnings"][0]["message"].startswith("The planned runtime, sample or power is not reached")
 
 
 async def test_money_of_another_currency_counts_at_its_rate(client: Client) -> None:
@@ -81,7 +108,40 @@ async def test_weights_of_zero_get_nobody(client: Client) -> None:
     assert found["metrics"][0]["family"] == 1
     assert found["metrics"][0]["effects"][1]["undefined"] == "Both arms need a unit."
     await client.ingest(shown("odd", "later"))
-    told = await client.ask('{ experimentResults(experiment: "button") { sampleRatio { unexpected suspicious } } }')
-    assert told["experimentResults"]["sampleRatio"] == {"unexpected": 1, "suspicious": False}
+    told = await client.ask(
+        '{ experimentResults(experiment: "button") { warnings { code } sampleRatio { unexpected suspicious method } } }'
+    )
+    ratio = {"unexpected": 1, "suspicious": False, "method": "CHI_SQUARED"}
+    assert told["experimentResults"]["sampleRatio"] == ratio
+    assert {"code": "UNEXPECTED_VARIANT"} in told["experimentResults"]["warnings"]
     named = await client.ask(UPDATE, input={"id": made, "name": "Other name"})
     assert named["updateExperiment"]["experiment"]["name"] == "Other name"
+
+
+@pytest.mark.parametrize(("buyers", "decision"), [(120, "SHIP"), (34, "ROLL_BACK")])
+async def test_what_is_completed_early_is_decided_by_what_holds_at_any_look(
+    client: Client, buyers: int, decision: str
+) -> None:
+    made = await started(client, metrics=GOAL, minimumRuntime="366d", minimumEffect="0.05")
+    await client.ingest(*crowd(300, 300, 30, buyers))
+    assert (await decided(client))["decision"] == "KEEP_RUNNING"
+    await step(client, "complete", made)
+    found = await decided(client)
+    assert found["decision"] == decision
+    assert found["why"].endswith("It was completed early, so only what holds at any look counts.")
+    assert [one["code"] for one in found["warnings"]] == ["PEEKING"]
+    assert found["warnings"][0]["message"].startswith("It was completed before the planned runtime")
+
+
+async def test_p_values_too_small_for_a_float_have_their_logarithms(client: Client) -> None:
+    await started(client, metrics=GOAL, sequential=True)
+    await client.ingest(*crowd(1_000, 1_000, 10, 990))
+    names = ("unpooled", "sequential", "holm", "benjaminiHochberg")
+    told = {"pValue": "log10P"} | {f"{name}PValue": f"{name}Log10P" for name in names}
+    asked = f"metrics {{ effects {{ {' '.join([*told, *told.values()])} }} }}"
+    found = (await client.ask(f'{{ experimentResults(experiment: "button") {{ {asked} }} }}'))["experimentResults"]
+    (effect,) = found["metrics"][0]["effects"]
+    for value, logarithm in told.items():
+        assert effect[value] == 0
+        assert effect[logarithm] < -400
+    assert effect["holmLog10P"] == effect["benjaminiHochbergLog10P"] == pytest.approx(effect["sequentialLog10P"])

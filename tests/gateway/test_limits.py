@@ -205,4 +205,8 @@ def test_cost_with_other_variables_is_counted_again() -> None:
     document = parse("query($n: Int) { page(first: $n) { edges { cursor } } }")
     costs = Costs(SCHEMA, document)
     operation = document.definitions[0]
-    assert [costs.of(operation, {"n": n}) for n in (1, 100)] == [3, 201]  # type: ignore[arg-type]
+    given: list[dict[str, object]] = [{"n": 1}, {"n": 100}, {}, {"n": None}, {"n": 0}, {"n": [3]}, {"n": True}]
+    for _ in range(2):
+        found = [costs.of(operation, variables) for variables in given]  # type: ignore[arg-type]
+        assert found == [3, 201, 101, 3, 3, 3, 3]
+    assert [costs.of(operation, {"n": n}) for n in range(1, 100)] == [1 + 2 * n for n in range(1, 100)]  # type: ignore[arg-type]

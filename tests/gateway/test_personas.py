@@ -1,11 +1,13 @@
 """Personas as their users keep, compare and watch them."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from resolvers.store.segment_definitions import Kept, SegmentDefinitions
 from tests.client import Client
 from tests.factories import event, purchase
 
@@ -92,3 +94,32 @@ async def test_an_unknown_persona_is_refused_by_the_argument_that_names_it(
 async def test_what_cannot_be_kept_is_a_typed_error(client: Client) -> None:
     answer = await save(client, slug="x", name="X", rules={"all": [{"segment": {"in": ["Nobody"]}}]})
     assert (answer["__typename"], answer["field"]) == ("InvalidInput", "rules.all[0].segment.in[0]")
+
+
+async def test_a_list_of_personas_looks_their_segments_up_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = {"did": {"where": {"name": "purchase"}}}
+    for slug in ("first", "second", "third"):
+        await save(client, slug=slug, name=slug.title(), rules=rules)
+    await save(client, slug="said", name="Said")
+    asked, by_ids = list[int](), SegmentDefinitions.by_ids
+
+    async def counting(self: SegmentDefinitions, ids: Sequence[int]) -> list[Kept]:
+        asked.append(len(ids))
+        return await by_ids(self, ids)
+
+    monkeypatch.setattr(SegmentDefinitions, "by_ids", counting)
+    listed = await client.ask("{ personas { edges { node { slug segment { name } } } } }")
+    assert {edge["node"]["slug"]: edge["node"]["segment"] for edge in listed["personas"]["edges"]} == {
+        **{slug: {"name": f"persona/{slug}"} for slug in ("first", "second", "third")},
+        "said": None,
+    }
+    assert asked == [3]
+
+
+async def test_churn_of_many_personas_is_refused_by_its_own_argument(client: Client) -> None:
+    for slug in "abcd":
+        await save(client, slug=slug, name=slug)
+    (error,) = (await client.send("{ personaProfiles(churn: true) { slug } }"))["errors"]
+    assert error["extensions"] == {"code": "BAD_USER_INPUT", "field": "churn"}
+    asked = await client.ask('{ personaProfiles(slugs: ["a", "b", "c"], churn: true) { slug churnRisk { value } } }')
+    assert [one["churnRisk"] for one in asked["personaProfiles"]] == [None, None, None]

@@ -59,6 +59,15 @@ async def test_a_price_is_set_used_listed_and_deleted(client: Client, stranger: 
     assert (await client.ask(COSTS))["events"]["edges"][0]["node"]["cost"] == "15"
     assert (await client.ask(DELETE, id=(await tiered(client))))["deleteModelPrice"]["deletedId"]
 
+    batch = {"batchInputPerMillion": "1", "batchOutputPerMillion": "2.25"}
+    await client.ask(SET, input=price(validFrom="2026-02-04T00:00:00Z", **batch))
+    await client.ask(TRACK, input=call | {"occurredAt": "2026-02-05T00:00:00Z", "properties": {"batch": True}})
+    told = (await client.ask(COSTS))["events"]["edges"][0]["node"]
+    assert (told["cost"], told["costSource"]) == ("5.5", "tenant price from 2026-02-04, batch")
+    listed = await client.ask("{ modelPrices { edges { node { id batchOutputPerMillion } } } }")
+    (again,) = (one["node"]["id"] for one in listed["modelPrices"]["edges"] if one["node"]["batchOutputPerMillion"])
+    await client.ask(DELETE, id=again)
+
     for one in ("anthropic", "zeta"):
         await client.ask(SET, input=price(provider=one))
     page = "query ($after: String) { modelPrices(first: 2, after: $after) {"
@@ -91,6 +100,8 @@ async def test_a_price_is_set_used_listed_and_deleted(client: Client, stranger: 
         ({"longContextAfter": -1}, "longContextAfter"),
         ({"longContextAfter": 200_000}, "longContextInputPerMillion"),
         ({"longContextCacheReadPerMillion": "1"}, "longContextAfter"),
+        ({"batchInputPerMillion": "1"}, "batchOutputPerMillion"),
+        ({"batchCacheReadPerMillion": "1"}, "batchInputPerMillion"),
     ],
 )
 async def test_a_bad_price_is_refused_by_field(client: Client, change: dict[str, Any], field: str) -> None:

@@ -17,17 +17,22 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from gateway import server
+from gateway.admission import Crowd
 from gateway.settings import load_settings
+from resolvers.live.rounds import Rounds
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+LIVE = GET.replace(b" / ", b" /health/live ")
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @asynccontextmanager
-async def _serving(app: Starlette, **given: float) -> AsyncIterator[int]:
+async def _serving(
+    app: Starlette, crowd: Crowd | None = None, rounds: Rounds | None = None, **given: float
+) -> AsyncIterator[int]:
     settings = load_settings(**given)
     ready, stopped = asyncio.Event(), asyncio.Event()
-    running = server.Server(server.ServerConfig(app, settings), ready.set, stopped.set)
+    running = server.Server(server.ServerConfig(app, settings, crowd, rounds), ready.set, stopped.set)
     with server.bind("127.0.0.1", 0) as listener:
         task = asyncio.create_task(running.serve([listener]))
         await ready.wait()
@@ -157,6 +162,116 @@ async def test_connections_beyond_the_limit_are_told_to_come_back() -> None:
         first[1].write(GET)
         assert (await first[0].readuntil(b"ok")).startswith(b"HTTP/1.1 200")
         first[1].close()
+
+
+async def test_whether_it_lives_is_answered_at_once_while_every_place_is_taken_and_nothing_may_begin() -> None:
+    crowd, rounds = Crowd(1), Rounds(most=1)
+    rounds._left = -(10**9)
+    async with _serving(_app(), crowd, rounds) as port:
+        waiting = await _open(port, GET)
+        async with asyncio.timeout(20):
+            while not rounds.waiting:  # noqa: ASYNC110  # nothing tells of it
+                await asyncio.sleep(0.01)
+        reader, writer = await _open(port, LIVE * 3)
+        for _ in range(3):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            assert await reader.readexactly(17) == b'{"status":"live"}'
+        writer.write(GET + LIVE)
+        refused = await reader.readuntil(b'"retryAfter":1}}]}')
+        assert refused.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 1" in refused
+        writer.write(LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        last = await _read((reader, writer))
+        assert last.count(b'{"status":"live"}') == 2
+        assert last.lower().count(b"connection: close") == 1
+        rounds._left = 0
+        assert (await waiting[0].readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        waiting[1].close()
+
+
+async def test_an_answer_that_is_ready_waits_for_the_request_before_it() -> None:
+    may_answer = asyncio.Event()
+
+    async def slow(request: Request) -> Response:
+        await may_answer.wait()
+        return PlainTextResponse("slow")
+
+    async with _serving(_app(slow)) as port:
+        reader, writer = await _open(port, GET + LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        await _read(await _open(port, LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
+        may_answer.set()
+        answers = await _read((reader, writer))
+        assert answers.index(b"slow") < answers.index(b'{"status":"live"}')
+
+
+async def test_a_refused_request_may_send_its_body_to_the_end_and_the_next_is_answered() -> None:
+    size = 500_000
+    post = f"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {size}\r\n\r\n".encode()
+    crowd = Crowd(1)
+    async with _serving(_app(), crowd) as port:
+        with crowd.inside():
+            reader, writer = await _open(port, post)
+            assert b"HTTP/1.1 503" in await reader.readuntil(b'"retryAfter":1}}]}')
+            for _ in range(10):
+                writer.write(b"x" * (size // 10))
+                await writer.drain()
+        writer.write(GET)
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        writer.write(post.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+        with crowd.inside():
+            # The body is not asked for, so nothing can follow on this connection.
+            refused = await _read((reader, writer))
+        assert refused.startswith(b"HTTP/1.1 503")
+        assert b"connection: close" in refused.lower()
+
+
+async def test_a_refused_request_has_no_time_without_end_for_its_body() -> None:
+    crowd = Crowd(1)
+    async with _serving(_app(), crowd, head_seconds=0.05) as port:
+        with crowd.inside():
+            post = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\n"
+            assert (await _read(await _open(port, post))).startswith(b"HTTP/1.1 503")
+
+
+async def test_who_has_waited_too_long_is_refused_and_who_left_meanwhile_is_not_begun() -> None:
+    begun: list[str] = []
+
+    async def answer(request: Request) -> Response:
+        begun.append(request.url.path)
+        return PlainTextResponse("ok")
+
+    crowd, rounds = Crowd(10), Rounds(most=1, burst=3, patience=0.0)
+    rounds._left = -(10**9)
+    async with _serving(_app(answer), crowd, rounds) as port:
+        waiting = [await _open(port, GET) for _ in range(3)]
+        async with asyncio.timeout(20):
+            while rounds.waiting < 3:  # noqa: ASYNC110  # nothing tells of it
+                await asyncio.sleep(0.01)
+            waiting[0][1].transport.abort()
+            for reader, writer in [*waiting[1:], await _open(port, GET)]:
+                assert (await reader.readuntil(b'"retryAfter":1}}]}')).startswith(b"HTTP/1.1 503")
+                # The connection is as good as before.
+                writer.write(LIVE)
+                assert await reader.readuntil(b'{"status":"live"}')
+                writer.close()
+            while crowd.under_way:  # noqa: ASYNC110  # nothing tells of it
+                await asyncio.sleep(0.01)
+        assert begun == []
+
+
+async def test_many_connections_are_taken_in_a_round_of_the_loop() -> None:
+    app = _app()
+    running = server.Server(server.ServerConfig(app, load_settings()), lambda: None, lambda: None)
+    with server.bind("127.0.0.1", 0) as listener:
+        task = asyncio.create_task(running.serve([listener]))
+        async with asyncio.timeout(20):
+            while not running.started:  # noqa: ASYNC110  # nothing tells of it
+                await asyncio.sleep(0.01)
+        assert len(running.servers) == 32
+        assert {taken.sockets[0].getsockname() for taken in running.servers} == {listener.getsockname()}
+        assert await _read(await _open(listener.getsockname()[1], GET.replace(b"1.1", b"1.0")))
+        running.should_exit = True
+        await task
 
 
 async def test_the_server_does_not_name_its_software() -> None:

@@ -91,6 +91,14 @@ def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load_settings().allowed_origins == ("https://a.example", "https://b.example")
 
 
+@pytest.mark.parametrize("origin", ["https://a.example/", "a.example", "https://A.example", "https://a.example/app"])
+def test_what_no_browser_sends_as_an_origin_is_refused(origin: str) -> None:
+    with pytest.raises(SettingsError, match="ALLOWED_ORIGINS") as caught:
+        load_settings(allowed_origins=("http://localhost:3000", origin))
+    assert origin not in str(caught.value)
+    assert load_settings(allowed_origins=("*",)).allowed_origins == ("*",)
+
+
 @pytest.mark.parametrize(
     ("host", "loopback"),
     [

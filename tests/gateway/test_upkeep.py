@@ -19,7 +19,14 @@ FIGURES = {
     "gateway_segment_bytes": 1,
     # As of the next look.
     "gateway_unfolded_events": 1,
+    "gateway_subject_segments": 1,
+    "gateway_personas": 1,
+    "gateway_journey_segments": 1,
 }
+DEFINED = """mutation {
+  saveSegment(input: {name: "All", rules: {did: {where: {kind: [CONVERSION]}}}}) { __typename }
+  savePersona(input: {slug: "buyer", name: "Buyer", rules: {did: {where: {kind: [CONVERSION]}}}}) { __typename }
+}"""
 
 
 async def scraped(http: httpx2.AsyncClient, address: str) -> dict[str, float]:
@@ -41,6 +48,8 @@ async def test_a_gateway_folds_what_is_behind(postgres_url: str, http: httpx2.As
     async with running_gateway(url, upkeep=False) as (address, _):
         client.address = address
         await client.ingest(*(event() for _ in range(10)))
+        answer = await client.ask(DEFINED)
+        assert {one["__typename"] for one in answer.values()} == {"SaveSegmentPayload", "SavePersonaPayload"}
     async with running_gateway(url) as (address, gateway), asyncio.timeout(30):
         client.address = address
         folded = 0
@@ -51,6 +60,8 @@ async def test_a_gateway_folds_what_is_behind(postgres_url: str, http: httpx2.As
         for name, at_least in FIGURES.items():
             while (figures := await scraped(http, address)).get(name, -1.0) < at_least:
                 pass
+        # The segment behind the persona is none that anybody keeps.
+        assert figures["gateway_subject_segments"] == figures["gateway_personas"] == 1
         assert figures["gateway_folding_failures_total"] == figures["gateway_damaged_segments_total"] == 0
     await owner.close()
 
@@ -58,7 +69,8 @@ async def test_a_gateway_folds_what_is_behind(postgres_url: str, http: httpx2.As
 async def test_a_process_that_leaves_upkeep_to_others_tells_no_figures_of_theirs(client: Client) -> None:
     figures = await scraped(client.http, client.address)
     assert figures["gateway_folding_runs_total"] == 0
-    assert not {"gateway_unfolded_events", "gateway_segment_bytes"} & set(figures)
+    of_upkeep = {"gateway_unfolded_events", "gateway_segment_bytes", "gateway_subject_segments", "gateway_personas"}
+    assert not of_upkeep & set(figures)
 
 
 async def test_upkeep_ends_even_where_a_cancellation_gets_lost() -> None:

@@ -177,7 +177,7 @@ async def test_a_repeated_dashboard_costs_one_look_at_the_versions(
     looks = reader.looks
     await client.ask(DASHBOARD, by=["CHANNEL"])
     # Whatever is computed looks for itself.
-    assert reader.looks - looks > 1
+    assert reader.looks > looks
     await client.ingest(purchase("10", occurredAt="2026-03-10T12:00:00Z"))
     assert (await client.ask(DASHBOARD))["revenue"] == {"orders": 2}
 
@@ -190,11 +190,11 @@ async def test_those_who_ask_the_same_at_once_share_answers_that_begin_after_the
     turn = turns.turn
 
     @asynccontextmanager
-    async def counted(line: object, *, patient: bool = False) -> AsyncIterator[None]:
+    async def counted(line: object, **waiting: Any) -> AsyncIterator[None]:
         computed.append(line)
         begun.set()
         await go.wait()
-        async with turn(line, patient=patient):
+        async with turn(line, **waiting):
             yield
 
     monkeypatch.setattr(turns, "turn", counted)

@@ -16,12 +16,13 @@ import pytest
 from resolvers.analysis.cohorts import CohortBasis, CohortsAnswer
 from resolvers.analysis.events import Kind
 from resolvers.analysis.explanations import Source
-from resolvers.analysis.filters import EVERYTHING, DimensionIs, KindIs, Op
+from resolvers.analysis.filters import EVERYTHING, DimensionIs, KindIs, Not, Op, having
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.periods import Granularity, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.cohorts import cohorts
 from resolvers.context import Context, Principal
+from resolvers.errors import BadInput
 from resolvers.revenue import revenue
 from resolvers.store.folding import fold
 from tests.factories import event, purchase, store
@@ -104,3 +105,35 @@ async def test_sets_segments_and_the_log_tell_the_same_cohorts(context: Context,
     assert folded.subjects == logged.subjects + 1 > 1
     assert folded.cohorts[1:] == logged.cohorts[1:]
     assert folded.repeat.numerator == logged.repeat.numerator
+
+
+@pytest.mark.parametrize("of", CohortBasis)
+async def test_a_group_has_the_cohorts_of_its_events_alone(context: Context, of: CohortBasis) -> None:
+    random = Random(3)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    await store(
+        context,
+        *(
+            purchase(
+                random.choice(["5", "7.50"]),
+                subject=random.choice("abcdefgh"),
+                occurredAt=start + timedelta(hours=random.randrange(24 * 88)),
+                dimensions=random.choice([{}, *({"channel": one, "plan": random.choice("pq")} for one in "xyz")]),
+            )
+            for _ in range(120)
+        ),
+    )
+    period = PeriodRequest(start=start, end=datetime(2026, 4, 1, tzinfo=UTC))
+    asked = Question(period, granularity=Granularity.MONTH, by=("channel",), top=2)
+    found = await cohorts(context, of, asked)
+    (first, second, other), alone = found.groups, replace(asked, by=())
+    assert (found.group_count, [one.other for one in found.groups]) == (4, [False, False, True])
+    shown = [having(channel=one.keys[0].value) for one in (first, second)]
+    for group, where in ((first, shown[0]), (second, shown[1]), (other, Not(AnyOf(tuple(shown))))):
+        own = await cohorts(context, of, replace(alone, where=where))
+        assert (group.cohorts, group.subjects, group.repeat.value) == (own.cohorts, own.subjects, own.repeat.value)
+        assert group.subjects > 0
+    assert (await cohorts(context, of, alone)).groups == ()
+    with pytest.raises(BadInput) as refused:
+        await cohorts(context, of, replace(asked, top=11))
+    assert refused.value.field == "top"

@@ -39,7 +39,8 @@ from resolvers.flag_coverage import SAMPLE, coverage
 from resolvers.flag_evaluations import evaluate_flags
 from resolvers.flag_upkeep import attend_due
 from resolvers.flags import FlagAction, Wanted, flag_changes, flags, given, known, stale
-from resolvers.store.database import Database
+from resolvers.store.database import Database, driver
+from resolvers.store.flag_tallies import KEPT
 from tests.factories import event, new_principal, running_services, store
 
 HOUR = timedelta(hours=1)
@@ -241,6 +242,28 @@ async def test_staleness_is_told_from_what_was_evaluated(timed: Context, clock: 
     assert [(one.variation, one.evaluations) for one in await given(timed, held["asked"], 1)] == [("off", 1)]
     clock.now += timedelta(days=31)
     assert [one.reason.value for one in await stale(timed, held["asked"])] == ["not_evaluated"]
+
+
+async def test_what_was_given_long_ago_is_forgotten(timed: Context, clock: Clock, owner: Database) -> None:
+    other = Context(timed.services, await new_principal(owner))
+    for one in (timed, other):
+        await create_flag(one, FlagDraft("f"))
+    held, tallies, database = (await known(timed)).flags["f"], timed.services.tallies, timed.services.database
+    days = []
+    both = (timed, other)
+    for later, active in ((0, both), (1, both), (KEPT.days, both[:1]), (1, both[:1])):
+        clock.now += timedelta(days=later)
+        for one in active:
+            await evaluate_flags(one, Person("ann"))
+        await tallies.flush(database, clock())
+        async with database.tenant(timed.require(Role.VIEWER).tenant_id) as session:
+            days.append(await (await driver(session)).fetchval("SELECT count(*) FROM flag_tally"))
+        # What is written on the same day, too, stays.
+        await tallies.flush(database, clock())
+    assert days == [1, 2, 2, 2]
+    assert [one.evaluations for one in await given(timed, held, 366)] == [2]
+    async with database.tenant(other.require(Role.VIEWER).tenant_id) as session:
+        assert await (await driver(session)).fetchval("SELECT count(*) FROM flag_tally") == 2
 
 
 async def test_the_coverage_of_many_is_told_from_a_sample(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:

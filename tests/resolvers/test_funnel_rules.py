@@ -11,6 +11,7 @@ import pytest
 
 from resolvers.analysis.explanations import Source
 from resolvers.analysis.filters import NameIs
+from resolvers.analysis.funnel_outcomes import Outcome
 from resolvers.analysis.funnels import (
     Constant,
     Counting,
@@ -25,7 +26,7 @@ from resolvers.analysis.periods import Compare, Granularity
 from resolvers.analysis.questions import Question
 from resolvers.context import Context
 from resolvers.errors import BadInput
-from resolvers.funnel_subjects import Outcome, funnel_correlations, funnel_subjects
+from resolvers.funnel_subjects import funnel_correlations, funnel_subjects
 from resolvers.funnels import funnel, funnels_by_id, save_funnel
 from resolvers.store.folding import fold
 from resolvers.store.funnels import FunnelRepository

@@ -5,9 +5,10 @@ from random import Random
 import pytest
 
 from resolvers.analysis.filters import DimensionIs, Op
+from resolvers.analysis.funnel_outcomes import Outcome
 from resolvers.analysis.questions import Question
 from resolvers.context import Context
-from resolvers.funnel_subjects import Outcome, funnel_correlations, funnel_subjects
+from resolvers.funnel_subjects import funnel_correlations, funnel_subjects
 from resolvers.store.database import Database
 from tests.factories import event, new_principal, store
 from tests.resolvers.funnel_logs import DEFINITIONS, HOUR, PERIOD, START, expected, random_log, shop, step

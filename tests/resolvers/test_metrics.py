@@ -7,19 +7,24 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from resolvers.analysis.events import Kind
 from resolvers.analysis.explanations import Source
-from resolvers.analysis.filters import DimensionIs, KindIs, Op
-from resolvers.analysis.metrics import MetricAnswer
-from resolvers.analysis.periods import Compare, Granularity, PeriodRequest
+from resolvers.analysis.filters import EVERYTHING, DimensionIs, KindIs, Op
+from resolvers.analysis.metrics import Aggregate, MetricAnswer, Statistic
+from resolvers.analysis.periods import Compare, Granularity, Period, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, Forbidden, Unauthenticated
+from resolvers.exchange_rates import set_exchange_rates
 from resolvers.metrics import catalogue, metrics
+from resolvers.store import log_metrics
+from resolvers.store.metrics import MetricRepository
+from resolvers.store.scans import Selection, Statistics
 from tests.factories import event, purchase, store
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -292,3 +297,32 @@ async def test_an_operation_asks_for_so_much_in_all_and_no_more(context: Context
         await metrics(context, ["events"], replace(minutes, by=("channel",)))
     context.renew()
     await metrics(context, ["events"], minutes)
+
+
+@pytest.mark.parametrize("top", [1, 3, 100])
+@pytest.mark.parametrize("rated", [False, True])
+async def test_what_adds_up_is_added_up_alike_here_and_by_the_database(context: Context, top: int, rated: bool) -> None:
+    await store(context, *random_events(5))
+    if rated:
+        await set_exchange_rates(context, [{"date": "2026-03-01", "base": "USD", "currency": "EUR", "rate": "0.8"}])
+    principal = context.require(Role.VIEWER)
+    selection = Selection(principal.tenant_id, "USD", Period(START, END), EVERYTHING)
+    paid = KindIs((Kind.CONVERSION, Kind.TOUCHPOINT))
+    statistics = [
+        Statistic(Aggregate.SUM, paid, "amount"),
+        Statistic(Aggregate.SUM_OF_SQUARES, paid, "cost"),
+        Statistic(Aggregate.COUNT, KindIs((Kind.AI_INTERACTION,)), "success"),
+    ]
+
+    async def asked() -> Statistics:
+        async with context.services.database.tenant(principal.tenant_id) as session:
+            repository = MetricRepository(session, context.services.memory, context.services.kept)
+            return await repository.statistics(selection, statistics, by=("channel", "model"), top=top)
+
+    here = await asked()
+    with patch.object(log_metrics, "_MOST_ADDED", 0):
+        there = await asked()
+    assert len(here.groups) == min(top, here.group_count) > 0
+    assert (here.total, list(here.groups), here.group_count) == (there.total, list(there.groups), there.group_count)
+    assert here.by_group == there.by_group
+    assert here.explanations[0].rows == there.explanations[0].rows

@@ -192,6 +192,27 @@ def test_it_agrees_with_the_packages_own_calculation(listed: Any, at: datetime, 
 
 
 @pytest.mark.reference
+def test_batch_calls_have_prices_of_their_own_or_none() -> None:
+    tokens = {"input_tokens": 300_000, "cache_read_tokens": 100_000, "output_tokens": 1000}
+    batch = call(**tokens, properties={"batch": True})
+    # Neither the list nor a price without those of batches says what such a call costs.
+    assert price(batch, []) == batch
+    assert price(batch, [own(AT, "2")]) == batch
+    tier = {f"long_context_{name}_per_million": Decimal(9) for name in ("input", "output")}
+    halves = {"batch_input_per_million": Decimal(1), "batch_output_per_million": Decimal("4.5")}
+    prices = own(AT, "2", long_context_after=200_000, **tier, **halves)
+    told = price(batch, [prices])
+    assert (told.cost, told.currency, told.cost_source) == (
+        Decimal("0.3045"),
+        "EUR",
+        "tenant price from 2026-03-01, batch",
+    )
+    cached = replace(prices, batch_cache_read_per_million=Decimal("0.1"))
+    assert price(batch, [cached]).cost == Decimal("0.2145")
+    for plain in ({}, {"batch": False}, {"batch": "true"}, {"batch": 1}):
+        assert price(call(**tokens, properties=plain), [prices]).cost == Decimal("2.709")
+
+
 @pytest.mark.skipif(not SHARED.exists(), reason="the reference data is not beside the repository")
 class TestReference:
     def reference(self, name: str) -> Any:
@@ -243,3 +264,28 @@ class TestReference:
                 cost = price(call(provider, model, **tokens), []).cost
                 assert cost is not None
                 assert float(cost) == pytest.approx(1000 * fields[field], rel=1e-12)
+
+    def test_batches_cost_what_the_table_says(self) -> None:
+        table = self.reference("llm_prices")["litellm_table"]["cost_fields_sample"]
+        kinds = {
+            "input": ("input_cost_per_token_batches", "input_tokens"),
+            "output": ("output_cost_per_token_batches", "output_tokens"),
+            "cache_read": ("cache_read_input_token_cost_batches", "cache_read_tokens"),
+            "cache_write": ("cache_creation_input_token_cost_batches", "cache_write_tokens"),
+        }
+        compared = 0
+        for model, fields in table.items():
+            if kinds["input"][0] not in fields:
+                continue
+            prices = {
+                f"batch_{name}_per_million": Decimal(str(fields[field])) * 10**6
+                for name, (field, _) in kinds.items()
+                if field in fields
+            }
+            mine = ModelPrice("acme", model, AT, "USD", Decimal(99), Decimal(99), **prices)
+            for field, tokens in kinds.values():
+                if field in fields:
+                    told = price(call("acme", model, **{tokens: 1000}, properties={"batch": True}), [mine])
+                    assert told.cost == Decimal(str(fields[field])) * 1000
+                    compared += 1
+        assert compared == 17

@@ -4,25 +4,31 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
+from resolvers import propensity
 from resolvers.analysis.diagnoses import Diagnosis
 from resolvers.analysis.estimates import Quality
-from resolvers.analysis.filters import EVERYTHING, DimensionIs, Op
-from resolvers.analysis.propensity_answers import Outcome
+from resolvers.analysis.filters import EVERYTHING, All, DimensionIs, InSegment, Not, Op, SubjectIs
+from resolvers.analysis.propensity_answers import Outcome, PropensityAnswer
+from resolvers.analysis.segments import Listed
 from resolvers.context import Context, Role
 from resolvers.cutoffs import Asking
 from resolvers.errors import BadInput, Forbidden
+from resolvers.exchange_rates import set_exchange_rates
 from resolvers.propensity import (
     Candidate,
     candidates,
     churn_risk,
+    churn_risks,
     conversion_propensity,
     subjects_at_risk,
     upsell_candidates,
 )
+from resolvers.segments import Draft, save_segment
 from resolvers.store.database import Database
 from resolvers.store.propensity import SpendRepository
 from resolvers.store.terms import SUBJECTS
@@ -122,6 +128,46 @@ async def test_nothing_is_fitted_twice_where_nothing_changed(context: Context) -
     await churn_risk(Context(context.services, context.principal), ASKING)
     await subjects_at_risk(Context(context.services, context.principal), ASKING, first=5, after=None)
     assert context.services.cache.misses == misses
+
+
+async def test_what_is_over_is_read_again_only_where_it_changes(context: Context) -> None:
+    await store(context, *subscribers())
+    with patch.object(propensity, "_read", wraps=propensity._read) as reads:
+
+        async def asked() -> PropensityAnswer:
+            return await churn_risk(Context(context.services, context.principal), ASKING)
+
+        first = await asked()
+        await store(context, event(subject="p1", occurredAt=CUTOFF + timedelta(hours=1)))
+        # Of the day after the cut-off, which is none of the history.
+        assert (await asked(), reads.call_count) == (first, 1)
+        await store(context, purchase("20", name="subscription", subject="late", occurredAt=at(40)))
+        late = await asked()
+        assert (late.subjects, reads.call_count) == (first.subjects + 1, 2)
+        rate = {"date": "2026-05-01", "base": "USD", "currency": "EUR", "rate": "0.8"}
+        await set_exchange_rates(context, [rate])
+        assert (await asked(), reads.call_count) == (late, 3)
+
+
+async def test_circles_of_subjects_are_read_once_and_answered_as_by_themselves(context: Context) -> None:
+    await store(context, *subscribers())
+    halves = [tuple(f"p{number}" for number in range(240) if (number % 4 < 2) == half) for half in (True, False)]
+    for place, half in enumerate(halves):
+        await save_segment(context, Draft(str(place), Listed(half)))
+    first, second = InSegment("0"), InSegment("1")
+    pro = DimensionIs("plan", Op.IN, ("pro",))
+    wheres = [first, second, All((first, Not(second))), All((second, pro))]
+    askings = [replace(ASKING, where=where) for where in wheres]
+    with patch.object(propensity, "_read", wraps=propensity._read) as reads:
+        together = await churn_risks(Context(context.services, context.principal), askings)
+        assert reads.call_count == 2
+    apart = []
+    for half, more in zip((*halves, halves[0], halves[1]), (EVERYTHING, EVERYTHING, EVERYTHING, pro), strict=True):
+        named = replace(ASKING, where=All((SubjectIs(half), more)))
+        apart.append(await churn_risk(Context(context.services, context.principal), named))
+    for one, other in zip(together, apart, strict=True):
+        assert one.subjects == other.subjects > 0
+        assert (one.probability.value, one.model) == (other.probability.value, other.model)
 
 
 async def test_a_filter_narrows_what_is_seen(context: Context) -> None:

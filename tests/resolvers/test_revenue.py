@@ -1,14 +1,18 @@
 """Revenue: exact, and the same however it is cut."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from random import Random
 
 import pytest
 
+from resolvers.analysis.filters import All, DimensionIs, Op
 from resolvers.analysis.periods import Granularity, PeriodRequest
 from resolvers.analysis.questions import Question
+from resolvers.analysis.revenue import RevenueAnswer, RevenueGroup
 from resolvers.context import Context
-from resolvers.errors import BadInput
+from resolvers.exchange_rates import set_exchange_rates
 from resolvers.revenue import revenue
 from tests.factories import event, purchase, store
 
@@ -69,6 +73,60 @@ async def test_no_revenue_is_zero_and_its_averages_are_null(context: Context) ->
     assert set(answer.series.total) == {Decimal(0)}
 
 
-async def test_a_breakdown_is_refused_with_where_to_find_it(context: Context) -> None:
-    with pytest.raises(BadInput, match="metric revenue"):
-        await revenue(context, Question(MARCH, by=("channel",)))
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_group_is_told_what_its_events_alone_are(context: Context, seed: int) -> None:
+    random = Random(seed)
+    rates = [("2026-01-30", "1.1"), ("2026-02-09", "1.2"), ("2026-03-02", "1.3"), ("2026-03-12", "1.05")]
+    await set_exchange_rates(
+        context, [{"currency": "USD", "base": "EUR", "date": on, "rate": rate} for on, rate in rates]
+    )
+    await store(
+        context,
+        *(
+            event(
+                kind="CONVERSION",
+                name=random.choice(["purchase", "subscription", "refund", "churn", "signup"]),
+                amount=random.choice(["0", "3", "19.99", "0.001"]),
+                currency=random.choice(["USD", "EUR", "GBP"]),
+                subject=random.choice("abcd"),
+                orderId=random.choice([None, "o1", "o2"]),
+                occurredAt=START + timedelta(hours=random.randrange(-24 * 31, 24 * 31)),
+                dimensions={"channel": random.choice("xyz"), "plan": random.choice("pq")}
+                if random.random() < 0.8
+                else {},
+            )
+            for _ in range(80)
+        ),
+    )
+    for by in (("channel",), ("channel", "plan")):
+        asked = Question(MARCH, granularity=Granularity.WEEK, by=by)
+        whole = await revenue(context, asked)
+        assert not any(group.other for group in whole.groups)
+        assert whole.group_count == len(whole.groups)
+        for group in whole.groups:
+            where = All(
+                tuple(
+                    DimensionIs(one.dimension, Op.MISSING)
+                    if one.value is None
+                    else DimensionIs(one.dimension, Op.IN, (one.value,))
+                    for one in group.keys
+                )
+            )
+            alone = await revenue(context, Question(MARCH, granularity=Granularity.WEEK, where=where))
+            assert told(group) == told(alone)
+        few = await revenue(context, replace(asked, top=1))
+        first, other = few.groups
+        assert (told(first), other.other, other.keys, few.group_count) == (
+            told(whole.groups[0]),
+            True,
+            (),
+            whole.group_count,
+        )
+        for name in ("total", "recurring", "refunds", "net"):
+            assert getattr(first, name).amount + getattr(other, name).amount == getattr(whole, name).amount
+
+
+def told(one: RevenueAnswer | RevenueGroup) -> list[object]:
+    names = ("total", "recurring", "one_time", "refunds", "net", "orders", "customers", "series")
+    estimates = [(each.value, each.previous) for each in (one.average_order_value, one.growth)]
+    return [*(getattr(one, name) for name in names), *estimates]

@@ -13,6 +13,7 @@ from resolvers.analysis.attribution import AttributionDefinition
 from resolvers.analysis.cohorts import CohortBasis
 from resolvers.analysis.events import Kind
 from resolvers.analysis.filters import EVERYTHING, All, Filter, InSegment, KindIs, NameIs, Not, Op, SubjectIs
+from resolvers.analysis.funnel_outcomes import Outcome
 from resolvers.analysis.funnels import Entry, FunnelDefinition, Step
 from resolvers.analysis.periods import Compare, Granularity, PeriodRequest
 from resolvers.analysis.questions import Question
@@ -22,7 +23,7 @@ from resolvers.cohorts import cohorts
 from resolvers.context import Context
 from resolvers.cutoffs import Asking
 from resolvers.events import events
-from resolvers.funnel_subjects import Outcome, funnel_correlations, funnel_subjects
+from resolvers.funnel_subjects import funnel_correlations, funnel_subjects
 from resolvers.funnels import funnel
 from resolvers.lifetime_value import lifetime_value
 from resolvers.live.cache import Cache

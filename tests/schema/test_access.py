@@ -14,7 +14,7 @@ from tests.schema.conftest import answer, failure
 SENDING = {"ingestEvents", "trackAiInteraction", "trackConversion", "trackEvent"}
 SENDING |= {"trackExposure", "trackSpend", "trackSubscription", "trackTouchpoint", "recordExposure"}
 SENDING |= {"recordFlagExposures"}
-EVALUATING = {"evaluateFlags", "evaluateFlagsOf"}
+EVALUATING = {"evaluateFlags", "evaluateFlagsOf", "assignment", "assignments"}
 """What every key may ask."""
 KEEPING = {"saveFunnel", "deleteFunnel", "acceptRecommendation", "dismissRecommendation"}
 KEEPING |= {"setAiBudget", "deleteAiBudget"}
@@ -25,8 +25,6 @@ PRICING = {"setModelPrice", "deleteModelPrice", "setExchangeRates", "deleteExcha
 KEEPING |= {"createFlag", "updateFlag", "setFlagEnvironment", "toggleFlag", "steerFlagRamp"}
 PRICING |= {"archiveFlag"}
 READING = {"exportLink"}
-NAMING = {"funnelSubjects"}
-"""Questions whose answers are people by name, and of such a selection."""
 
 
 def root_fields() -> list[tuple[str, str]]:
@@ -34,8 +32,8 @@ def root_fields() -> list[tuple[str, str]]:
     return [(root.name, name) for root in roots if isinstance(root, GraphQLObjectType) for name in root.fields]
 
 
-NAMING = {"funnelSubjects", "subjectsAtRisk", "upsellCandidates", "valuableCustomers"}
-"""What tells of people by name what they will do."""
+NAMING = {"experimentUnits", "funnelSubjects", "subjectsAtRisk", "upsellCandidates", "valuableCustomers"}
+"""What tells of people by name what they did or will do."""
 
 
 def needed(root: str, name: str) -> Role | None:

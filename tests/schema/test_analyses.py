@@ -172,6 +172,8 @@ REVENUE = RevenueAnswer(
         (2,),
         (Decimal(31),),
     ),
+    groups=(),
+    group_count=0,
     unconverted=(),
     as_of=NOON,
     explain=Explanation(Source.LOG, 7, 0.25),

@@ -85,9 +85,9 @@ def check(found: Behaviour, row: int, own: list[Event]) -> None:
         assert found.dimensions[place, row] == (carried[-1] if carried else 0)
 
 
-@given(events, st.sampled_from([2, 5, 1_000]))
-def test_behaviour_is_what_events_say(found: list[Event], rows_at_a_time: int) -> None:
-    with patch.object(behaviour, "_ROWS", rows_at_a_time):
+@given(events, st.sampled_from([2, 5, 1_000]), st.sampled_from([1, 3, 64]))
+def test_behaviour_is_what_events_say(found: list[Event], rows_at_a_time: int, bits: int) -> None:
+    with patch.multiple(behaviour, _ROWS=rows_at_a_time, _BITS=bits):
         (seen,) = observed(journeys(found), [CUTOFF])
     people = {}
     for who, own in by_subject(found).items():

@@ -40,16 +40,21 @@ UNSURE = Goal("revenue", "B", better=None, significant=False, interval=(-0.1, 0.
         (0.001, 0.02, 0.01, False, Guard.BROKEN),
         (-0.02, 0.001, 0.01, False, Guard.HOLDS),
         (-0.02, 0.001, 0.0, True, Guard.OPEN),
+        (-0.02, 0.001, None, True, Guard.NOT_BROKEN),
+        (-0.02, 0.001, None, False, Guard.NOT_BROKEN),
+        (-0.02, -0.001, None, True, Guard.BROKEN),
+        (0.001, 0.02, None, True, Guard.HOLDS),
     ],
 )
-def test_guardrails(low: float, high: float, margin: float, up_is_good: bool, expected: Guard) -> None:
+def test_guardrails(low: float, high: float, margin: float | None, up_is_good: bool, expected: Guard) -> None:
     assert guard(low, high, margin, up_is_good=up_is_good) is expected
 
 
 def test_a_goal_that_is_better_ships_when_all_is_there() -> None:
-    assert decided([BETTER], [], DONE) == decided([BETTER], [Guarded("latency", "B", Guard.HOLDS)], DONE)
-    verdict = decided([BETTER], [], DONE)
-    assert (verdict.decision, verdict.variant) == (Decision.SHIP, "B")
+    for guards, why in (([], ""), ([Guarded("latency", "B", Guard.HOLDS)], ", and every guardrail holds")):
+        verdict = decided([BETTER], guards, DONE)
+        assert (verdict.decision, verdict.variant) == (Decision.SHIP, "B")
+        assert verdict.why == f"revenue is significantly better in B{why}."
 
 
 @pytest.mark.parametrize(
@@ -115,3 +120,54 @@ def test_a_guardrail_that_is_open_holds_its_treatment_back() -> None:
 def test_units_seen_twice_are_told_of() -> None:
     assert "saw several variants" in decided([BETTER], [], replace(DONE, exposed_twice=0.02)).why
     assert "saw several variants" not in decided([BETTER], [], replace(DONE, exposed_twice=0.01)).why
+
+
+OVER = replace(DONE, over=True, planned_end_reached=False, days=3.0)
+
+
+def test_of_several_treatments_the_first_goal_says_which_is_best() -> None:
+    # Of another metric, whose unit is another: the larger number says nothing.
+    other = Goal("visits", "C", better=True, significant=True, interval=(50.0, 90.0))
+    assert decided([BETTER, other], [], DONE).variant == "B"
+    best = Goal("revenue", "C", better=True, significant=True, interval=(0.2, 0.3))
+    assert decided([BETTER, best, other], [], DONE).variant == "C"
+
+
+@pytest.mark.parametrize(
+    ("goals", "state", "decision"),
+    [
+        ([BETTER], Guard.HOLDS, Decision.SHIP),
+        ([BETTER], Guard.OPEN, Decision.ROLL_BACK),
+        ([UNSURE], Guard.HOLDS, Decision.ROLL_BACK),
+        ([], Guard.HOLDS, Decision.SHIP),
+        ([], Guard.OPEN, Decision.ROLL_BACK),
+    ],
+)
+def test_what_is_over_waits_for_nothing(goals: list[Goal], state: Guard, decision: Decision) -> None:
+    verdict = decided(goals, [Guarded("latency", "B", state)], OVER)
+    assert verdict.decision is decision
+    assert verdict.why.endswith("It was completed early, so only what holds at any look counts.")
+    assert "early" not in decided(goals, [Guarded("latency", "B", state)], replace(DONE, over=True)).why
+
+
+def test_a_guardrail_without_a_margin_only_has_to_be_unbroken() -> None:
+    loose = Guarded("latency", "B", Guard.NOT_BROKEN)
+    verdict = decided([BETTER], [loose], DONE)
+    assert verdict.decision is Decision.SHIP
+    assert verdict.why == "revenue is significantly better in B, and no guardrail is broken."
+    # That nothing is shown speaks for nothing by itself.
+    assert decided([], [loose], DONE).decision is Decision.KEEP_RUNNING
+
+
+def test_nobody_or_nothing_to_decide_by() -> None:
+    assert decided([BETTER], [], replace(OVER, units=0)).decision is Decision.ROLL_BACK
+    assert decided([], [], replace(DONE, over=True)).decision is Decision.ROLL_BACK
+    assert decided([], [], DONE).decision is Decision.KEEP_RUNNING
+
+
+def test_without_a_goal_it_is_shown_to_be_no_worse() -> None:
+    held, open_ = Guarded("latency", "B", Guard.HOLDS), Guarded("errors", "B", Guard.OPEN)
+    assert (decided([], [held], DONE).decision, decided([], [held], DONE).variant) == (Decision.SHIP, "B")
+    assert decided([], [held, open_], DONE).decision is Decision.KEEP_RUNNING
+    assert decided([], [held], replace(DONE, planned_end_reached=False)).decision is Decision.KEEP_RUNNING
+    assert decided([], [Guarded("errors", "B", Guard.BROKEN)], DONE).decision is Decision.ROLL_BACK

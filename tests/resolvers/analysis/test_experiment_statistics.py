@@ -95,6 +95,19 @@ def test_proportions(n_a: int, n_b: int, data: st.DataObject) -> None:
     assert chances.loss_of_control - chances.loss_of_treatment == pytest.approx(posterior, abs=1e-9)
 
 
+@given(st.integers(1, 2_000_000), st.integers(1, 2_000_000), st.data())
+def test_chances_of_shares_are_those_of_what_did_not_happen_turned_round(
+    n_a: int, n_b: int, data: st.DataObject
+) -> None:
+    # The tails of small shares and of large ones are computed by different functions.
+    a, b = Share(n_a, data.draw(st.integers(0, n_a))), Share(n_b, data.draw(st.integers(0, n_b)))
+    missed = [Share(one.units, one.units - one.successes) for one in (a, b)]
+    chances, turned = of_shares(a, b), of_shares(*missed)
+    assert chances.to_win == pytest.approx(1 - turned.to_win, abs=1e-9)
+    assert chances.loss_of_treatment == pytest.approx(turned.loss_of_control, rel=1e-7, abs=1e-15)
+    assert chances.loss_of_control == pytest.approx(turned.loss_of_treatment, rel=1e-7, abs=1e-15)
+
+
 @given(pairs, pairs)
 def test_ratios_are_the_delta_method_over_raw_values(a: list[tuple[int, int]], b: list[tuple[int, int]]) -> None:
     found = ratios(paired(a), paired(b))

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from resolvers.analysis.estimates import Quality, wilson
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING
-from resolvers.analysis.funnel_answers import Breakdown, Buckets, answer, bucket_of
+from resolvers.analysis.funnel_answers import Buckets, Earlier, answer, bucket_of
+from resolvers.analysis.funnel_groups import Breakdown
 from resolvers.analysis.funnel_kernel import FunnelWalk
 from resolvers.analysis.funnel_ways import Taken
 from resolvers.analysis.funnels import Entry, FunnelAnswer, FunnelDefinition, Step
@@ -52,7 +53,7 @@ def ask(
     walk: FunnelWalk,
     by: tuple[Breakdown, ...] = (),
     top: int = 20,
-    previous: tuple[Period, FunnelWalk] | None = None,
+    previous: Earlier | None = None,
 ) -> FunnelAnswer:
     return answer(
         funnel(), PERIOD, walk, buckets=BUCKETS, as_of=NOW, explain=EXPLAIN, by=by, top=top, previous=previous
@@ -98,12 +99,30 @@ def test_nobody_entering_is_no_rate() -> None:
 
 def test_a_previous_walk_gives_the_change() -> None:
     earlier = Period(PERIOD.start - 7 * DAY, PERIOD.start)
-    found = ask(walk_of([1, 2, 3, 3]), previous=(earlier, walk_of([1, 1, 1, 3])))
+    found = ask(walk_of([1, 2, 3, 3]), previous=Earlier(earlier, walk_of([1, 1, 1, 3])))
     assert found.previous_period == earlier
     assert (found.conversion.previous, found.conversion.change) == (Decimal("0.25"), Decimal(1))
     assert (found.steps[1].drop_off.previous, found.steps[2].step_rate.previous) == (Decimal("0.75"), Decimal(1))
-    none = ask(walk_of([1, 3]), previous=(earlier, walk_of([1, 1])))
+    none = ask(walk_of([1, 3]), previous=Earlier(earlier, walk_of([1, 1])))
     assert (none.conversion.previous, none.conversion.change) == (Decimal(0), None)
+
+
+def test_a_group_is_held_against_the_walks_of_the_same_values_before() -> None:
+    def by(*values: str | None) -> tuple[Breakdown, ...]:
+        known = sorted({value or "" for value in values}, reverse=True)
+        return (
+            Breakdown("plan", np.array([known.index(value or "") for value in values]), [one or None for one in known]),
+        )
+
+    earlier = Period(PERIOD.start - 7 * DAY, PERIOD.start)
+    before = Earlier(earlier, walk_of([3, 1, 3, 2, 3]), by("old", "pro", "pro", "free", None))
+    found = ask(walk_of([3, 3, 1, 3, 1]), by("pro", "pro", "free", None, "team"), top=3, previous=before)
+    shown = {tuple(key.value for key in group.keys): group.conversion.previous for group in found.groups}
+    # Of those that are not shown, or were not there, the others of before stand against the others of now.
+    assert shown == {("pro",): Decimal("0.5"), ("free",): Decimal(0), ("team",): None, (): Decimal(1)}
+    assert found.groups[0].steps[1].step_rate.previous == Decimal("0.5")
+    nobody = ask(walk_of([3, 1]), by("pro", "free"), previous=Earlier(earlier, walk_of([]), by()))
+    assert {group.conversion.previous for group in nobody.groups} == {None}
 
 
 def test_times_to_convert_are_those_of_converters() -> None:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from math import exp, log
+from math import exp, log, log10
 
 import numpy as np
 import pytest
@@ -13,8 +13,8 @@ from scipy.stats.contingency import odds_ratio
 
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING
-from resolvers.analysis.funnel_answers import Breakdown
 from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer, Lot, correlations
+from resolvers.analysis.funnel_groups import Breakdown
 from resolvers.analysis.funnels import Entry, FunnelDefinition, Step
 from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.multiplicity import benjamini_hochberg
@@ -56,6 +56,8 @@ def test_the_formulas_are_those_of_the_books() -> None:
     assert float(pro.p_value) == pytest.approx(2 * norm.sf(score), rel=1e-9)
     assert (pro.entered, pro.converted, pro.rate.value, pro.significant) == (150, 90, Decimal("0.6"), True)
     assert (pro.rate_without.numerator, pro.rate_without.denominator) == (110, 350)
+    assert pro.log10_p == pytest.approx(log10(pro.p_value))
+    assert pro.log10_adjusted_p == pytest.approx(log10(pro.adjusted_p))
     adjusted = false_discovery_control([float(one.p_value) for one in found.associations])
     assert [float(one.adjusted_p) for one in found.associations] == pytest.approx(adjusted, rel=1e-9)
     assert (found.tested, found.untested, found.entered, found.converted) == (3, 0, 500, 200)
@@ -70,11 +72,13 @@ def test_adjusted_p_values_are_scipys(values: list[float]) -> None:
 def test_a_p_value_too_small_for_a_float_is_not_zero() -> None:
     found = ask({"pro": (50_000, 0), "free": (0, 50_000)})
     for one in found.associations:
-        assert 0 < one.p_value < Decimal("1e-5")
+        assert 0 < one.p_value < 1e-5
         assert one.odds_ratio.interval is not None
         assert one.odds_ratio.interval.low < (one.odds_ratio.value or 0) < one.odds_ratio.interval.high
     sure = ask({"pro": (400_000, 100_000), "free": (100_000, 400_000)})
-    assert 0 < sure.associations[0].p_value < Decimal("1e-10000")
+    assert 0 < sure.associations[0].p_value < 1e-300
+    assert sure.associations[0].log10_p < -10_000
+    assert sure.associations[0].log10_adjusted_p >= sure.associations[0].log10_p
     assert sure.associations[0].adjusted_p >= sure.associations[0].p_value
 
 

@@ -15,8 +15,9 @@ import pytest
 
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING
-from resolvers.analysis.funnel_answers import Breakdown, Buckets, answer
+from resolvers.analysis.funnel_answers import Buckets, answer
 from resolvers.analysis.funnel_columns import Ints
+from resolvers.analysis.funnel_groups import Breakdown
 from resolvers.analysis.funnel_kernel import walk
 from resolvers.analysis.funnel_rules import Rules
 from resolvers.analysis.funnels import Counting, Entry, FunnelAnswer, FunnelDefinition, Order, Step

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from resolvers.analysis import journeys
 from resolvers.analysis.columns import Coded, Coding, EventColumns, Moments
 from resolvers.analysis.filters import EVERYTHING, DimensionIs, NameIs, Op
-from resolvers.analysis.journeys import Journeys, Selection, gathered, joined, step_bits
+from resolvers.analysis.journeys import Journeys, Selection, gathered, joined, scattered, step_bits
 from resolvers.analysis.merging import merged
 
 EVENT = st.tuples(st.integers(1, 4), st.one_of(st.integers(0, 3), st.integers(-(2**61), 2**61)), st.integers(1, 3))
@@ -71,6 +71,9 @@ def test_runs_and_tail_become_one_by_subject_time_and_arrival(seed: int) -> None
     asked = Selection(0, 2**62, EVERYTHING, steps, ("plan",))
     found = joined(gathered(runs, tail, asked, Coding({"a": 1, "b": 2, "c": 3}, {}), whole), ordered=True)
     assert rows(found) == [(subject, at, 1 << steps - 1, mark) for subject, at, mark, steps in expected]
+    apart = scattered(runs, tail, asked, Coding({"a": 1, "b": 2, "c": 3}, {}), whole)
+    assert all(one.subject.tolist() == sorted(one.subject.tolist()) for one in apart)
+    assert sorted(row for one in apart for row in rows(one)) == sorted(rows(found))
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -89,7 +89,7 @@ def test_the_test_is_that_of_its_definition(groups: list[list[tuple[int, bool]]]
     else:
         assert found.statistic == pytest.approx(difference @ np.linalg.pinv(covariance, rcond=1e-10) @ difference)
         assert found.freedom == np.linalg.matrix_rank(covariance, tol=1e-10)
-        assert 0 <= found.p <= 1
+        assert 0 < found.p <= 1
 
 
 def test_there_may_be_nothing_to_compare() -> None:

@@ -82,3 +82,22 @@ async def test_who_is_cancelled_gives_the_place_on() -> None:
     await asyncio.gather(holder, given, last, return_exceptions=True)
     assert order[-1] == "d"
     assert (turns.busy, turns.waiting) == (0, 0)
+
+
+async def test_who_waited_before_has_less_time_left() -> None:
+    now = [10.0]
+    turns, gate = Turns(1, seconds=1, shortly=1, clock=lambda: now[0]), asyncio.Event()
+    holder = asyncio.create_task(_hold(turns, "a", gate, []))
+    await _settled(turns, 0)
+    first = asyncio.create_task(_hold(turns, "a", gate, []))
+    await _settled(turns, 1)
+    # One ahead takes a tenth of a second as a rule: there is time for that, unless it was spent elsewhere.
+    turns._usual = 0.1
+    second = asyncio.create_task(_hold(turns, "a", gate, []))
+    await _settled(turns, 2)
+    with pytest.raises(Overloaded):
+        async with turns.turn("a", since=now[0] - 0.9):
+            raise AssertionError
+    gate.set()
+    await asyncio.gather(holder, first, second)
+    assert turns.busy == 0

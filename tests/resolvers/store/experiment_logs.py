@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from resolvers.analysis.events import Kind
+from resolvers.analysis.experiment_units import Uncounted
 from resolvers.analysis.experiments import Measure, Scheme, Tally, UnitMetric
 from resolvers.analysis.filters import EVERYTHING, All, Filter, KindIs, NameIs, Op, PropertyIs
 from tests.factories import event
@@ -99,8 +100,8 @@ def reckoned(of: Scheme, log: Sequence[dict[str, Any]]) -> dict[tuple[int, ...],
             and not found[2].get("properties")
         ]
         at, _, first = (counted or shown)[0]
-        phase = sum(start <= at for start in of.starts) if counted else 0
         variant = VARIANTS.index(first["dimensions"]["variant"]) if first["dimensions"]["variant"] in VARIANTS else -1
+        phase = sum(start <= at for start in of.starts) if counted else _why(of, at, variant).value
         multiple = len({found[2]["dimensions"]["variant"] for found in counted}) > 1
         day = (at.astimezone(ZoneInfo(of.timezone)).date() - datetime(1970, 1, 1).date()).days  # noqa: DTZ001
         cuts = [(0, 0), (1, day), *((2 + n, first["dimensions"].get(name)) for n, name in enumerate(of.breakdowns))]
@@ -117,6 +118,15 @@ def reckoned(of: Scheme, log: Sequence[dict[str, Any]]) -> dict[tuple[int, ...],
                 for place, value in enumerate(sums):
                     held[place] += value
     return {key: tuple(sums) for key, sums in cells.items() if any(sums)}
+
+
+def _why(of: Scheme, at: datetime, variant: int) -> Uncounted:
+    """Why an exposure does not count."""
+    if variant < 0:
+        return Uncounted.UNKNOWN_VARIANT
+    if at < of.starts[0]:
+        return Uncounted.BEFORE_START
+    return Uncounted.AFTER_END if of.end is not None and at >= of.end else Uncounted.LEFT_OUT
 
 
 def in_dollars(log: Sequence[dict[str, Any]], euro: Mapping[date, Decimal]) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ async def test_sums_are_those_of_capped_values(
             expected, cap = reckoned(await plain_units(session, coded, reach.version), phase, once)
         found: dict[Any, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 5)
         for cell in (*cells, *more):
-            if cell.slot and cell.phase and phase in (None, cell.phase) and not (cell.multiple and once):
+            if cell.slot and cell.phase > 0 and phase in (None, cell.phase) and not (cell.multiple and once):
                 held = found[cell.cut, cell.value, cell.variant]
                 for place, name in enumerate(("x", "xx", "c", "cc", "xc")):
                     held[place] += getattr(cell, name)
@@ -62,7 +62,9 @@ async def plain_units(session: Any, coded: Coded, through: int) -> Sequence[Any]
 
 
 def reckoned(units: Sequence[Any], phase: int | None, once: bool) -> tuple[dict[Any, Any], Decimal | None]:
-    counted = [unit for unit in units if unit.phase and phase in (None, unit.phase) and not (unit.multiple and once)]
+    counted = [
+        unit for unit in units if unit.phase > 0 and phase in (None, unit.phase) and not (unit.multiple and once)
+    ]
     if not counted:
         return {}, None
     values = {name: [(getattr(unit, name) or [None])[0] or Decimal(0) for unit in counted] for name in "xc"}

@@ -47,7 +47,7 @@ async def test_sums_by_segment_are_those_of_the_events_of_its_members(
         for place, group in enumerate(groups):
             own = reckoned(of, [one for one in log if one["subject"] in group])
             for (phase, cut, _, *rest), sums in own.items():
-                if cut == ALL and phase:
+                if cut == ALL and phase > 0:
                     expected[(phase, BY_SEGMENT, place, *rest)] = sums
         found = {
             (cell.phase, cell.cut, cell.value, cell.variant, cell.multiple, cell.slot): (

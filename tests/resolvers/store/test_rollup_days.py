@@ -181,7 +181,7 @@ async def test_tenants_are_held_apart(context: Context, plain: Principal) -> Non
 
 def test_those_asked_for_last_are_kept() -> None:
     days = RollupDays()
-    assert days.recall(1, (0, 1), (0, 0)) is None
+    assert days.recall((1, "UTC"), (0, 1), (0, 0)) is None
     assert days.absent(1, (0, 0)) == frozenset()
     days.miss(1, (0, 0), frozenset({"a"}))
     assert days.absent(1, (0, 0)) == {"a"}

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from resolvers.analysis.attribution_sales import UNIT, Sales
 from resolvers.analysis.periods import Period, epoch_us
 from resolvers.context import Context, Principal
-from resolvers.store import attribution as module
+from resolvers.store import ledger_rows as module
 from resolvers.store.attribution import SaleRepository
 from resolvers.store.copying import copied
 from tests.factories import NOON, event, purchase, store
@@ -22,7 +22,8 @@ DAY = Period(NOON, NOON + timedelta(days=1))
 
 async def sales(context: Context, principal: Principal) -> Sales:
     async with context.services.database.tenant(principal.tenant_id) as session:
-        return await SaleRepository(session).sales(principal.tenant_id, DAY, "USD")
+        repository = SaleRepository(session, context.services.memory, context.services.segments)
+        return await repository.sales(principal.tenant_id, DAY, "USD")
 
 
 def amounts(found: Sales) -> list[Decimal]:

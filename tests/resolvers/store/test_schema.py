@@ -87,7 +87,7 @@ async def test_without_its_tenant_a_row_is_not_there(context: Context, setting: 
         "INSERT INTO term (tenant_id, space, code, value) VALUES (-1, 0, 1, 'x')",
         "INSERT INTO event SELECT * FROM event",
         "INSERT INTO event_key SELECT * FROM event_key",
-        "SELECT * FROM event_key_rows",
+        "SELECT * FROM event_keys",
         "ALTER TABLE event DISABLE ROW LEVEL SECURITY",
     ],
 )
@@ -126,20 +126,20 @@ async def test_the_writer_may_insert_into_the_log_and_nothing_else(context: Cont
         months = await connection.execute(
             text("SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE inhparent = 'event'::regclass")
         )
-        assert writable == {"event_key_rows", *(row.relname for row in months)}
+        assert writable == {"event_keys", "terms", *(row.relname for row in months)}
 
 
 @pytest.mark.parametrize(
     "statement",
     [
         *(f"SELECT count(*) FROM {table.__tablename__}" for table in TABLES),
-        "SELECT position FROM event_key_rows",
+        "SELECT position FROM event_keys",
         "SELECT id FROM event_202603",
         "COPY event_202603 TO STDOUT",
         "DELETE FROM event_202603",
-        "UPDATE event_key_rows SET content = ''",
-        "INSERT INTO event_key_rows SELECT * FROM event_key_rows",
-        "INSERT INTO event_key_rows VALUES (1, '', '', 1, now(), now()) RETURNING content",
+        "UPDATE event_keys SET content = ''",
+        "INSERT INTO event_keys SELECT * FROM event_keys",
+        "INSERT INTO event_keys VALUES (1, '', '', 1, now(), now()) RETURNING content",
         "SELECT * FROM term_codes(1, 0::smallint, ARRAY['purchase'])",
         "SET LOCAL row_security = off; SELECT count(*) FROM event",
     ],

@@ -3,6 +3,7 @@
 from sqlalchemy import text
 
 from resolvers.context import Context, Principal, Services
+from resolvers.store.appending import copy_terms
 from resolvers.store.database import Database, driver
 from resolvers.store.terms import SUBJECTS, TermMemory, TermRepository, intern
 from resolvers.store.versions import hold_log
@@ -15,9 +16,11 @@ async def _interned(services: Services, memory: TermMemory, tenant_id: int, valu
     async with services.database.tenant(tenant_id) as session:
         connection = await driver(session)
         await hold_log(connection, tenant_id)
-        codes, fresh = await intern(connection, memory, tenant_id, SUBJECTS, values)
-    memory.keep(tenant_id, SUBJECTS, fresh)
-    return codes
+        found = await intern(connection, memory, tenant_id, SUBJECTS, values)
+        if found.new:
+            await copy_terms(connection, tenant_id, {SUBJECTS: found.new})
+    memory.keep(tenant_id, SUBJECTS, found.fresh)
+    return found.codes
 
 
 async def test_codes_are_dense_whoever_gives_them(services: Services, principal: Principal) -> None:
@@ -58,5 +61,6 @@ async def test_looking_up_costs_by_what_is_asked_for(context: Context, owner: Da
 
 _WALKED = """
 SELECT sum(pg_stat_get_xact_tuples_fetched(oid) + pg_stat_get_xact_tuples_returned(oid))::bigint
-FROM pg_class WHERE oid = 'term'::regclass OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = 'term'::regclass)
+FROM pg_class
+WHERE oid = 'terms'::regclass OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = 'terms'::regclass)
 """

@@ -26,7 +26,6 @@ CALLS = (
     "fetchrow",
     "fetchval",
     "prepare",
-    "copy_records_to_table",
     "copy_to_table",
     "copy_from_query",
 )

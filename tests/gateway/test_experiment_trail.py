@@ -1,0 +1,50 @@
+"""What was done to experiments, as their users read it."""
+
+from typing import Any
+
+from tests.client import Client
+from tests.gateway.test_experiments import CHANGES, CREATE, METRICS, UPDATE, VARIANTS
+
+STEPS = {"slug": "again", "value": {"steps": [{"name": ["purchase"]}, {"name": ["purchase"]}]}}
+LENGTH = {
+    "slug": "length",
+    "role": "GUARDRAIL",
+    "value": {"sum": {"measure": "DURATION_MS"}},
+    "per": {"count": {"kind": ["PRODUCT"]}},
+    "upIsGood": False,
+    "window": "36h",
+    "margin": "0.1",
+}
+
+
+async def test_it_tells_parts_as_inputs_give_them(client: Client, stranger: Client) -> None:
+    given = {"where": {"not": {"name": ["bot"]}}, "traffic": "0.5", "breakdowns": ["PLAN"], "minimumRuntime": "14d"}
+    made = await client.ask(CREATE, input={"key": "button", "variants": VARIANTS, "reason": "Try."} | given)
+    made_id = made["createExperiment"]["experiment"]["id"]
+    metrics = [STEPS, LENGTH, METRICS[1]]
+    await client.ask(UPDATE, input={"id": made_id, "metrics": metrics, "multipleExposures": "EXCLUDE"})
+    first = (await client.ask(CHANGES, first=1))["experimentChanges"]
+    ((changed,),) = ([edge["node"] for edge in first["edges"]],)
+    rest = (await client.ask(CHANGES, after=first["pageInfo"]["endCursor"]))["experimentChanges"]
+    ((created,),) = ([edge["node"] for edge in rest["edges"]],)
+    assert (first["pageInfo"]["hasNextPage"], rest["pageInfo"]["hasNextPage"]) == (True, False)
+    assert {name: created["after"][name] for name in given} == given
+    assert [(one["key"], one["weight"]) for one in created["after"]["variants"]] == [("plain", "0.5"), ("bold", "0.5")]
+    assert (created["reason"], created["before"]) == ("Try.", None)
+    assert changed["before"] == {"metrics": [], "multipleExposures": "FIRST"}
+    steps, length, revenue = changed["after"]["metrics"]
+    everything: dict[str, Any] = {"all": []}
+    assert steps == STEPS | {"role": "GOAL", "window": "7d", "upIsGood": True}
+    assert length == LENGTH | {"value": {"sum": {"measure": "DURATION_MS", "where": everything}}}
+    assert revenue == METRICS[1] | {"slug": "revenue", "window": "7d", "upIsGood": True}
+    # What the trail and the experiment show can be sent again.
+    again = await client.ask(UPDATE, input={"id": made_id, "metrics": changed["after"]["metrics"]})
+    assert again["updateExperiment"]["__typename"] == "ExperimentPayload"
+    shown = (await client.ask('{ experiment(key: "button") { metrics { slug value per } } }'))["experiment"]["metrics"]
+    assert [one["value"] for one in shown] == [steps["value"], length["value"], None]
+    assert [one["per"] for one in shown] == [None, length["per"], None]
+    node = "query ($id: ID!) { node(id: $id) { ... on ExperimentChange { number } } }"
+    assert (await client.ask(node, id=changed["id"]))["node"] == {"number": 2}
+    assert (await stranger.ask(node, id=changed["id"]))["node"] is None
+    assert (await stranger.send(CHANGES))["errors"][0]["extensions"]["code"] == "NOT_FOUND"
+    assert (await client.send(CHANGES, after="x"))["errors"][0]["extensions"]["field"] == "after"
