@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from math import isinf, lgamma, log, log1p, sqrt
+from math import lgamma, log, log1p, sqrt
 
-from scipy.special import gammaincc
-from scipy.stats import binom
+from scipy.special import betainc, betaincc, gammaincc
 
 from resolvers.analysis.experiment_probabilities import CERTAIN, PValue, two_sided
 
@@ -71,15 +70,16 @@ def mismatch(units: Sequence[int], weights: Sequence[float]) -> Mismatch | None:
 def _binomial(observed: int, total: int, share: float) -> float:
     """The natural logarithm of the smaller tail, the observed number included."""
     if observed > total * share:
-        tail = float(binom.logsf(observed - 1, total, share))
+        tail = float(betainc(observed, total - observed + 1, share))
         falls = (total - observed) / (observed + 1) * share / (1 - share)
     else:
-        tail = float(binom.logcdf(observed, total, share))
+        tail = 1.0 if observed == total else float(betaincc(observed + 1, total - observed, share))
         falls = observed / (total - observed + 1) / share * (1 - share)
-    if not isinf(tail):
-        return tail
+    if tail > _SMALL:
+        return log(tail)
     # Too small for a float: the terms fall faster than a geometric series.
-    return float(binom.logpmf(observed, total, share)) - log1p(-falls)
+    ways = lgamma(total + 1) - lgamma(observed + 1) - lgamma(total - observed + 1)
+    return ways + observed * log(share) + (total - observed) * log1p(-share) - log1p(-falls)
 
 
 def _tail(statistic: float, freedom: int) -> PValue:

@@ -6,7 +6,6 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit, ndtri
-from scipy.stats import rankdata
 
 from resolvers.analysis import logistic
 from resolvers.analysis.logistic import Bools, Floats
@@ -106,14 +105,21 @@ def auc(predicted: Floats, outcome: Bools) -> Auc:
     W. Xu, IEEE Signal Processing Letters 21 (2014); cut to 0..1. Below two of an outcome it is all of 0..1.
     """
     yes, no = predicted[outcome], predicted[~outcome]
-    ranks = rankdata(np.concatenate([yes, no]))
-    above = (ranks[: yes.size] - rankdata(yes)) / no.size
-    below = 1 - (ranks[yes.size :] - rankdata(no)) / yes.size
+    ranks = _midranks(np.concatenate([yes, no]))
+    above = (ranks[: yes.size] - _midranks(yes)) / no.size
+    below = 1 - (ranks[yes.size :] - _midranks(no)) / yes.size
     value = float(above.mean())
     if min(yes.size, no.size) < 2:
         return Auc(value, 0.0, 1.0)
     error = sqrt(above.var(ddof=1) / yes.size + below.var(ddof=1) / no.size)
     return Auc(value, max(0.0, value - _Z * error), min(1.0, value + _Z * error))
+
+
+def _midranks(values: Floats) -> Floats:
+    """The rank of each value from 1 on; equal ones share the mean of theirs."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Floats = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    return ranks
 
 
 def calibration(predicted: Floats, outcome: Bools, groups: int = 10) -> Calibration:
