@@ -7,6 +7,7 @@ below it are plain fields, is completed by a completer that its document keeps.
 
 from collections.abc import Mapping
 from typing import Any
+from weakref import proxy
 
 from graphql import (
     DirectiveNode,
@@ -21,6 +22,7 @@ from graphql import (
 )
 from graphql.execution.collect_fields import FieldDetailsList
 from graphql.pyutils import Path
+from graphql.type.definition import GraphQLResolveInfoHelpers
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from gateway.completers import Completer, Source
@@ -90,6 +92,11 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
 
     def __init__(self, *arguments: Any, compiled: Compiled, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        # Bound to the executor itself, they would leave it, and all that it holds, to the collector of cycles.
+        myself = proxy(self)
+        self.async_helpers = GraphQLResolveInfoHelpers(
+            gather=lambda work: myself.gather_async_work(work), track=lambda work: myself.track_async_work(work)
+        )
         self._compiled = compiled
         self._completers = compiled.variant(self.variable_values.coerced)
 

@@ -45,8 +45,8 @@ class Prepared:
     operations: Mapping[str, OperationDefinitionNode] = field(default_factory=dict)
     """By name; one without a name is under the empty string."""
     compiled: Compiled | None = None
-    states: dict[int, bool] = field(default_factory=dict)
-    """Whether each operation, by its node's identity, asks for nothing but state."""
+    marks: dict[tuple[str, int], bool] = field(default_factory=dict)
+    """Whether all that an operation, by its node's identity, asks for at the root has a mark of the schema."""
 
 
 class Documents:

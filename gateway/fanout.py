@@ -7,30 +7,16 @@ what is new (events) are not shared: each reads the log at its own pace and miss
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Hashable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Hashable
 from contextlib import aclosing, asynccontextmanager
 from contextvars import Context
 from typing import Any, TypeVar
-
-from graphql import (
-    DocumentNode,
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
-    GraphQLField,
-    GraphQLSchema,
-    InlineFragmentNode,
-    OperationDefinitionNode,
-    SelectionNode,
-)
-from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 from gateway.answers import Answer
 from gateway.limits import Limits
 from gateway.sessions import Sessions
 from resolvers.errors import Overloaded
 from resolvers.live.looks import Looks
-from schema.live import STATE
 
 T = TypeVar("T")
 Source = Callable[[], AsyncGenerator[Answer, None]]
@@ -40,30 +26,6 @@ Sink = Callable[[Answer], bool]
 
 _SLICE = 250
 """Watchers told before others than they may go on."""
-
-
-def is_state(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> bool:
-    """Whether all that a valid operation asks for at the root is marked by the schema as state."""
-    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-    root = schema.get_root_type(operation.operation)
-    fields = root.fields if root is not None else {}
-    names = set(_root_fields(operation.selection_set.selections, fragments)) - {"__typename"}
-    return all(name in fields and _is_marked(fields[name]) for name in names)
-
-
-def _is_marked(definition: GraphQLField) -> bool:
-    field = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
-    return field is not None and bool(field.metadata.get(STATE))
-
-
-def _root_fields(selections: Iterable[SelectionNode], fragments: dict[str, FragmentDefinitionNode]) -> Iterator[str]:
-    for node in selections:
-        if isinstance(node, FieldNode):
-            yield node.name.value
-            continue
-        within = fragments[node.name.value] if isinstance(node, FragmentSpreadNode) else node
-        if isinstance(within, InlineFragmentNode | FragmentDefinitionNode):
-            yield from _root_fields(within.selection_set.selections, fragments)
 
 
 class Mailbox:

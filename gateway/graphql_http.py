@@ -95,7 +95,9 @@ class GraphQLOverHTTP:
                 return None
             # What is known comes too soon to look for whether the client is still there.
             answer = await self._operations.known(operation)
-            if answer is None:
+            if answer is None and operation.instant:
+                answer = await self._operations.execute(operation)
+            elif answer is None:
                 work = self._endpoint.sessions.keep(self._operations.execute(operation))
                 answer = await while_connected(work, exchange.receive)
         except Refused as refused:

@@ -17,6 +17,7 @@ from gateway.compiled import CompiledExecutor
 from gateway.documents import Documents, Prepared
 from gateway.endpoint import Endpoint
 from gateway.fanout import LiveQuestions, Sink
+from gateway.marks import Marks
 from gateway.parameters import Parameters
 from gateway.persisted import MESSAGE, NOT_FOUND, PersistedQueries
 from gateway.questions import Questions
@@ -25,6 +26,7 @@ from gateway.whole import WholeAnswers
 from resolvers.context import Context, Principal, Reliance, Role
 from resolvers.errors import Overloaded, RateLimited
 from resolvers.live.looks import Looks
+from schema.access import INSTANT
 
 
 class Refused(Exception):
@@ -49,6 +51,8 @@ class Operation:
     """What it has in common with those that the same answer serves; None where it has an answer of its own."""
     came: float | None
     """When its request came, by ``time.monotonic``, if that is known."""
+    instant: bool = False
+    """Whether it is a query that is answered from memory, all of it."""
 
     @property
     def cost(self) -> int:
@@ -77,7 +81,8 @@ class Operations:
         versions = endpoint.versions
         self.whole = WholeAnswers(versions, endpoint.limits.whole_answers) if versions is not None else None
         self._asked: dict[Hashable, Looks[Answer]] = {}
-        self._questions = Questions(endpoint.schema._schema)
+        self._marks = Marks(endpoint.schema._schema)
+        self._questions = Questions(self._marks)
         self.live = LiveQuestions(endpoint.sessions, endpoint.limits)
 
     def match(self, parameters: Parameters, principal: Principal | None, came: float | None = None) -> Operation:
@@ -103,7 +108,8 @@ class Operations:
             raise _refused(code, "The schema may be read with a key of the role viewer or above.")
         node = _select(prepared, parameters.operation_name)
         question = self._questions.of(prepared, node, parameters.variables, principal)
-        operation = Operation(prepared, node, parameters, principal, reads, question, came)
+        instant = node.operation is OperationType.QUERY and self._marks.has(INSTANT, prepared, node)
+        operation = Operation(prepared, node, parameters, principal, reads, question, came, instant)
         # What was answered before was not too much.
         if self.whole is None or question not in self.whole:
             self._check_size(operation)
@@ -192,6 +198,8 @@ class Operations:
         """The answer of a query, in turn."""
         principal = operation.principal
         self._endpoint.charge(principal, operation.cost)
+        if operation.instant:
+            return await self._sought(operation, context)
         async with self._endpoint.turns.turn(principal.tenant_id if principal else 0, since=operation.came):
             return await self._sought(operation, context)
 

@@ -5,18 +5,19 @@ from hashlib import blake2b
 from typing import Any
 
 import orjson
-from graphql import GraphQLSchema, OperationDefinitionNode, OperationType
+from graphql import OperationDefinitionNode, OperationType
 
 from gateway.documents import Prepared
-from gateway.fanout import is_state
+from gateway.marks import Marks
 from resolvers.context import Principal
+from schema.live import STATE
 
 
 class Questions:
     """Tells of operations of one schema what they ask."""
 
-    def __init__(self, schema: GraphQLSchema) -> None:
-        self._schema = schema
+    def __init__(self, marks: Marks) -> None:
+        self._marks = marks
 
     def of(
         self,
@@ -26,13 +27,9 @@ class Questions:
         principal: Principal | None,
     ) -> Hashable | None:
         """What an operation asks; None for one with an answer of its own."""
-        if principal is None or prepared.document is None or node.operation is OperationType.MUTATION:
+        if principal is None or node.operation is OperationType.MUTATION:
             return None
-        # Nodes compare by value, which walks the whole tree; they are looked up by identity.
-        shared = prepared.states.get(id(node))
-        if shared is None:
-            shared = prepared.states[id(node)] = is_state(self._schema, prepared.document, node)
-        if not shared:
+        if not self._marks.has(STATE, prepared, node):
             return None
         names = [definition.variable.name.value for definition in node.variable_definitions or ()]
         given = {name: variables[name] for name in names if name in variables}

@@ -57,6 +57,7 @@ class AssignmentQuery:
         Assignment,
         "Which variant a subject gets: always the same, by arithmetic that docs/bucketing.md publishes. Nothing is "
         "stored; call `recordExposure` once it is shown.",
+        is_instant=True,
     )
     async def assignment(
         self,

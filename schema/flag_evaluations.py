@@ -106,6 +106,7 @@ class FlagEvaluationQuery:
         list[FlagEvaluation],
         "What flags come to for a subject: at most 10,000 of them in one call. Nothing is stored of it but how often "
         "each variation was given.",
+        is_instant=True,
     )
     async def evaluate_flags(
         self,

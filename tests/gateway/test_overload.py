@@ -153,6 +153,9 @@ async def test_questions_that_cannot_be_computed_soon_are_refused_and_known_answ
     assert (refused.status_code, _code(refused), refused.headers["retry-after"]) == (503, "OVERLOADED", "1")
     assert (await _ask(client)).status_code == 200
     assert (await client.ask(TRACK, input={"name": "seen", "subject": "ann"}))["trackEvent"]
+    # Nor does it wait for a turn what needs none.
+    assert _code(await _ask(client, '{ assignment(experiment: "none", subject: "ann") { variant } }')) == "NOT_FOUND"
+    assert (await _ask(client, '{ evaluateFlags(subject: "ann") { flag } }')).status_code == 200
     turns._free = free
     assert (await _ask(client, '{ revenue(period: {last: "7d"}) { orders } }')).status_code == 200
 
