@@ -165,7 +165,7 @@ async def test_requests_that_wait_on_a_connection_that_goes_leave_the_crowd(
 ) -> None:
     turns, crowd = gateway[1].turns, gateway[1].crowd
     monkeypatch.setattr(turns, "_free", 0)
-    body = b'{"query":"{ __typename }"}'
+    body = b'{"query":"{ tenant { slug } }"}'
     head = f"POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {client.key}\r\n"
     head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     _, writer = await asyncio.open_connection(*client.address.split(":"))
