@@ -21,6 +21,9 @@ EVENT_STREAM = "text/event-stream"
 
 T = TypeVar("T")
 
+_SOON = 0.05
+"""Seconds that whoever has left goes unnoticed."""
+
 
 class BadRequest(Exception):
     """A request refused by HTTP itself, with its status."""
@@ -142,14 +145,19 @@ async def json_of(receive: Receive, headers: Headers, limits: Limits, reservatio
 
 async def while_connected(work: asyncio.Task[T], receive: Receive) -> T:
     """What ``work`` comes to; ``Disconnected``, and the work is cancelled, once the client has left."""
-    gone = asyncio.create_task(disconnected(receive))
     try:
-        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        # Most work is done before it is worth the while to look.
+        await asyncio.wait({work}, timeout=_SOON)
+        if not work.done():
+            gone = asyncio.create_task(disconnected(receive))
+            try:
+                await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                gone.cancel()
         if not work.done():
             raise Disconnected
         return work.result()
     finally:
-        gone.cancel()
         work.cancel()
 
 

@@ -96,10 +96,14 @@ class BoundedMemory(SimpleMemoryBackend):  # type: ignore[misc]  # aiocache has 
     def __len__(self) -> int:
         return len(self._cache)
 
-    async def _get(self, key: str, encoding: str = "utf-8", _conn: Any = None) -> Any:
+    def present(self, key: str) -> Kept[Any] | None:
+        """The entry under ``key``, now the one used last; ``get`` without what aiocache does around it."""
         if key in self._cache:
             self._cache.move_to_end(key)
         return self._cache.get(key)
+
+    async def _get(self, key: str, encoding: str = "utf-8", _conn: Any = None) -> Any:
+        return self.present(key)
 
     async def _set(
         self, key: str, value: Any, ttl: float | None = None, _cas_token: Any = None, _conn: Any = None
@@ -151,7 +155,7 @@ class Cache:
         Those who ask while it is computed wait for the same computation; one of them going away does not stop it for
         the others, and the last one does. A computation that raises is not kept, and raises for all who waited.
         """
-        kept: Kept[T] | None = await self.entries.get(key)
+        kept: Kept[T] | None = self.entries.present(key)
         if kept is not None and kept.state == state:
             self.hits += 1
             return kept
@@ -174,7 +178,7 @@ class Cache:
 
     async def recent(self, key: str, since: datetime, now: datetime) -> Kept[Any] | None:
         """The last answer to the question ``key``, of whatever state, where it was read from ``since`` to ``now``."""
-        kept: Kept[Any] | None = await self.entries.get(key)
+        kept: Kept[Any] | None = self.entries.present(key)
         if kept is not None and since <= kept.at <= now:
             self.hits += 1
             return kept
@@ -209,7 +213,7 @@ class Cache:
         return kept
 
     async def _keep(self, key: str, kept: Kept[Any]) -> None:
-        present: Kept[Any] | None = await self.entries.get(key)
+        present: Kept[Any] | None = self.entries.present(key)
         # A computation that took long does not drive out what was read after it.
         if present is None or present.at <= kept.at:
             await self.entries.set(key, kept)
