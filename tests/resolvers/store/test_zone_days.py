@@ -11,6 +11,7 @@ from resolvers.analysis.explanations import Source
 from resolvers.analysis.periods import Granularity, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.context import Context, Principal, Role
+from resolvers.errors import Unavailable
 from resolvers.events import ingest
 from resolvers.store import rollup_days
 from resolvers.store.folding import fold
@@ -80,13 +81,33 @@ async def test_a_day_that_changes_is_read_again_and_no_other(context: Context, r
     for slug in ("revenue", "ai_latency_p50", "events"):
         await asked(context, slug, question)
     first = (date(2026, 3, 1) - date(1970, 1, 1)).days
-    assert list(map(len, read)) == [30]
+    assert list(map(len, read)) == [16, 14]
     # 18:45 UTC is the eleventh there.
     await store(context, purchase("1000", id="late", occurredAt=datetime(2026, 3, 10, 18, 45, tzinfo=UTC)))
     planned, logged = await both_ways(context, "revenue", question)
     assert same(planned, logged)
     # A day is told by those of UTC that it lies in.
-    assert read[1] == [first + 9, first + 10]
+    assert read[2] == [first + 9, first + 10]
+
+
+async def test_who_is_cut_short_goes_on_where_it_stopped(
+    context: Context, read: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store(context, *random_events(5))
+    reading = rollup_days.changed_days
+
+    async def cut(*arguments: Any) -> list[tuple[Any, ...]]:
+        if read:
+            raise TimeoutError
+        return await reading(*arguments)
+
+    monkeypatch.setattr(rollup_days, "changed_days", cut)
+    with pytest.raises(Unavailable):
+        await asked(context, "revenue", days("Asia/Kolkata"))
+    monkeypatch.setattr(rollup_days, "changed_days", reading)
+    planned, logged = await both_ways(context, "revenue", days("Asia/Kolkata"))
+    assert same(planned, logged)
+    assert list(map(len, read)) == [16, 14]
 
 
 async def test_so_are_the_parts_of_hours_that_the_log_is_asked_about(
