@@ -128,8 +128,9 @@ class MetricRepository:
         places = [place for place, one in enumerate(statistics) if in_rollups(one)]
         if places and members is None:
             rollups = await self._reader(tenant_id)
-            own = [statistics[place] for place in places]
-            scans.append((places, await rollups.statistics(selection, scope, own, buckets, by, groups, top)))
+            for some in [places] if by else _apart(places, statistics, converting=bool(selection.rates)):
+                own = [statistics[place] for place in some]
+                scans.append((some, await rollups.statistics(selection, scope, own, buckets, by, groups, top)))
         elif members is not None:
             # Rollups of a segment hold no histograms.
             places = [place for place in places if statistics[place].aggregate is not Aggregate.QUANTILE]
@@ -276,3 +277,12 @@ class MetricRepository:
             if self.seen is not None and missing - found.keys():
                 self.kept.days.miss(tenant_id, self.seen, frozenset(missing - found.keys()))
         return {text: code for text in texts if (code := self._known[text]) is not None}
+
+
+def _apart(places: Sequence[int], statistics: Sequence[Statistic], *, converting: bool) -> list[list[int]]:
+    """The places of statistics that days in memory tell, and of those of money that takes rates."""
+    parts = [
+        [place for place in places if (converting and statistics[place].in_currency) is rated]
+        for rated in (False, True)
+    ]
+    return [part for part in parts if part]

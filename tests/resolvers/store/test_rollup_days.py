@@ -16,9 +16,11 @@ from resolvers.context import Context, Principal, Role
 from resolvers.errors import GatewayError
 from resolvers.events import ingest
 from resolvers.exchange_rates import set_exchange_rates
+from resolvers.metrics import metrics
 from resolvers.store.database import Database
 from resolvers.store.folding import fold
 from resolvers.store.rollup_days import RollupDays
+from resolvers.store.rollup_reading import RollupReader
 from resolvers.store.rollups import RollupRepository
 from tests.factories import event, purchase, running_services, store
 from tests.resolvers.store.test_writer_killed import killed_before
@@ -85,6 +87,28 @@ async def test_what_takes_no_rates_is_remembered_and_what_takes_them_is_converte
         assert await count(context, slug=slug) == {"revenue": 26, "average_order_value": 13}[slug]
     await set_exchange_rates(context, [rate | {"date": "2026-03-04", "rate": "1"}])
     assert await count(context, slug=slug) == {"revenue": 11, "average_order_value": 5.5}[slug]
+
+
+async def test_money_that_takes_rates_leaves_all_else_to_memory(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    sums = RollupReader.sums
+
+    async def noting(self: RollupReader, statistics: Any, *rest: Any) -> Any:
+        read.append(len(statistics))
+        return await sums(self, statistics, *rest)
+
+    monkeypatch.setattr(RollupReader, "sums", noting)
+    await store(context, *random_events(3), purchase("5", currency="CHF", occurredAt=FIRST + timedelta(days=3)))
+    await set_exchange_rates(context, [{"date": "2026-03-01", "base": "CHF", "currency": "USD", "rate": "2"}])
+    slugs = ["events", "revenue", "ai_latency_p95", "conversions", "ai_cost"]
+    together = await metrics(context, slugs, MARCH)
+    # Two sums and how many each is of, and then what there is no rate for.
+    assert read == [4, 1, 1]
+    for slug, one in zip(slugs, together, strict=True):
+        _, logged = await both_ways(context, slug, MARCH)
+        assert same(one, logged)
 
 
 async def test_what_another_process_stores_is_there_at_once(
