@@ -13,6 +13,7 @@ from resolvers.analysis.experiments import (
     WHOLE,
     ExperimentDefinition,
     ExperimentMetric,
+    Margin,
     Measure,
     MetricRole,
     Tally,
@@ -35,6 +36,7 @@ MOST_CONDITIONS = 400
 LONGEST = 200
 LONGEST_TEXT = 2_000
 LONGEST_SPAN = timedelta(days=366)
+GREATEST = 10**12
 _TALLIES = {
     Aggregate.COUNT: Tally.COUNT,
     Aggregate.SUM: Tally.SUM,
@@ -176,9 +178,20 @@ def _check_metrics(metrics: Sequence[ExperimentMetric]) -> None:
         checked_key(one.slug, f"{field}.slug")
         if seen[one.slug] > 1:
             raise BadInput("Two metrics have this slug.", field=f"{field}.slug")
-        if one.margin is not None and (one.role is not MetricRole.GUARDRAIL or not 0 <= one.margin < 1):
-            raise BadInput("A margin is a guardrail's, a share of 0 to less than 1.", field=f"{field}.margin")
+        if one.margin is not None:
+            _check_margin(one, one.margin, f"{field}.margin")
         _check_unit_metric(one.of, field)
+
+
+def _check_margin(metric: ExperimentMetric, margin: Margin, field: str) -> None:
+    if metric.role is not MetricRole.GUARDRAIL:
+        raise BadInput("Only a guardrail has a margin: give the metric this role, or leave it out.", field=field)
+    if not margin.absolute and margin.value >= 1:
+        raise BadInput("A relative margin is a share of 0 to less than 1.", field=f"{field}.relative")
+    if margin.absolute and metric.of.share and margin.value >= 1:
+        raise BadInput("Of a share the margin is less than 1: 0.01 is one percentage point.", field=f"{field}.absolute")
+    if margin.absolute and margin.value > GREATEST:
+        raise BadInput("An absolute margin is at most 10^12.", field=f"{field}.absolute")
 
 
 def _check_unit_metric(of: UnitMetric, field: str) -> None:
@@ -201,7 +214,7 @@ def _check_cap(of: UnitMetric, field: str) -> None:
         raise BadInput("Give either cap or capAt.", field=f"{field}.capAt")
     if (of.cap is not None or of.cap_at is not None) and of.value.share:
         raise BadInput("What is 0 or 1 needs no cap.", field=f"{field}.{'capAt' if of.cap is None else 'cap'}")
-    if of.cap is not None and not 0 < of.cap <= 10**12:
+    if of.cap is not None and not 0 < of.cap <= GREATEST:
         raise BadInput("A cap is above 0, at most 10^12.", field=f"{field}.cap")
     if of.cap_at is not None and not Decimal("0.5") <= of.cap_at < 1:
         raise BadInput("A quantile to cap at is 0.5 to less than 1.", field=f"{field}.capAt")

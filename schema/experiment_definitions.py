@@ -91,6 +91,20 @@ class UnitMeasureInput:
     )
 
 
+@strawberry.input(one_of=True, description="How much worse a guardrail may become: exactly one of these.")
+class GuardrailMarginInput:
+    relative: object | None = strawberry.field(
+        graphql_type=Decimal | None, description="A share of the control's value, 0 to less than 1."
+    )
+    absolute: object | None = strawberry.field(
+        graphql_type=Decimal | None,
+        description=(
+            "So much of the metric itself, in its unit: of a share as a share (`0.01` is one percentage point), of "
+            "money in the tenant's currency; at most 10^12."
+        ),
+    )
+
+
 @strawberry.input(
     description=(
         "A metric of an experiment, either one of the catalogue (`metric`) or one made here (`value`, and `per` for "
@@ -144,13 +158,11 @@ class ExperimentMetricInput:
             "the covariate is bounded by the same quantile of its own values."
         ),
     )
-    margin: object | None = strawberry.field(
-        graphql_type=Decimal | None,
+    margin: GuardrailMarginInput | None = strawberry.field(
         default=None,
         description=(
-            "Of a guardrail: how much worse it may become, a share of the control's value. It then has to be shown not "
-            "to be worse than that (non-inferiority) before anything is shipped. Where absent, it is enough that it is "
-            "not shown to be worse."
+            "Of a guardrail: how much worse it may become. It then has to be shown not to be worse than that "
+            "(non-inferiority) before anything is shipped. Where absent, it is enough that it is not shown to be worse."
         ),
     )
 
@@ -237,8 +249,14 @@ def _metric(one: ExperimentMetricInput, field: str) -> values.ExperimentMetric:
             cap_at=_optional(one.cap_at, f"{field}.capAt"),
             before=None if one.covariate is None else read_span(one.covariate, f"{field}.covariate"),
         ),
-        margin=_optional(one.margin, f"{field}.margin"),
+        margin=None if one.margin is None else _margin(one.margin, f"{field}.margin"),
     )
+
+
+def _margin(one: GuardrailMarginInput, field: str) -> values.Margin:
+    if one.relative is not None:
+        return values.Margin(read_number(one.relative, f"{field}.relative"))
+    return values.Margin(read_number(one.absolute, f"{field}.absolute"), absolute=True)
 
 
 def _optional(value: object | None, field: str) -> Decimal | None:

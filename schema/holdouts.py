@@ -1,5 +1,6 @@
 """Holdouts: shares of all subjects that are kept out of experiments."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -8,29 +9,44 @@ import strawberry
 
 from resolvers import holdouts
 from resolvers.analysis import experiments as values
-from resolvers.context import Role
+from resolvers.context import Context, Role
 from schema.access import Info, field
 from schema.errors import Forbidden, InvalidInput, Overloaded, Unauthenticated
 from schema.experiment_definitions import SHARE, read_parts
 from schema.experiment_definitions import share as shown_share
+from schema.nodes import Node, encode
+from schema.pages import After, Connection, First, open_cursor, page
 
 
 @strawberry.type(description="A share of all subjects that takes part in none of the experiments that name it.")
-class Holdout:
+class Holdout(Node):
     name: str = strawberry.field(description="What experiments call it by.")
     share: Decimal = strawberry.field(description="How many of all subjects are held out, a share.")
     created_at: datetime = strawberry.field(description="When the name was first saved.")
 
     @classmethod
     def of(cls, kept: values.Holdout) -> "Holdout":
-        return cls(name=kept.name, share=shown_share(kept.parts), created_at=kept.created_at)
+        """The holdout as GraphQL shows it."""
+        return cls(
+            id=strawberry.ID(encode("Holdout", kept.name)),
+            name=kept.name,
+            share=shown_share(kept.parts),
+            created_at=kept.created_at,
+        )
+
+    @classmethod
+    async def load(cls, context: Context, keys: Sequence[str]) -> dict[str, Node]:
+        found = await holdouts.holdouts_by_name(context, keys)
+        return {key: cls.of(found[key]) for key in keys if key in found}
 
 
 @strawberry.type
 class HoldoutQuery:
-    @field(Role.VIEWER, list[Holdout], "The tenant's holdouts, by name; at most 100.")
-    async def holdouts(self, info: Info) -> list[Holdout]:
-        return list(map(Holdout.of, await holdouts.holdouts(info.context)))
+    @field(Role.VIEWER, Connection[Holdout], "The tenant's holdouts, by name.")
+    async def holdouts(self, info: Info, first: First = 50, after: After = None) -> Connection[Holdout]:
+        found = await holdouts.holdouts(info.context, first=first, after=open_cursor("Holdout", after))
+        nodes = list(map(Holdout.of, found.holdouts))
+        return page("Holdout", nodes, found.cursors, has_next=found.has_next, after=after)
 
 
 @strawberry.input(description="A holdout to keep.")

@@ -9,6 +9,7 @@ from resolvers.analysis.experiments import (
     ExclusiveGroup,
     ExperimentDefinition,
     ExperimentMetric,
+    Margin,
     Measure,
     MetricRole,
     MultipleExposures,
@@ -103,7 +104,8 @@ def _metric_to(metric: ExperimentMetric) -> dict[str, Any]:
         "cap": _text(of.cap),
         "cap_at": _text(of.cap_at),
         "before_us": None if of.before is None else _us(of.before),
-        "margin": _text(metric.margin),
+        "margin": None if metric.margin is None else str(metric.margin.value),
+        "margin_absolute": metric.margin is not None and metric.margin.absolute,
     }
 
 
@@ -112,7 +114,7 @@ def _metric_from(kept: Mapping[str, Any], catalogue: FromCatalogue) -> Experimen
         value, per = catalogue(kept["metric"])
     else:
         value, per = measure_from(kept["value"]), None if kept["per"] is None else measure_from(kept["per"])
-    before = kept["before_us"]
+    before, margin = kept["before_us"], _decimal(kept["margin"])
     return ExperimentMetric(
         slug=kept["slug"],
         role=MetricRole(kept["role"]),
@@ -126,7 +128,8 @@ def _metric_from(kept: Mapping[str, Any], catalogue: FromCatalogue) -> Experimen
             cap_at=_decimal(kept["cap_at"]),
             before=None if before is None else before * _MICROSECOND,
         ),
-        margin=_decimal(kept["margin"]),
+        # What was kept before there were absolute ones does not say.
+        margin=None if margin is None else Margin(margin, kept.get("margin_absolute", False)),
     )
 
 

@@ -23,6 +23,20 @@ class Always:
     p: PValue
 
 
+def widest(control: int, treatment: int) -> float:
+    """The greatest standard error that a difference of two shares can have, whatever they are; of arms with a unit.
+
+    A share has no greater variance than 1/4, and is sub-Gaussian by it (W. Hoeffding, "Probability Inequalities for
+    Sums of Bounded Random Variables", JASA 58, 1963). Where neither arm varies, as none or all of its units did it,
+    an estimate of the variance is 0 and would make a handful of units certain. By this one the sequence is the normal
+    mixture of H. Robbins, "Statistical Methods Related to the Law of the Iterated Logarithm", Annals of Mathematical
+    Statistics 41 (1970), which for arms of one size holds from the first unit on (S. R. Howard, A. Ramdas,
+    J. McAuliffe, J. Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Annals of Statistics 49,
+    2021).
+    """
+    return sqrt((1 / control + 1 / treatment) / 4)
+
+
 def always(effect: float, error: float, units: int, level: float = 0.95, tuning: int = TUNING) -> Always | None:
     """The sequence at ``units`` units of both arms, from an effect and its standard error; None without variance."""
     if not (error and units):

@@ -20,7 +20,7 @@ METRICS: list[dict[str, Any]] = [
         "role": "GUARDRAIL",
         "value": {"converts": {"name": ["refund"]}},
         "upIsGood": False,
-        "margin": "0.5",
+        "margin": {"relative": "0.5"},
     },
 ]
 for one in METRICS:
@@ -82,8 +82,8 @@ RESULTS = """experimentResults(experiment: "button") {
   units { variant units expected } sampleRatio { pValue suspicious freedom } multiple { value }
   uncounted { reason units } decision why ship plannedEndReached warnings { code message }
   metrics { slug role family arms { variant estimate { value unit n } }
-    effects { variant method effect lift pValue log10P cuped { theta } significant holmPValue chanceToWin guard power
-      undefined sequentialPValue interval { low high method } } }
+    effects { variant method effect lift pValue log10P cuped { theta } significant holmPValue chanceToWin guard margin
+      power undefined sequentialPValue interval { low high method } } }
   explain { source tail } }"""
 
 
@@ -158,7 +158,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"metrics": [METRICS[0], METRICS[0]]}, "metrics[0].slug"),
     ({"metrics": [{"metric": "revenue", "window": "2y"}]}, "metrics[0].window"),
     ({"metrics": [{"metric": "revenue", "window": "400d"}]}, "metrics[0].window"),
-    ({"metrics": [{"metric": "revenue", "margin": "0.1"}]}, "metrics[0].margin"),
+    ({"metrics": [{"metric": "revenue", "margin": {"relative": "0.1"}}]}, "metrics[0].margin"),
+    ({"metrics": [METRICS[2] | {"margin": {"relative": "1"}}]}, "metrics[0].margin.relative"),
+    ({"metrics": [METRICS[2] | {"margin": {"relative": "-0.1"}}]}, "metrics[0].margin.relative"),
+    ({"metrics": [METRICS[2] | {"margin": {"absolute": "1"}}]}, "metrics[0].margin.absolute"),
+    ({"metrics": [METRICS[1] | {"role": "GUARDRAIL", "margin": {"absolute": "2e12"}}]}, "metrics[0].margin.absolute"),
     ({"metrics": [{"metric": "conversion_rate", "cap": "1"}]}, "metrics[0].cap"),
     ({"metrics": [{"metric": "revenue", "cap": "1", "capAt": "0.9"}]}, "metrics[0].capAt"),
     ({"metrics": [{"metric": "revenue", "capAt": "1"}]}, "metrics[0].capAt"),

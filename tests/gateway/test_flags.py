@@ -212,6 +212,9 @@ async def test_changes_are_watched_and_none_is_missed(client: Client, stranger: 
         assert (await socket.next())["flagChanges"] == [{"version": 3, "flag": "b", "action": "CREATE"}]
         await done(stranger, CREATE, key="c")
         assert (await other.next())["flagChanges"] == [{"version": 1, "flag": "c", "action": "CREATE"}]
+        await other.subscribe('subscription { flagChanges(key: "a") { version } }', id="typo")
+        refused = await other.get()
+        assert refused["payload"]["errors"][0]["extensions"] == {"code": "NOT_FOUND", "field": "key"}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from scipy import stats
 from resolvers.analysis.experiment_bayes import of_effect, of_shares
 from resolvers.analysis.experiment_cuped import Adjusted, Theta, cuped
 from resolvers.analysis.experiment_probabilities import CERTAIN, critical, log_tail, two_sided
-from resolvers.analysis.experiment_sequential import always
+from resolvers.analysis.experiment_sequential import TUNING, always, widest
 from resolvers.analysis.experiment_srm import mismatch
 from resolvers.analysis.experiment_statistics import Arm, PairedArm, Share
 from resolvers.analysis.experiment_tests import Comparison, Method, Refusal, one_sided, ratios, two_proportions, welch
@@ -160,10 +160,34 @@ def test_what_cannot_be_told_is_refused_with_the_reason() -> None:
     assert isinstance(cuped(exact, exact), Refusal)
     assert of_effect(1.0, 0.0) is None
     assert always(1.0, 0.0, 10) is None
+    # A first order knows no error of what is 0 and does not vary.
+    none = compared(two_proportions(Share(10, 5), Share(10, 0))).lift
+    assert none is not None
+    assert (none.value, none.low, none.high, none.p) == (-1, None, None, None)
     # Of nothing, nothing is certain, and the interval says how little is known.
     zero = compared(two_proportions(Share(10, 0), Share(10, 0)))
     assert (zero.p, zero.statistic, zero.lift) == (CERTAIN, None, None)
     assert zero.high - zero.low > 0.5
+
+
+@given(st.integers(1, 10**6))
+def test_of_shares_that_do_not_vary_the_sequence_is_that_of_the_greatest_variance(units: int) -> None:
+    found = always(0.0, widest(units, units), 2 * units)
+    assert found is not None
+    # Robbins' mixture as Howard and others write it (equation 14), of 2 (treatment - control) over pairs of units: its
+    # variance grows by one with each unit, as that of a share is at most 1/4.
+    grown = 2 * units
+    mixed = TUNING / (-2 * np.log(0.05) + np.log(-2 * np.log(0.05) + 1))
+    bound = sqrt((grown + mixed) * np.log((grown + mixed) / (mixed * 0.05**2)))
+    assert found.high == -found.low == pytest.approx(bound / grown, rel=1e-9)
+    assert found.p == CERTAIN
+    # No difference is left out by which none of an arm would still have been likely.
+    if found.high < 1:
+        assert (1 - found.high) ** units < 0.05
+        assert (1 - found.high / 2) ** (2 * units) < 0.05
+    apart = always(1.0, widest(units, units), 2 * units)
+    assert apart is not None
+    assert (apart.p.value < 0.05) is (apart.low > 0) is (units > 32)
 
 
 @given(st.floats(0.1, 37), st.floats(1, 1e6))
