@@ -82,7 +82,7 @@ async def create_experiment(
     """
     context.require(Role.ANALYST)
     checked_key(key)
-    chosen = key if salt is None else checked_key(salt, "salt")
+    chosen = key if salt is None else checked_key(salt, "salt", what="A salt")
     checked(definition)
     parts = {name: getattr(definition, name) for name in ("targeting", "where", "metrics")}
     numbers = await numbers_named(context, named_segments(parts))
@@ -92,7 +92,9 @@ async def create_experiment(
         if len(others) >= MOST_EXPERIMENTS:
             raise BadInput(f"At most {MOST_EXPERIMENTS:,} experiments are kept.", field="key")
         if any(other.key == key for other in others):
-            raise BadInput("There is an experiment with this key; keys are never given twice.", field="key")
+            raise BadInput(
+                "There is an experiment with this key; keys are never given twice, so choose another.", field="key"
+            )
         definition = await placed(changing.repository, definition, others)
         row = ExperimentRow(
             tenant_id=changing.principal.tenant_id,

@@ -40,7 +40,7 @@ async def holdouts_by_name(context: Context, names: Collection[str]) -> dict[str
 async def save_holdout(context: Context, name: str, parts: int) -> Holdout:
     """Keep a holdout under a name; raises BadInput where an experiment under way names one of another share."""
     context.require(Role.ANALYST)
-    checked_key(name, "name")
+    checked_key(name, "name", what="A name")
     if not 0 <= parts < WHOLE:
         raise BadInput("A share is 0 to less than 1, with at most four decimal places.", field="share")
     async with changing_experiments(context) as changing:

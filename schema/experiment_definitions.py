@@ -177,9 +177,12 @@ class ExclusiveGroupInput:
 
 def read_parts(value: object, field: str) -> int:
     """A share in parts of 10,000; BadInput on ``field`` for what is none."""
-    number = read_number(value, field) * values.WHOLE
-    if number != number.to_integral_value() or number > values.WHOLE:
-        raise refusal(field, f"must be {SHARE}")
+    try:
+        number = money(value) * values.WHOLE
+    except Invalid:
+        number = Decimal(-1)
+    if not 0 <= number <= values.WHOLE or number != number.to_integral_value():
+        raise refusal(field, f"must be {SHARE}, such as 0.5")
     return int(number)
 
 
@@ -192,8 +195,8 @@ def read_number(value: object, field: str) -> Decimal:
     """A decimal number >= 0; BadInput on ``field`` for anything else."""
     try:
         return money(value)
-    except Invalid as bad:
-        raise refusal(field, bad.message) from None
+    except Invalid:
+        raise refusal(field, "must be a number of 0 to 10^12 with at most 12 decimal places, such as 0.05") from None
 
 
 def read_variants(variants: Sequence[VariantInput]) -> tuple[values.Variant, ...]:

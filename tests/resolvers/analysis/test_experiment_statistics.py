@@ -174,7 +174,7 @@ def test_what_cannot_be_told_is_refused_with_the_reason() -> None:
 def test_of_shares_that_do_not_vary_the_sequence_is_that_of_the_greatest_variance(units: int) -> None:
     found = always(0.0, widest(units, units), 2 * units)
     assert found is not None
-    # Robbins' mixture as Howard and others write it (equation 14), of 2 (treatment - control) over pairs of units: its
+    # Robbins' mixture as Howard and others write it, of 2 (treatment - control) over pairs of units: its
     # variance grows by one with each unit, as that of a share is at most 1/4.
     grown = 2 * units
     mixed = TUNING / (-2 * np.log(0.05) + np.log(-2 * np.log(0.05) + 1))
