@@ -18,6 +18,9 @@ _NAMES = {
     "minimum_runtime_us": "minimumRuntime",
     "minimum_sample": "minimumSample",
     "minimum_effect": "minimumEffect",
+    "started_at": "startedAt",
+    "completed_at": "completedAt",
+    "archived_at": "archivedAt",
 }
 
 

@@ -74,6 +74,8 @@ class Circumstances:
     """Whether significance is by the always-valid interval, which may be looked at any time."""
     over: bool = False
     """Whether it is completed: nothing is waited for any more, and what holds at any look decides if it was early."""
+    phase: int | None = None
+    """Which of several phases the units are of; None where there is one, or all are asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +110,10 @@ def decided(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances)
     for the sample. Of what is completed nothing is waited for.
     """
     if at.units == 0:
+        where = "" if at.phase is None else f" in phase {at.phase}"
         if at.over:
-            return Verdict(Decision.ROLL_BACK, f"Nobody was exposed before it was completed: {_KEEP}")
-        return Verdict(Decision.KEEP_RUNNING, "Nobody has been exposed yet.")
+            return Verdict(Decision.ROLL_BACK, f"Nobody was exposed{where} before it was completed: {_KEEP}")
+        return Verdict(Decision.KEEP_RUNNING, f"Nobody has been exposed{where} yet.")
     if at.mismatched:
         return Verdict(
             Decision.INVALID,

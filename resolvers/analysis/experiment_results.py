@@ -159,6 +159,7 @@ class _Results:
             planned_end_reached=planned,
             sequential=definition.sequential,
             over=self.of.status is Status.COMPLETED,
+            phase=self.asked.phase if len(self.of.phases) > 1 else None,
         )
         return decided(goals, guards, at)
 

@@ -161,6 +161,8 @@ def test_a_guardrail_without_a_margin_only_has_to_be_unbroken() -> None:
 
 def test_nobody_or_nothing_to_decide_by() -> None:
     assert decided([BETTER], [], replace(OVER, units=0)).decision is Decision.ROLL_BACK
+    # In another phase there may have been many.
+    assert decided([], [], replace(DONE, units=0, phase=2)).why == "Nobody has been exposed in phase 2 yet."
     assert decided([], [], replace(DONE, over=True)).decision is Decision.ROLL_BACK
     assert decided([], [], DONE).decision is Decision.KEEP_RUNNING
 
