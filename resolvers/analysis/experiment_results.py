@@ -20,6 +20,7 @@ from resolvers.analysis.experiment_decisions import (
     Guard,
     Guarded,
     Verdict,
+    Weakest,
     decided,
 )
 from resolvers.analysis.experiment_effects import POWER, Judged
@@ -115,16 +116,24 @@ class _Results:
 
     def _planned(self, units: Sequence[int], judged: Sequence[Sequence[Judged]]) -> bool:
         """Whether runtime, sample and the power of every goal are what was planned, of variants that get units."""
-        definition = self.of.definition
-        powers = [
-            one.effect.power or 0.0
-            for metric, effects in zip(definition.metrics, judged, strict=True)
+        reached = self._least(units) >= self.of.definition.minimum_sample and self.days >= self._fewest_days
+        return reached and all((effect.power or 0.0) >= POWER for _, effect in self._goals(judged))
+
+    def _goals(self, judged: Sequence[Sequence[Judged]]) -> list[tuple[str, ExperimentEffect]]:
+        """The goals of variants that get units."""
+        return [
+            (metric.slug, one.effect)
+            for metric, effects in zip(self.of.definition.metrics, judged, strict=True)
             if metric.role is MetricRole.GOAL
             for one in effects
             if one.effect.variant in self.drawn
         ]
-        reached = self._least(units) >= definition.minimum_sample and self.days >= self._fewest_days
-        return reached and all(power >= POWER for power in powers)
+
+    def _weakest(self, judged: Sequence[Sequence[Judged]]) -> Weakest | None:
+        slug, effect = min(self._goals(judged), key=lambda one: one[1].power or 0.0, default=(None, None))
+        if slug is None or effect is None:
+            return None
+        return Weakest(slug, effect.power, POWER, float(self.of.definition.minimum_effect), effect.days_to_go)
 
     @property
     def _fewest_days(self) -> float:
@@ -159,6 +168,7 @@ class _Results:
             planned_end_reached=planned,
             sequential=definition.sequential,
             over=self.of.status is Status.COMPLETED,
+            weakest=self._weakest([one.judged for one in reckoned]),
             phase=self.asked.phase if len(self.of.phases) > 1 else None,
         )
         return decided(goals, guards, at)

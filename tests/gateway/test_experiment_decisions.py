@@ -126,6 +126,10 @@ async def test_who_looks_early_waits_unless_it_holds_at_any_look(
     found = await decided(client)
     assert not found["plannedEndReached"]
     assert found["decision"] == decision
+    if not sequential:
+        assert found["why"].startswith(
+            "A change of conversion_rate by 5 % would be found in 5.5 % of experiments, not in 80 %"
+        )
     assert found["warnings"][0]["code"] == "PEEKING"
     assert found["warnings"][0]["message"].startswith("The planned runtime, sample or power is not reached")
 
