@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from resolvers.analysis.experiment_json import phase_to, to_json
+from resolvers.analysis.experiment_phases import Phase
 from resolvers.analysis.experiments import (
     Experiment,
     ExperimentDefinition,
-    Phase,
     Scheme,
     Status,
     Step,
@@ -145,7 +145,10 @@ async def update_experiment(
             if len(before.phases) >= MOST_PHASES:
                 raise BadInput(f"An experiment has at most {MOST_PHASES} phases; start another one.", field="newPhase")
             phase = _phase(before, definition, changing.now)
-            row.phases = [*row.phases, phase_to(phase)]
+            if before.status is Status.PAUSED:
+                phase = phase.paused(changing.now)
+            phases = [*before.phases[:-1], before.phases[-1].resumed(changing.now), phase]
+            row.phases = list(map(phase_to, phases))
             changed["phase"] = {"from": len(before.phases), "to": phase.number}
         after = await changing.done(row, Step.UPDATE, reason, changed)
         if before.phases and _scheme(changing, before).edition != _scheme(changing, after).edition:
@@ -253,6 +256,10 @@ async def take_step(
             row.phases = [phase_to(_phase(before, before.definition, instant))]
             changed["started_at"] = _begun(instant)
             await changing.units.begin(experiment_id)
+        if step in (Step.PAUSE, Step.RESUME):
+            last = before.phases[-1]
+            last = last.paused(instant) if step is Step.PAUSE else last.resumed(instant)
+            row.phases = list(map(phase_to, (*before.phases[:-1], last)))
         if step is Step.COMPLETE:
             row.completed_at = instant
             changed["completed_at"] = _begun(instant)

@@ -10,6 +10,7 @@ from strawberry.scalars import JSON
 
 from resolvers import experiments
 from resolvers.analysis import experiments as values
+from resolvers.analysis.experiment_phases import Phase
 from resolvers.analysis.metrics import Direction
 from resolvers.context import Context, Role
 from schema.access import Info, field
@@ -190,7 +191,7 @@ def _margin(margin: values.Margin) -> GuardrailMargin:
     )
 
 
-def _phase(phase: values.Phase) -> ExperimentPhase:
+def _phase(phase: Phase) -> ExperimentPhase:
     return ExperimentPhase(
         number=phase.number,
         started_at=phase.started_at,

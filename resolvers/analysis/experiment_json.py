@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from resolvers.analysis.experiment_phases import Phase
 from resolvers.analysis.experiments import (
     ExclusiveGroup,
     ExperimentDefinition,
@@ -13,7 +14,6 @@ from resolvers.analysis.experiments import (
     Measure,
     MetricRole,
     MultipleExposures,
-    Phase,
     Tally,
     UnitMetric,
     Variant,
@@ -77,6 +77,7 @@ def phase_to(phase: Phase) -> dict[str, Any]:
         "weights": list(phase.weights),
         "traffic": phase.traffic,
         "targeting": filter_to(phase.targeting),
+        "pauses": [[since.isoformat(), until and until.isoformat()] for since, until in phase.pauses],
     }
 
 
@@ -87,6 +88,10 @@ def phase_from(number: int, kept: Mapping[str, Any]) -> Phase:
         tuple(kept["weights"]),
         kept["traffic"],
         filter_from(kept["targeting"]),
+        tuple(
+            (datetime.fromisoformat(since), None if until is None else datetime.fromisoformat(until))
+            for since, until in kept.get("pauses", [])
+        ),
     )
 
 

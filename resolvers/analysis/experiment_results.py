@@ -25,9 +25,10 @@ from resolvers.analysis.experiment_decisions import (
 )
 from resolvers.analysis.experiment_effects import POWER, Judged
 from resolvers.analysis.experiment_metric_results import Material, MetricResults, Reckoned, ResultsQuestion
+from resolvers.analysis.experiment_phases import Phase
 from resolvers.analysis.experiment_srm import Mismatch, mismatch
 from resolvers.analysis.experiment_units import Uncounted
-from resolvers.analysis.experiments import Experiment, MetricRole, Phase, Status
+from resolvers.analysis.experiments import Experiment, MetricRole, Status
 
 _DAY = timedelta(days=1)
 _UNCOUNTED = {
@@ -55,15 +56,15 @@ class _Results:
         self.metrics = MetricResults(of, asked, material, self.days)
 
     def _days(self) -> float:
-        """How long units were exposed in the phases asked about; time that goes on counts by whole minutes.
+        """How long units were assigned in the phases asked about; time that goes on counts by whole minutes.
 
         So time alone does not make it another answer each time somebody looks.
         """
-        phases = self._phases()
         minute = self.material.as_of.replace(second=0, microsecond=0)
-        later = [phase.started_at for phase in self.of.phases if phase.number > phases[-1].number]
-        ends = [*later[:1], *([self.of.completed_at] if self.of.completed_at else []), minute]
-        return max(0.0, (min(ends) - phases[0].started_at) / _DAY)
+        last = minute if self.of.completed_at is None else min(minute, self.of.completed_at)
+        ends = [min(last, phase.started_at) for phase in self.of.phases[1:]] + [last]
+        spans = [phase.running(end) for phase, end in zip(self.of.phases, ends, strict=True)]
+        return sum((spans[phase.number - 1] for phase in self._phases()), timedelta(0)) / _DAY
 
     def _phases(self) -> list[Phase]:
         return [phase for phase in self.of.phases if self.asked.phase in (None, phase.number)]

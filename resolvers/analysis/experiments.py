@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import Enum
 from hashlib import blake2b
 
+from resolvers.analysis.experiment_phases import Phase
 from resolvers.analysis.filters import EVERYTHING, Filter, in_segments
 from resolvers.analysis.metrics import MONEY_FIELDS, Direction
 
@@ -204,17 +205,6 @@ class ExperimentDefinition:
         yield self.where
         for metric in self.metrics:
             yield from metric.of.filters()
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """A time during which units were assigned alike; ``weights`` in parts of 10,000, as the variants are ordered."""
-
-    number: int
-    started_at: datetime
-    weights: tuple[int, ...]
-    traffic: int
-    targeting: Filter
 
 
 @dataclass(frozen=True, slots=True)
