@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from resolvers.analysis.experiments import WHOLE, Holdout, Status
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput
+from resolvers.errors import BadInput, NotFound
 from resolvers.experiment_changes import changing_experiments
 from resolvers.experiment_checks import checked_key
 from resolvers.experiments import LARGEST_PAGE, experiment_of
@@ -50,8 +50,22 @@ async def save_holdout(context: Context, name: str, parts: int) -> Holdout:
                 if other.definition.holdout == name and other.status in (Status.RUNNING, Status.PAUSED):
                     raise BadInput(f"{other.key} is under way and holds out this share.", field="share")
         if name not in held and len(held) >= MOST_HOLDOUTS:
-            raise BadInput(f"At most {MOST_HOLDOUTS} holdouts are kept.", field="name")
+            raise BadInput(f"At most {MOST_HOLDOUTS} holdouts are kept; delete one first.", field="name")
         return _holdout(await changing.repository.put_holdout(name, parts))
+
+
+async def delete_holdout(context: Context, name: str) -> Holdout:
+    """Delete a holdout and return it as it was; raises NotFound, BadInput where an experiment names it."""
+    context.require(Role.ANALYST)
+    async with changing_experiments(context) as changing:
+        row = next((one for one in await changing.repository.holdouts() if one.name == name), None)
+        if row is None:
+            raise NotFound("There is no such holdout.", field="id")
+        for other in map(experiment_of, await changing.repository.all()):
+            if other.definition.holdout == name and other.archived_at is None:
+                raise BadInput(f"The experiment {other.key} names it; archive that first.", field="id")
+        await changing.repository.remove_holdout(row)
+        return _holdout(row)
 
 
 async def _all(context: Context) -> list[Holdout]:

@@ -11,10 +11,10 @@ from resolvers import holdouts
 from resolvers.analysis import experiments as values
 from resolvers.context import Context, Role
 from schema.access import Info, field
-from schema.errors import Forbidden, InvalidInput, Overloaded, Unauthenticated
+from schema.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated
 from schema.experiment_definitions import SHARE, read_parts
 from schema.experiment_definitions import share as shown_share
-from schema.nodes import Node, encode
+from schema.nodes import Node, encode, key_of
 from schema.pages import After, Connection, First, open_cursor, page
 
 
@@ -69,6 +69,23 @@ SaveHoldoutResult = Annotated[
 ]
 
 
+@strawberry.input(description="A holdout to delete.")
+class DeleteHoldoutInput:
+    id: strawberry.ID = strawberry.field(description="The holdout's global id.")
+
+
+@strawberry.type(description="The holdout is deleted.")
+class DeleteHoldoutPayload:
+    deleted_id: strawberry.ID = strawberry.field(description="The global id that the holdout had.")
+    holdout: Holdout = strawberry.field(description="The holdout as it was; `node` finds it no more.")
+
+
+DeleteHoldoutResult = Annotated[
+    DeleteHoldoutPayload | NotFound | InvalidInput | Unauthenticated | Forbidden | Overloaded,
+    strawberry.union("DeleteHoldoutResult", description="The holdout that is deleted, or why none is."),
+]
+
+
 @strawberry.type
 class HoldoutMutation:
     @field(Role.ANALYST, SaveHoldoutResult, "Keep a holdout under a name, in place of the one that had the name.")
@@ -77,3 +94,16 @@ class HoldoutMutation:
     ) -> SaveHoldoutPayload:
         kept = await holdouts.save_holdout(info.context, input.name, read_parts(input.share, "share"))
         return SaveHoldoutPayload(holdout=Holdout.of(kept))
+
+    @field(
+        Role.ANALYST,
+        DeleteHoldoutResult,
+        "Delete a holdout. While an experiment names it that is not archived, be it over, it stays.",
+    )
+    async def delete_holdout(
+        self,
+        info: Info,
+        input: Annotated[DeleteHoldoutInput, strawberry.argument(description="Which holdout to delete.")],
+    ) -> DeleteHoldoutPayload:
+        gone = await holdouts.delete_holdout(info.context, key_of(Holdout, input.id, "id"))
+        return DeleteHoldoutPayload(deleted_id=input.id, holdout=Holdout.of(gone))

@@ -20,6 +20,7 @@ MADE = {
     "HoldoutConnection",
     "HoldoutEdge",
     "SaveHoldoutPayload",
+    "DeleteHoldoutPayload",
     "RecordExposurePayload",
     "IllegalStep",
 }

@@ -184,3 +184,7 @@ class ExperimentRepository:
         )
         await (await self.session.connection()).execute(statement)
         return await self.session.get_one(HoldoutRow, (self.tenant_id, name), populate_existing=True)
+
+    async def remove_holdout(self, row: HoldoutRow) -> None:
+        await self.session.delete(row)
+        await self.session.flush()

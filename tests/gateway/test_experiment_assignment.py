@@ -103,6 +103,29 @@ async def test_holdouts_are_listed_in_pages_and_found_again(client: Client, stra
         assert refused["errors"][0]["extensions"]["field"] == field
 
 
+DELETE = """mutation ($id: ID!) { deleteHoldout(input: {id: $id}) { __typename
+  ... on DeleteHoldoutPayload { deletedId holdout { name share } } ... on Error { message }
+  ... on InvalidInput { field } ... on NotFound { field } } }"""
+
+
+async def test_a_holdout_is_deleted_once_no_experiment_names_it(client: Client, stranger: Client) -> None:
+    saved = await client.ask(
+        'mutation { saveHoldout(input: {name: "2026", share: "0.2"}) { ... on SaveHoldoutPayload { holdout { id } } } }'
+    )
+    kept = saved["saveHoldout"]["holdout"]["id"]
+    made = await created(client, key="some", holdout="2026")
+    needed = (await client.ask(DELETE, id=kept))["deleteHoldout"]
+    assert (needed["__typename"], needed["field"]) == ("InvalidInput", "id")
+    assert needed["message"] == "The experiment some names it; archive that first."
+    assert (await stranger.ask(DELETE, id=kept))["deleteHoldout"]["__typename"] == "NotFound"
+    assert (await client.ask(DELETE, id=made["id"]))["deleteHoldout"]["field"] == "id"
+    await step(client, "archive", made["id"])
+    gone = (await client.ask(DELETE, id=kept))["deleteHoldout"]
+    assert (gone["deletedId"], gone["holdout"]) == (kept, {"name": "2026", "share": "0.2"})
+    assert (await client.ask(DELETE, id=kept))["deleteHoldout"]["__typename"] == "NotFound"
+    assert (await client.ask("{ holdouts { edges { cursor } } }"))["holdouts"]["edges"] == []
+
+
 async def test_what_ends_leaves_room_in_its_group(client: Client) -> None:
     first = await started(client, key="one", group={"name": "page", "share": "0.6"})
     full = await client.ask(
