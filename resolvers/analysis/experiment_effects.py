@@ -106,7 +106,8 @@ class Measured:
         if adjusted is not None:
             more["cuped"] = _cuped(adjusted, self.level)
         if sequence is not None:
-            interval = _interval(sequence.low, sequence.high, self.level, "Asymptotic confidence sequence")
+            name = "Asymptotic" if decisive.error else "Hoeffding"
+            interval = _interval(sequence.low, sequence.high, self.level, f"{name} confidence sequence")
             more |= {"sequential_interval": interval, **_probability("sequential", sequence.p)}
         if chances is not None:
             loss = decimal(chances.loss_of_treatment if self._up else chances.loss_of_control)

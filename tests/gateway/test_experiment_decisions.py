@@ -82,11 +82,12 @@ async def test_all_of_one_variant_and_none_of_the_other_is_defined_at_any_look(c
     assert not effect["significant"]
     lift = await client.ask(
         '{ experimentResults(experiment: "button", overTime: true) { metrics { effects { liftInterval { low }'
-        " sequentialInterval { low high } } series { lift liftLow sequentialLow sequentialPValue } } } }"
+        " sequentialInterval { low high method } } series { lift liftLow sequentialLow sequentialPValue } } } }"
     )
     (told,) = lift["experimentResults"]["metrics"]
     assert told["effects"][0]["liftInterval"] is None
     interval = told["effects"][0]["sequentialInterval"]
+    assert interval["method"] == "Hoeffding confidence sequence"
     assert float(interval["low"]) < -1 < 0 < float(interval["high"])
     assert (told["series"][0]["lift"], told["series"][0]["liftLow"]) == ([-1], [None])
     assert told["series"][0]["sequentialPValue"] == [effect["sequentialPValue"]]
