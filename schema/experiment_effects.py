@@ -101,8 +101,8 @@ class ExperimentEffect:
     )
     sequential_interval: Interval | None = strawberry.field(
         description=(
-            "Of the effect that decides, valid at any look; null if undefined. Of shares of which all or none did it "
-            "in both, by the greatest variance that a share can have."
+            "Of the effect that decides, valid at any look, by the greater of its standard error and that of no "
+            "effect; null if undefined."
         )
     )
     sequential_p_value: float | None = strawberry.field(description="Valid at any look; null if undefined.")

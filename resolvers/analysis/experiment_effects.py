@@ -15,7 +15,7 @@ from resolvers.analysis.experiment_cuped import Adjusted, cuped
 from resolvers.analysis.experiment_decisions import guard
 from resolvers.analysis.experiment_power import means_power, means_size, shares_power, shares_size, whole
 from resolvers.analysis.experiment_probabilities import PValue
-from resolvers.analysis.experiment_sequential import Always, always, widest
+from resolvers.analysis.experiment_sequential import Always, always, error_of_means, error_of_ratios, error_of_shares
 from resolvers.analysis.experiment_tests import Comparison, Refusal, ratios, two_proportions, welch
 from resolvers.analysis.experiments import ExperimentDefinition, ExperimentMetric, MetricRole
 from resolvers.analysis.metrics import Direction
@@ -77,12 +77,19 @@ class Measured:
             return two_proportions(control.share, treatment.share, self.level)
         return welch(control.mean, treatment.mean, self.level)
 
-    def sequence(self, of: Comparison, control: UnitSums, treatment: UnitSums) -> Always | None:
+    def sequence(
+        self, of: Comparison, control: UnitSums, treatment: UnitSums, adjusted: Adjusted | None = None
+    ) -> Always | None:
         """What holds at any look, of a comparison of two variants."""
-        error = of.error
-        if not error and self.metric.of.share:
-            error = widest(control.units, treatment.units)
-        return always(of.effect, error, control.units + treatment.units, self.level)
+        if adjusted is not None:
+            cautious = error_of_means(adjusted.control, adjusted.treatment)
+        elif self.metric.of.per is not None:
+            cautious = error_of_ratios(control.ratio, treatment.ratio)
+        elif self.metric.of.share:
+            cautious = error_of_shares(control.share, treatment.share)
+        else:
+            cautious = error_of_means(control.mean, treatment.mean)
+        return always(of.effect, max(of.error, cautious), control.units + treatment.units, self.level)
 
     def effects(self, arms: Arms) -> tuple["Judged", ...]:
         """Each variant but the control against it, before any correction."""
@@ -100,14 +107,13 @@ class Measured:
             )
         adjusted = self._adjusted(control, treatment)
         decisive = plain if adjusted is None else adjusted.comparison
-        sequence = self.sequence(decisive, control, treatment)
+        sequence = self.sequence(decisive, control, treatment, adjusted)
         chances = self._chances(control, treatment, decisive, adjusted is not None)
         more = self._missing(control, treatment, adjusted)
         if adjusted is not None:
             more["cuped"] = _cuped(adjusted, self.level)
         if sequence is not None:
-            name = "Asymptotic" if decisive.error else "Hoeffding"
-            interval = _interval(sequence.low, sequence.high, self.level, f"{name} confidence sequence")
+            interval = _interval(sequence.low, sequence.high, self.level, "Asymptotic confidence sequence")
             more |= {"sequential_interval": interval, **_probability("sequential", sequence.p)}
         if chances is not None:
             loss = decimal(chances.loss_of_treatment if self._up else chances.loss_of_control)
