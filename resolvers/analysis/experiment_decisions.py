@@ -160,10 +160,21 @@ def decided(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances)
     else:
         verdict = _no_worse([one for one in guards if one.variant not in harms], at)
     remarks = ["It was completed early, so only what holds at any look counts."] if waiting and at.over else []
+    remarks += _early(safe, guards, at) if waiting and not at.over else []
     remarks += [f"Not to be shipped: {harm}."] if harm else []
     if at.exposed_twice > MOST_EXPOSED_TWICE:
         remarks.append(f"{at.exposed_twice:.1%} of the units saw several variants, which blurs what sets them apart.")
     return replace(verdict, why=" ".join([verdict.why, *remarks]))
+
+
+def _early(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances) -> list[str]:
+    """That nobody need wait, where nothing but power is missing and what holds at any look would do."""
+    if at.days < at.fewest_days or at.least_arm < at.fewest_units:
+        return []
+    now = _settled(goals, guards, replace(at, over=True))
+    if now.decision is not Decision.SHIP:
+        return []
+    return [f"What holds at any look is enough already: completed now, {now.variant} would be shipped."]
 
 
 def _harms(goals: Sequence[Goal], guards: Sequence[Guarded]) -> dict[str, list[str]]:

@@ -193,6 +193,21 @@ def test_what_is_waited_for_is_told_by_its_figures(weakest: Weakest | None, why:
     assert found.why == f"{why}: a p-value of a fixed horizon that is read early misleads."
 
 
+def test_whom_nothing_but_power_is_missing_is_told_what_would_be() -> None:
+    waiting = replace(DONE, planned_end_reached=False)
+    remark = " What holds at any look is enough already: completed now, B would be shipped."
+    assert decided([BETTER], [], waiting).why.endswith(remark)
+    for goals, guards, at in (
+        ([UNSURE], [], waiting),
+        ([BETTER], [], replace(waiting, days=1)),
+        ([BETTER], [], replace(waiting, least_arm=1)),
+        ([BETTER], [Guarded("errors", "B", Guard.OPEN)], waiting),
+    ):
+        found = decided(goals, guards, at)
+        assert found.decision is Decision.KEEP_RUNNING
+        assert remark not in found.why
+
+
 def test_without_a_goal_it_is_shown_to_be_no_worse() -> None:
     held, open_ = Guarded("latency", "B", Guard.HOLDS), Guarded("errors", "B", Guard.OPEN)
     assert (decided([], [held], DONE).decision, decided([], [held], DONE).variant) == (Decision.SHIP, "B")
