@@ -4,6 +4,7 @@ An error's code says whose fault it was and whether trying again helps. What is 
 is logged under a reference, and the caller gets that reference only.
 """
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ _MESSAGE = 500
 _ERRORS = 100
 _LOCATIONS = 10
 _LOGGED = 5
+
+_PLACE = re.compile(r"Variable '\$\w+' has invalid value at \.([\w.\[\]]+): ", re.ASCII)
+"""How GraphQL says where in a variable something is wrong."""
 
 _log = structlog.get_logger(__name__)
 
@@ -137,7 +141,10 @@ def _payload(error: GraphQLError, reference: str, masked: list[GraphQLError]) ->
         payload["extensions"] |= error.extensions or {}
         return payload
     if _blames_input(error, cause):
-        return error_payload(error, "BAD_USER_INPUT")
+        payload = error_payload(error, "BAD_USER_INPUT")
+        if place := _PLACE.match(error.message):
+            payload["extensions"]["field"] = place[1]
+        return payload
     masked.append(error)
     payload = error_payload(error, INTERNAL)
     payload["message"] = "Internal server error"

@@ -16,6 +16,7 @@ from resolvers.analysis.events import Kind
 from resolvers.analysis.experiments import (
     ExperimentDefinition,
     ExperimentMetric,
+    Margin,
     Measure,
     MetricRole,
     Status,
@@ -101,6 +102,9 @@ FLAG = FlagDraft(
 )
 
 
+_TENTH = Margin(Decimal("0.1"))
+
+
 def _metric(slug: str, role: MetricRole, tally: Tally, where: Filter, **more: Any) -> ExperimentMetric:
     field = "amount" if tally is Tally.SUM else None
     direction, margin = more.pop("direction", Direction.UP), more.pop("margin", None)
@@ -130,7 +134,7 @@ RUNNING = {
                 KindIs((Kind.PRODUCT,)),
                 window=timedelta(days=14),
                 before=timedelta(days=14),
-                margin=Decimal("0.1"),
+                margin=_TENTH,
             ),
         ),
         breakdowns=("persona",),
@@ -143,7 +147,7 @@ RUNNING = {
         variants=_variants("pricing_layout"),
         metrics=(
             _metric("signs_up", MetricRole.GOAL, Tally.ANY, NameIs(("signup",)), window=timedelta(days=7)),
-            _metric("subscribes", MetricRole.GUARDRAIL, Tally.ANY, NameIs(("subscription",)), margin=Decimal("0.1")),
+            _metric("subscribes", MetricRole.GUARDRAIL, Tally.ANY, NameIs(("subscription",)), margin=_TENTH),
         ),
     ),
 }
@@ -160,7 +164,7 @@ DRAFTS = {
                 Tally.ANY,
                 NameIs(("churn",)),
                 direction=Direction.DOWN,
-                margin=Decimal("0.1"),
+                margin=_TENTH,
             ),
         ),
         targeting=DimensionIs("plan", Op.IN, ("starter", "team")),

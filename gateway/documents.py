@@ -17,6 +17,7 @@ from graphql import (
     OverlappingFieldsCanBeMergedRule,
     SelectionSetNode,
     ValidationContext,
+    VariableNode,
     VisitorAction,
     parse,
     specified_rules,
@@ -118,10 +119,10 @@ class Documents:
 
 
 class _OneOfInputs(OneOfInputValidationRule):
-    """Strawberry's rule, made to leave alone the variables it has not seen.
+    """Strawberry's rule, for variables that may be null; what is written out GraphQL's own rules check.
 
-    Those are undefined, which another rule reports, or stand in a fragment, where the variable's value is
-    checked when it is coerced.
+    It leaves alone the variables it has not seen. Those are undefined, which another rule reports, or stand in a
+    fragment, where the variable's value is checked when it is coerced.
     """
 
     def __init__(self, context: ValidationContext) -> None:
@@ -133,10 +134,9 @@ class _OneOfInputs(OneOfInputValidationRule):
         return None
 
     def validate_one_of(self, node: ObjectValueNode, type: GraphQLNamedType) -> None:
-        try:
+        names = [field.value.name.value for field in node.fields if isinstance(field.value, VariableNode)]
+        if len(node.fields) == 1 and self.variable_definitions.keys() >= set(names) != set():
             super().validate_one_of(node, type)
-        except KeyError:
-            return
 
 
 def _rules(merges: int) -> tuple[type[ASTValidationRule], ...]:

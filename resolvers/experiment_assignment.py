@@ -1,4 +1,4 @@
-"""Who gets which variant: by arithmetic, with a look at the log only where weights have changed meanwhile."""
+"""Who gets which variant: by arithmetic, with a look at the log only where weights or members may have changed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import numpy as np
 
 from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.experiment_assignment import Assignment, assigned
-from resolvers.analysis.experiment_targeting import Person
+from resolvers.analysis.experiment_targeting import Person, matches
 from resolvers.analysis.experiments import Experiment, Status
 from resolvers.analysis.filters import in_segments
 from resolvers.analysis.intake import camel
@@ -119,8 +119,16 @@ async def _placed(context: Context, of: Experiment, people: Sequence[Person]) ->
 
 
 async def _exposed(context: Context, of: Experiment, people: Sequence[Person]) -> Mapping[str, str]:
-    """The variants that some were shown already; nobody's while there has been one phase only."""
-    if of.status is not Status.RUNNING or len(of.phases) < 2:
+    """The variants that some were shown already, of those who may get another now.
+
+    While there has been one phase only these are who may have left a segment that it is for.
+    """
+    if of.status is not Status.RUNNING:
+        return {}
+    if len(of.phases) < 2:
+        targeting = of.phases[-1].targeting
+        people = [one for one in people if not matches(targeting, one)] if in_segments(targeting) else []
+    if not people:
         return {}
     principal = context.principal
     assert principal is not None

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from resolvers.analysis.experiment_json import phase_to, to_json
+from resolvers.analysis.experiment_phases import Phase
 from resolvers.analysis.experiments import (
     Experiment,
     ExperimentDefinition,
-    Phase,
     Scheme,
     Status,
     Step,
@@ -26,8 +26,8 @@ from resolvers.store.experiments import ExperimentRepository, ExperimentRow
 
 MOST_EXPERIMENTS = 1_000
 MOST_PHASES = 100
-_PHASED = ("variants", "traffic", "targeting")
-"""What makes a new phase of an experiment that has started."""
+_PHASED = {"variants": "weights", "traffic": "shares of traffic", "targeting": "conditions of whom it is for"}
+"""What makes a new phase of an experiment that has started, and what it is called."""
 _FIXED = ("group", "holdout")
 """What cannot change once an experiment has started."""
 
@@ -82,7 +82,7 @@ async def create_experiment(
     """
     context.require(Role.ANALYST)
     checked_key(key)
-    chosen = key if salt is None else checked_key(salt, "salt")
+    chosen = key if salt is None else checked_key(salt, "salt", what="A salt")
     checked(definition)
     parts = {name: getattr(definition, name) for name in ("targeting", "where", "metrics")}
     numbers = await numbers_named(context, named_segments(parts))
@@ -92,7 +92,9 @@ async def create_experiment(
         if len(others) >= MOST_EXPERIMENTS:
             raise BadInput(f"At most {MOST_EXPERIMENTS:,} experiments are kept.", field="key")
         if any(other.key == key for other in others):
-            raise BadInput("There is an experiment with this key; keys are never given twice.", field="key")
+            raise BadInput(
+                "There is an experiment with this key; keys are never given twice, so choose another.", field="key"
+            )
         definition = await placed(changing.repository, definition, others)
         row = ExperimentRow(
             tenant_id=changing.principal.tenant_id,
@@ -118,7 +120,7 @@ async def update_experiment(
     """Change parts of a definition, named as its attributes are; raises BadInput, IllegalStep, NotFound.
 
     Of an experiment that has started, other weights, traffic or targeting make a ``new_phase``, which must be asked
-    for: units that were exposed before stay in theirs.
+    for: units that were exposed before stay in theirs. Where nothing is other than it was, nothing is written down.
     """
     given = numbered_parts(given, await numbers_named(context, named_segments(given)))
     async with changing_experiments(context) as changing:
@@ -129,19 +131,24 @@ async def update_experiment(
         phased = _phased(before, definition)
         if phased and not new_phase:
             raise BadInput(
-                f"Other {' and '.join(phased)} make a new phase of an experiment that has started: ask for it with "
-                "newPhase. Who was exposed before stays with the phase before.",
+                f"The experiment has started: other {' and '.join(_PHASED[name] for name in phased)} begin a new "
+                "phase; ask for it by `newPhase: true`. Who was exposed before stays with the phase before.",
                 field=phased[0],
             )
         others = [experiment_of(other) for other in await changing.repository.all() if other.key != row.key]
         definition = await placed(changing.repository, definition, others)
         changed = _differences(to_json(before.definition), to_json(definition))
+        if not changed:
+            return before
         row.definition = to_json(definition)
         if phased:
             if len(before.phases) >= MOST_PHASES:
                 raise BadInput(f"An experiment has at most {MOST_PHASES} phases; start another one.", field="newPhase")
             phase = _phase(before, definition, changing.now)
-            row.phases = [*row.phases, phase_to(phase)]
+            if before.status is Status.PAUSED:
+                phase = phase.paused(changing.now)
+            phases = [*before.phases[:-1], before.phases[-1].resumed(changing.now), phase]
+            row.phases = list(map(phase_to, phases))
             changed["phase"] = {"from": len(before.phases), "to": phase.number}
         after = await changing.done(row, Step.UPDATE, reason, changed)
         if before.phases and _scheme(changing, before).edition != _scheme(changing, after).edition:
@@ -170,10 +177,10 @@ def _phased(before: Experiment, after: ExperimentDefinition) -> list[str]:
     old = before.definition
     for name in _FIXED:
         if getattr(old, name) != getattr(after, name):
-            raise BadInput("This is settled when an experiment starts.", field=name)
+            raise BadInput(f"The {name} is settled when an experiment starts; make another experiment.", field=name)
     if [(one.key, one.control) for one in old.variants] != [(one.key, one.control) for one in after.variants]:
         raise BadInput(
-            "Which variants there are, and which is the control, is settled when an experiment starts.",
+            "Which variants there are, and which is the control, is settled when an experiment starts; make another.",
             field="variants",
         )
     weights = [[one.weight for one in of.variants] for of in (old, after)]
@@ -199,15 +206,16 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[st
 
 def _check_possible(of: Experiment, step: Step) -> None:
     if step not in of.possible:
-        state = "archived" if of.archived_at is not None else of.status.value
+        state = "archived" if of.archived_at is not None else _STATES.get(of.status, of.status.value)
         can = ", ".join(one.value for one in of.possible)
         raise IllegalStep(
-            f"An experiment that is {state} cannot be {_PAST[step]}. Possible now: {can or 'nothing'}.",
+            f"The experiment is {state} and cannot be {_PAST[step]}. Possible now: {can or 'nothing'}.",
             possible=of.possible,
             field="id",
         )
 
 
+_STATES = {Status.DRAFT: "a draft"}
 _PAST = {
     Step.UPDATE: "changed",
     Step.START: "started",
@@ -239,31 +247,42 @@ async def take_step(
         changed: dict[str, Any] = {}
         if step is Step.ARCHIVE:
             row.archived_at = changing.now
+            changed["archived_at"] = _begun(changing.now)
         else:
             row.status = _AFTER[step].value
             changed["status"] = {"from": before.status.value, "to": row.status}
         if step is Step.START:
             _check_ready(before)
             row.phases = [phase_to(_phase(before, before.definition, instant))]
+            changed["started_at"] = _begun(instant)
             await changing.units.begin(experiment_id)
+        if step in (Step.PAUSE, Step.RESUME):
+            last = before.phases[-1]
+            last = last.paused(instant) if step is Step.PAUSE else last.resumed(instant)
+            row.phases = list(map(phase_to, (*before.phases[:-1], last)))
         if step is Step.COMPLETE:
             row.completed_at = instant
+            changed["completed_at"] = _begun(instant)
         after = await changing.done(row, step, reason, changed)
         if step is Step.COMPLETE:
             await changing.parted(after, instant)
         return after
 
 
+def _begun(at: datetime) -> dict[str, Any]:
+    return {"from": None, "to": at.isoformat()}
+
+
 def _check_ready(of: Experiment) -> None:
     if not of.definition.metrics:
-        raise BadInput("An experiment without a metric decides nothing; give it one before it starts.", field="id")
+        raise BadInput("An experiment without a metric decides nothing; give it one by updateExperiment.", field="id")
 
 
 def _instant(of: Experiment, at: datetime | None, now: datetime) -> datetime:
     if at is None:
         return now
     if at > now:
-        raise BadInput("It must not be in the future.", field="at")
-    if of.phases and at <= of.phases[-1].started_at:
-        raise BadInput("It is after the present phase began.", field="at")
+        raise BadInput("at must not be in the future; leave it out for now.", field="at")
+    if of.phases and at <= (began := of.phases[-1].started_at):
+        raise BadInput(f"at must be after the present phase began: {began.isoformat()}.", field="at")
     return at

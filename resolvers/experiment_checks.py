@@ -1,6 +1,5 @@
 """Which experiments can be carried out, and what the metrics of the catalogue are of one unit."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -13,6 +12,7 @@ from resolvers.analysis.experiments import (
     WHOLE,
     ExperimentDefinition,
     ExperimentMetric,
+    Margin,
     Measure,
     MetricRole,
     Tally,
@@ -35,6 +35,7 @@ MOST_CONDITIONS = 400
 LONGEST = 200
 LONGEST_TEXT = 2_000
 LONGEST_SPAN = timedelta(days=366)
+GREATEST = 10**12
 _TALLIES = {
     Aggregate.COUNT: Tally.COUNT,
     Aggregate.SUM: Tally.SUM,
@@ -101,12 +102,10 @@ def numbered_parts(given: Mapping[str, Any], numbers: Mapping[int | str, int]) -
     return {**given, **made, **metrics}
 
 
-def checked_key(key: str, field: str = "key") -> str:
+def checked_key(key: str, field: str = "key", *, what: str = "A key") -> str:
     """The key itself; raises BadInput where no event could carry it."""
     if not key or len(key) > LONGEST or not key.isprintable() or key != key.strip():
-        raise BadInput(
-            f"A key has 1 to {LONGEST} printable characters, without blanks at its ends: events carry it.", field=field
-        )
+        raise BadInput(f"{what} has 1 to {LONGEST} printable characters, without blanks at its ends.", field=field)
     return key
 
 
@@ -120,7 +119,8 @@ def checked(definition: ExperimentDefinition) -> ExperimentDefinition:
     _check_metrics(definition.metrics)
     if not targets(definition.targeting):
         raise BadInput(
-            "Whom an experiment is for is said by dimensions, subjects and segments only.", field="targeting"
+            "Whom an experiment is for is said by dimensions, subjects and segments only, not by events.",
+            field="targeting",
         )
     if not 1 <= definition.traffic <= WHOLE:
         raise BadInput("traffic is more than 0, at most 1, with at most four decimal places.", field="traffic")
@@ -130,9 +130,12 @@ def checked(definition: ExperimentDefinition) -> ExperimentDefinition:
     if not 2 <= definition.minimum_sample <= 10**9:
         raise BadInput("The least sample is 2 to 1,000,000,000 units a variant.", field="minimumSample")
     if not 0 < definition.minimum_effect <= 10:
-        raise BadInput("The least effect is a share above 0, at most 10.", field="minimumEffect")
+        raise BadInput(
+            "The least effect is a share of the control's value above 0, at most 10: 0.05 is 5 %.",
+            field="minimumEffect",
+        )
     if not Decimal("0.0001") <= definition.alpha <= Decimal("0.5"):
-        raise BadInput("alpha is 0.0001 to 0.5.", field="alpha")
+        raise BadInput("alpha is a share of 0.0001 to 0.5: 0.05 is 5 %.", field="alpha")
     _check_weight(definition)
     return definition
 
@@ -143,22 +146,27 @@ def _check_variants(variants: Sequence[Variant]) -> None:
             f"An experiment has {FEWEST_VARIANTS} to {MOST_VARIANTS} variants; this one has {len(variants)}.",
             field="variants",
         )
-    seen = Counter(variant.key for variant in variants)
     for index, variant in enumerate(variants):
         field = f"variants[{index}]"
         checked_key(variant.key, f"{field}.key")
-        if seen[variant.key] > 1:
-            raise BadInput("Two variants have this key.", field=f"{field}.key")
+        if any(variant.key == other.key for other in variants[:index]):
+            raise BadInput("Another variant has this key; give it one of its own.", field=f"{field}.key")
         if len(variant.name) > LONGEST or not variant.name.isprintable():
             raise BadInput(f"A name has at most {LONGEST} printable characters.", field=f"{field}.name")
         if not 0 <= variant.weight <= WHOLE:
             raise BadInput("A weight is 0 to 1, with at most four decimal places.", field=f"{field}.weight")
     total = sum(variant.weight for variant in variants)
     if total != WHOLE:
-        shown = (Decimal(total) / WHOLE).normalize()
-        raise BadInput(f"The weights of all variants sum to 1; these sum to {shown:f}.", field="variants")
-    if sum(variant.control for variant in variants) != 1:
-        raise BadInput("Exactly one variant is the control.", field="variants")
+        off = f"{_share(abs(WHOLE - total))} too {'much' if total > WHOLE else 'little'}"
+        raise BadInput(
+            f"The weights of all variants sum to 1; these sum to {_share(total)}, which is {off}.", field="variants"
+        )
+    controls = sum(variant.control for variant in variants)
+    if controls != 1:
+        raise BadInput(
+            f"Exactly one variant is the control, by `control: true`; of these {controls or 'none'} are.",
+            field="variants",
+        )
     drawn = [variant for variant in variants if variant.weight]
     if len(drawn) < FEWEST_VARIANTS or not any(variant.control for variant in drawn):
         raise BadInput(
@@ -167,18 +175,34 @@ def _check_variants(variants: Sequence[Variant]) -> None:
         )
 
 
+def _share(parts: int) -> str:
+    return f"{(Decimal(parts) / WHOLE).normalize():f}"
+
+
 def _check_metrics(metrics: Sequence[ExperimentMetric]) -> None:
     if len(metrics) > MOST_METRICS:
         raise BadInput(f"An experiment has at most {MOST_METRICS} metrics.", field="metrics")
-    seen = Counter(one.slug for one in metrics)
     for index, one in enumerate(metrics):
         field = f"metrics[{index}]"
-        checked_key(one.slug, f"{field}.slug")
-        if seen[one.slug] > 1:
-            raise BadInput("Two metrics have this slug.", field=f"{field}.slug")
-        if one.margin is not None and (one.role is not MetricRole.GUARDRAIL or not 0 <= one.margin < 1):
-            raise BadInput("A margin is a guardrail's, a share of 0 to less than 1.", field=f"{field}.margin")
+        checked_key(one.slug, f"{field}.slug", what="A slug")
+        if any(one.slug == other.slug for other in metrics[:index]):
+            raise BadInput(
+                f"Another metric is called {one.slug}; give this one a slug of its own.", field=f"{field}.slug"
+            )
+        if one.margin is not None:
+            _check_margin(one, one.margin, f"{field}.margin")
         _check_unit_metric(one.of, field)
+
+
+def _check_margin(metric: ExperimentMetric, margin: Margin, field: str) -> None:
+    if metric.role is not MetricRole.GUARDRAIL:
+        raise BadInput("Only a guardrail has a margin: give the metric this role, or leave it out.", field=field)
+    if not margin.absolute and margin.value >= 1:
+        raise BadInput("A relative margin is a share of 0 to less than 1.", field=f"{field}.relative")
+    if margin.absolute and metric.of.share and margin.value >= 1:
+        raise BadInput("Of a share the margin is less than 1: 0.01 is one percentage point.", field=f"{field}.absolute")
+    if margin.absolute and margin.value > GREATEST:
+        raise BadInput("An absolute margin is at most 10^12.", field=f"{field}.absolute")
 
 
 def _check_unit_metric(of: UnitMetric, field: str) -> None:
@@ -201,10 +225,12 @@ def _check_cap(of: UnitMetric, field: str) -> None:
         raise BadInput("Give either cap or capAt.", field=f"{field}.capAt")
     if (of.cap is not None or of.cap_at is not None) and of.value.share:
         raise BadInput("What is 0 or 1 needs no cap.", field=f"{field}.{'capAt' if of.cap is None else 'cap'}")
-    if of.cap is not None and not 0 < of.cap <= 10**12:
+    if of.cap is not None and not 0 < of.cap <= GREATEST:
         raise BadInput("A cap is above 0, at most 10^12.", field=f"{field}.cap")
     if of.cap_at is not None and not Decimal("0.5") <= of.cap_at < 1:
-        raise BadInput("A quantile to cap at is 0.5 to less than 1.", field=f"{field}.capAt")
+        raise BadInput(
+            "A quantile to cap at is 0.5 to less than 1: 0.99 is the 99th percentile.", field=f"{field}.capAt"
+        )
 
 
 def _check_breakdowns(breakdowns: Sequence[str]) -> None:
@@ -212,9 +238,12 @@ def _check_breakdowns(breakdowns: Sequence[str]) -> None:
         raise BadInput(f"Results are kept by at most {MOST_BREAKDOWNS} dimensions.", field="breakdowns")
     for index, name in enumerate(breakdowns):
         if name not in DIMENSIONS or name in ("experiment", "variant"):
-            raise BadInput("Results are not broken down by that.", field=f"breakdowns[{index}]")
-    if len(set(breakdowns)) < len(breakdowns):
-        raise BadInput("A dimension is named twice.", field="breakdowns")
+            raise BadInput(
+                "Variants are held against each other anyway; break results down by any other dimension.",
+                field=f"breakdowns[{index}]",
+            )
+        if name in breakdowns[:index]:
+            raise BadInput("This dimension is named before.", field=f"breakdowns[{index}]")
 
 
 def _check_weight(definition: ExperimentDefinition) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from resolvers.analysis.experiments import WHOLE, ExclusiveGroup, Experiment, ExperimentDefinition, Status
 from resolvers.errors import BadInput
+from resolvers.experiment_checks import checked_key
 from resolvers.store.experiments import ExperimentRepository
 
 
@@ -15,12 +16,13 @@ async def placed(
     if definition.holdout is not None:
         holdouts = await repository.holdouts()
         if all(row.name != definition.holdout for row in holdouts):
-            raise BadInput("There is no holdout with this name; save it first.", field="holdout")
+            raise BadInput("There is no holdout with this name; saveHoldout makes one.", field="holdout")
     group = definition.group
     if group is None:
         return definition
-    if not 1 <= group.parts <= WHOLE or not group.name.strip() or len(group.name) > 200 or not group.name.isprintable():
-        raise BadInput("A group has a name, and a share of more than 0, at most 1.", field="group")
+    checked_key(group.name, "group.name", what="A group's name")
+    if not 1 <= group.parts <= WHOLE:
+        raise BadInput("Of a group an experiment takes a share of more than 0, at most 1.", field="group.share")
     taken = [
         other.definition.group
         for other in others

@@ -15,6 +15,7 @@ from resolvers.analysis.experiment_metric_results import AskedSegment, Described
 from resolvers.analysis.experiment_results import results
 from resolvers.analysis.experiments import Experiment, ExperimentMetric, Measure, MultipleExposures, Tally
 from resolvers.analysis.explanations import Explanation, Source
+from resolvers.analysis.filter_words import events
 from resolvers.analysis.filters import InSegment
 from resolvers.analysis.members import Members
 from resolvers.analysis.metrics import MONEY_FIELDS
@@ -161,21 +162,22 @@ def _described(one: ExperimentMetric) -> Described:
         return Described(_unit(one.of.value), f"{above}, {within}, divided by all exposed subjects.")
     units = (_unit(one.of.value), _unit(one.of.per))
     unit = Unit.RATIO if units[0] is units[1] else units[0]
-    return Described(unit, f"{above}, divided by {_words(one.of.per).lower()}, {within}.")
+    below = _words(one.of.per)
+    return Described(unit, f"{above}, divided by {below[0].lower()}{below[1:]}, {within}.")
 
 
 def _words(measure: Measure) -> str:
     match measure.tally:
         case Tally.ANY:
-            return "Subjects with such an event"
+            return f"Subjects with {events(measure.where)}"
         case Tally.COUNT:
-            return "Such events"
+            return f"E{events(measure.where)[1:]}"
         case Tally.ORDERS:
-            return "Orders"
+            return f"Orders of {events(measure.where)}"
         case Tally.STEPS:
-            return "Subjects that took each step after the one before"
+            return f"Subjects with {', then '.join(map(events, measure.steps))}"
         case Tally.SUM:
-            return f"Sum of {measure.field}"
+            return f"Sum of {measure.field} over {events(measure.where)}"
 
 
 def _unit(measure: Measure) -> Unit:

@@ -1,17 +1,22 @@
 """What was done to experiments: when, by which key, why, and what it changed."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from resolvers.actors import Actor
+from resolvers.analysis.experiments import Experiment
+from resolvers.answers import patiently
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
 from resolvers.experiments import LARGEST_PAGE, experiment
-from resolvers.store.experiments import ExperimentChangeRow, ExperimentRepository
+from resolvers.store.experiments import EXPERIMENTS, ExperimentChangeRow, ExperimentRepository, Noted
 from resolvers.store.keys import ApiKeyRow
+
+_STREAMED = 500
 
 
 class ExperimentAction(Enum):
@@ -69,6 +74,31 @@ async def experiment_changes(
         )
     shown = tuple(_change(*row) for row in found[:first])
     return ExperimentChangePage(shown, tuple(str(one.number) for one in shown), len(found) > first)
+
+
+async def changes_stream(
+    context: Context, of: Experiment, *, since: int | None = None
+) -> AsyncGenerator[tuple[ExperimentChange, ...]]:
+    """What is done to an experiment after a change of that number, or from now on, oldest first, none of it twice."""
+    principal, services = context.require(Role.VIEWER), context.services
+
+    async def following(after: int | None, limit: int) -> Sequence[Noted]:
+        async with services.database.tenant(principal.tenant_id) as session:
+            repository = ExperimentRepository(session, principal.tenant_id)
+            return await repository.changes(of.id, after=after, limit=limit)
+
+    with services.bus.listen(principal.tenant_id) as mailbox:
+        position = since
+        if position is None:
+            ((newest, *_),) = await patiently(context, lambda: following(None, 1))
+            position = newest.number
+        while True:
+            found = await patiently(context, partial(following, position, _STREAMED))
+            if found:
+                position = found[-1][0].number
+                yield tuple(_change(*row) for row in found)
+            if len(found) < _STREAMED:
+                await mailbox.wait(frozenset({EXPERIMENTS}))
 
 
 async def changes_by_number(

@@ -44,7 +44,11 @@ _SWITCH = (Variation("on", True), Variation("off", False))
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentDraft:
-    """How a flag is to be set up in an environment; None for a variation: the last one, or for ``default`` the same."""
+    """How a flag is to be set up in an environment; ``off`` None is the last variation.
+
+    ``default`` None is ``off`` where there are rules, for whom they do not take; else the first variation, by which a
+    flag without rules is a switch.
+    """
 
     name: str = PRODUCTION
     on: bool = False
@@ -112,7 +116,7 @@ async def create_flag(context: Context, draft: FlagDraft, reason: str | None = N
         version = await repository.hold()
         flags = await repository.all()
         if flag.key in flags:
-            raise refused("key", "is that of another flag, which may be archived")
+            raise refused("key", "is that of another flag, which may be archived; choose another")
         if len(flags) >= MOST_FLAGS:
             raise refused("key", f"would be one of more than {MOST_FLAGS:,} flags")
         environments: dict[str, FlagEnvironment] = {}
@@ -272,7 +276,7 @@ def _made(flag: Flag, draft: EnvironmentDraft, before: FlagEnvironment | None, n
         name=draft.name,
         on=draft.on,
         off=off,
-        default=always(off) if draft.default is None else draft.default,
+        default=always(off if rules else flag.variations[0].key) if draft.default is None else draft.default,
         changed_at=now,
         rules=rules,
         prerequisites=draft.prerequisites,

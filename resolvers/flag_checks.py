@@ -1,7 +1,7 @@
 """Which flags can be kept."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -82,8 +82,10 @@ def check_flag(flag: Flag) -> None:
     for index, tag in enumerate(flag.tags):
         check_text(tag, 50, f"tags[{index}]")
     _once(flag.tags, "tags")
+    if not flag.variations:
+        raise refused("variations", f"must be 1 to {MOST_VARIATIONS}: only a BOOLEAN has some by itself")
     _count(flag.variations, 1, MOST_VARIATIONS, "variations")
-    _once([one.key for one in flag.variations], "variations")
+    _once([one.key for one in flag.variations], "variations", ".key")
     for index, variation in enumerate(flag.variations):
         check_key(variation.key, f"variations[{index}].key")
         check_text(variation.name, 200, f"variations[{index}].name")
@@ -119,7 +121,7 @@ def check_environment(flag: Flag, environment: FlagEnvironment, flags: Flags) ->
         raise refused("rules", f"must hold at most {MOST_CONDITIONS:,} conditions and values in all")
     _schedule(environment.schedule)
     _count(environment.prerequisites, 0, MOST_PREREQUISITES, "prerequisites")
-    _once([one.flag for one in environment.prerequisites], "prerequisites")
+    _once([one.flag for one in environment.prerequisites], "prerequisites", ".flag")
     for index, one in enumerate(environment.prerequisites):
         _prerequisite(flag, one, flags, f"prerequisites[{index}]")
     _chain(flag, environment, flags)
@@ -156,7 +158,7 @@ def _rule(rule: Rule, keys: frozenset[str], field: str) -> None:
 
 def _serve(serve: Serve, keys: frozenset[str], field: str) -> None:
     _count(serve, 1, MOST_VARIATIONS, f"{field}.split")
-    _once([share.variation for share in serve], f"{field}.split")
+    _once([share.variation for share in serve], f"{field}.split", ".variation")
     for index, share in enumerate(serve):
         one = f"{field}.variation" if len(serve) == 1 else f"{field}.split[{index}].variation"
         _named(share.variation, keys, one)
@@ -171,8 +173,10 @@ def _ramp(ramp: Ramp, field: str) -> None:
         if index and step.parts <= ramp.steps[index - 1].parts:
             raise refused(f"{field}.steps[{index}].percentage", "must be above that of the step before")
         last = index == len(ramp.steps) - 1
-        if not timedelta(0) <= step.lasting <= LONGEST_STEP or (not step.lasting and not last):
-            raise refused(f"{field}.steps[{index}].lasting", "must be longer than nothing and at most 366 days")
+        if not step.lasting and not last:
+            raise refused(f"{field}.steps[{index}].lasting", "must be given, such as 1d, as another step follows")
+        if not timedelta(0) <= step.lasting <= LONGEST_STEP:
+            raise refused(f"{field}.steps[{index}].lasting", "must be at most 366 days")
     _count(ramp.guardrails, 0, MOST_GUARDRAILS, f"{field}.guardrails")
     for index, guardrail in enumerate(ramp.guardrails):
         _guardrail(guardrail, f"{field}.guardrails[{index}]")
@@ -205,7 +209,7 @@ def _prerequisite(flag: Flag, one: Prerequisite, flags: Flags, field: str) -> No
         raise refused(f"{field}.flag", "must be another flag")
     needed = flags.get(one.flag)
     if needed is None or needed.archived_at is not None:
-        raise refused(f"{field}.flag", "names a flag that there is not")
+        raise refused(f"{field}.flag", "names a flag that there is not, or that is archived")
     _count(one.variations, 1, MOST_VARIATIONS, f"{field}.variations")
     for index, variation in enumerate(one.variations):
         _named(variation, frozenset(needed.values), f"{field}.variations[{index}]")
@@ -221,18 +225,20 @@ def _chain(flag: Flag, environment: FlagEnvironment, flags: Flags) -> None:
     needs[flag.key] = [one.flag for one in environment.prerequisites]
     depths: dict[str, int] = {}
 
-    def depth(key: str, above: tuple[str, ...]) -> int:
+    def depth(key: str, above: tuple[str, ...], field: str) -> int:
         if key in above:
             circle = " → ".join((*above[above.index(key) :], key))
-            raise refused("prerequisites", f"must not lead back to where they began: {circle}")
+            raise refused(field, f"must not lead back to where it began: {circle}")
         if len(above) >= DEEPEST:
-            raise refused("prerequisites", f"must be a chain of at most {DEEPEST} flags")
+            raise refused(field, f"must not make a chain of more than {DEEPEST} flags")
         if key not in depths:
-            depths[key] = 1 + max((depth(one, (*above, key)) for one in needs.get(key, ())), default=0)
+            depths[key] = 1 + max((depth(one, (*above, key), field) for one in needs.get(key, ())), default=0)
         return depths[key]
 
-    if any(depth(key, ()) > DEEPEST for key in [flag.key, *needs]):
-        raise refused("prerequisites", f"must be a chain of at most {DEEPEST} flags")
+    for index, one in enumerate(environment.prerequisites):
+        depth(one.flag, (flag.key,), f"prerequisites[{index}].flag")
+    if any(depth(key, (), "prerequisites") > DEEPEST for key in needs):
+        raise refused("prerequisites", f"must not make a chain of more than {DEEPEST} flags")
 
 
 def _named(variation: str, keys: frozenset[str], field: str) -> None:
@@ -245,14 +251,7 @@ def _count(items: Sequence[object], fewest: int, most: int, field: str) -> None:
         raise refused(field, f"must be {fewest} to {most}" if fewest else f"must be at most {most}")
 
 
-def _once(keys: Sequence[str], field: str) -> None:
-    for key in _repeated(keys):
-        raise refused(field, f"must name {key} only once")
-
-
-def _repeated(keys: Sequence[str]) -> Iterator[str]:
-    seen: set[str] = set()
-    for key in keys:
-        if key in seen:
-            yield key
-        seen.add(key)
+def _once(keys: Sequence[str], field: str, part: str = "") -> None:
+    for index, key in enumerate(keys):
+        if key in keys[:index]:
+            raise refused(f"{field}[{index}]{part}", f"must not be {key} again")

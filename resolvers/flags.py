@@ -223,7 +223,7 @@ def named(of: FlagSet, key: str, field: str = "key") -> Flag:
     """The flag of that key; raises NotFound."""
     found = of.named(key)
     if found is None:
-        raise NotFound("There is no flag with this key.", field=field)
+        raise NotFound("There is no flag with this key; createFlag makes one.", field=field)
     return found
 
 

@@ -4,18 +4,21 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from schema.errors import HANDLERS
+from schema.one_of import checked_by_graphql
 from schema.roots import Mutation, Query, Subscription
 from schema.scalars import SCALARS
 
 
 def build() -> strawberry.Schema:
     """A schema without extensions: whoever serves it adds its own limits and caches."""
-    return strawberry.Schema(
-        query=Query,
-        mutation=Mutation,
-        subscription=Subscription,
-        config=StrawberryConfig(scalar_map=SCALARS),
-        exception_handlers=HANDLERS,
+    return checked_by_graphql(
+        strawberry.Schema(
+            query=Query,
+            mutation=Mutation,
+            subscription=Subscription,
+            config=StrawberryConfig(scalar_map=SCALARS),
+            exception_handlers=HANDLERS,
+        )
     )
 
 

@@ -172,7 +172,9 @@ class ExperimentAnswer:
             "are nobody's are left out."
         )
     )
-    days: float = strawberry.field(description="For how many days subjects have come.")
+    days: float = strawberry.field(
+        description="For how many days subjects were assigned: since it started, without the time that it was paused."
+    )
     planned_end_reached: bool = strawberry.field(
         description="Whether runtime, sample and the power of each goal (80 %) are what was planned."
     )

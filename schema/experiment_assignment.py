@@ -21,7 +21,7 @@ enumerate_in_schema(
     "Why a subject gets the variant it gets, or none; the first that applies, in this order.",
     {
         "NOT_RUNNING": "The experiment does not run now.",
-        "EXPOSED_BEFORE": "It was shown this variant already, and keeps it although weights or targeting have changed.",
+        "EXPOSED_BEFORE": "It was shown this variant already, and keeps it, whatever has changed since.",
         "HOLDOUT": "It is among those who are held out.",
         "GROUP": "Its place in the mutually exclusive group is another experiment's, or none's.",
         "TARGETING_MISS": "It is none of those whom the experiment is for, by what `context` says.",

@@ -91,6 +91,20 @@ class UnitMeasureInput:
     )
 
 
+@strawberry.input(one_of=True, description="How much worse a guardrail may become: exactly one of these.")
+class GuardrailMarginInput:
+    relative: object | None = strawberry.field(
+        graphql_type=Decimal | None, description="A share of the control's value, 0 to less than 1."
+    )
+    absolute: object | None = strawberry.field(
+        graphql_type=Decimal | None,
+        description=(
+            "So much of the metric itself, in its unit: of a share as a share (`0.01` is one percentage point), of "
+            "money in the tenant's currency; at most 10^12."
+        ),
+    )
+
+
 @strawberry.input(
     description=(
         "A metric of an experiment, either one of the catalogue (`metric`) or one made here (`value`, and `per` for "
@@ -144,13 +158,11 @@ class ExperimentMetricInput:
             "the covariate is bounded by the same quantile of its own values."
         ),
     )
-    margin: object | None = strawberry.field(
-        graphql_type=Decimal | None,
+    margin: GuardrailMarginInput | None = strawberry.field(
         default=None,
         description=(
-            "Of a guardrail: how much worse it may become, a share of the control's value. It then has to be shown not "
-            "to be worse than that (non-inferiority) before anything is shipped. Where absent, it is enough that it is "
-            "not shown to be worse."
+            "Of a guardrail: how much worse it may become. It then has to be shown not to be worse than that "
+            "(non-inferiority) before anything is shipped. Where absent, it is enough that it is not shown to be worse."
         ),
     )
 
@@ -165,9 +177,12 @@ class ExclusiveGroupInput:
 
 def read_parts(value: object, field: str) -> int:
     """A share in parts of 10,000; BadInput on ``field`` for what is none."""
-    number = read_number(value, field) * values.WHOLE
-    if number != number.to_integral_value() or number > values.WHOLE:
-        raise refusal(field, f"must be {SHARE}")
+    try:
+        number = money(value) * values.WHOLE
+    except Invalid:
+        number = Decimal(-1)
+    if not 0 <= number <= values.WHOLE or number != number.to_integral_value():
+        raise refusal(field, f"must be {SHARE}, such as 0.5")
     return int(number)
 
 
@@ -180,8 +195,8 @@ def read_number(value: object, field: str) -> Decimal:
     """A decimal number >= 0; BadInput on ``field`` for anything else."""
     try:
         return money(value)
-    except Invalid as bad:
-        raise refusal(field, bad.message) from None
+    except Invalid:
+        raise refusal(field, "must be a number of 0 to 10^12 with at most 12 decimal places, such as 0.05") from None
 
 
 def read_variants(variants: Sequence[VariantInput]) -> tuple[values.Variant, ...]:
@@ -237,8 +252,14 @@ def _metric(one: ExperimentMetricInput, field: str) -> values.ExperimentMetric:
             cap_at=_optional(one.cap_at, f"{field}.capAt"),
             before=None if one.covariate is None else read_span(one.covariate, f"{field}.covariate"),
         ),
-        margin=_optional(one.margin, f"{field}.margin"),
+        margin=None if one.margin is None else _margin(one.margin, f"{field}.margin"),
     )
+
+
+def _margin(one: GuardrailMarginInput, field: str) -> values.Margin:
+    if one.relative is not None:
+        return values.Margin(read_number(one.relative, f"{field}.relative"))
+    return values.Margin(read_number(one.absolute, f"{field}.absolute"), absolute=True)
 
 
 def _optional(value: object | None, field: str) -> Decimal | None:

@@ -18,6 +18,9 @@ _NAMES = {
     "minimum_runtime_us": "minimumRuntime",
     "minimum_sample": "minimumSample",
     "minimum_effect": "minimumEffect",
+    "started_at": "startedAt",
+    "completed_at": "completedAt",
+    "archived_at": "archivedAt",
 }
 
 
@@ -67,9 +70,14 @@ def _metric(kept: Mapping[str, Any]) -> dict[str, Any]:
         "covariate": None if kept["before_us"] is None else _span(kept["before_us"]),
         "cap": kept["cap"],
         "capAt": kept["cap_at"],
-        "margin": kept["margin"],
+        "margin": _margin(kept),
     }
     return {name: part for name, part in told.items() if part is not None}
+
+
+def _margin(kept: Mapping[str, Any]) -> dict[str, Any] | None:
+    name = "absolute" if kept.get("margin_absolute") else "relative"
+    return None if kept["margin"] is None else {name: kept["margin"]}
 
 
 _WRITERS: Mapping[str, Callable[[Any], Any]] = {

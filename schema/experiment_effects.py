@@ -79,7 +79,12 @@ class ExperimentEffect:
     lift: Decimal | None = strawberry.field(
         description="(variant - control) / |control|, a share; null where the control is 0 or nothing is defined."
     )
-    lift_interval: Interval | None = strawberry.field(description="Of the lift, by the delta method; null without one.")
+    lift_interval: Interval | None = strawberry.field(
+        description=(
+            "Of the lift, by the delta method; null without a lift, and where the variant comes to exactly 0 or "
+            "neither varies, as that method then has no width to give it."
+        )
+    )
     statistic: float | None = strawberry.field(description="The test's z or t; null where it has none.")
     p_value: float | None = strawberry.field(description="Two-sided, before any correction; null if undefined.")
     log10_p: float | None = strawberry.field(
@@ -95,7 +100,10 @@ class ExperimentEffect:
         description="With the covariate taken out, which then decides; null without a covariate."
     )
     sequential_interval: Interval | None = strawberry.field(
-        description="Of the effect that decides, valid at any look; null if undefined."
+        description=(
+            "Of the effect that decides, valid at any look, by the greater of its standard error and that of no "
+            "effect; null if undefined."
+        )
     )
     sequential_p_value: float | None = strawberry.field(description="Valid at any look; null if undefined.")
     sequential_log10_p: float | None = strawberry.field(
@@ -142,6 +150,12 @@ class ExperimentEffect:
         )
     )
     guard: Guard | None = strawberry.field(description="How a guardrail stands; null for other metrics.")
+    margin: Decimal | None = strawberry.field(
+        description=(
+            "How much worse a guardrail may become, in the metric's unit, by what the control comes to now; null "
+            "without a margin, and for other metrics."
+        )
+    )
     undefined: str | None = strawberry.field(description="Why nothing is defined; null where it is.")
 
 
@@ -172,8 +186,8 @@ class EffectSeries:
     lift: list[float | None] = strawberry.field(
         description="(variant - control) / |control|, a share; null where the control is 0 or nothing is defined."
     )
-    lift_low: list[float | None] = strawberry.field(description="The lift's interval from; null without a lift.")
-    lift_high: list[float | None] = strawberry.field(description="The lift's interval to; null without a lift.")
+    lift_low: list[float | None] = strawberry.field(description="The lift's interval from; null where it has none.")
+    lift_high: list[float | None] = strawberry.field(description="The lift's interval to; null where it has none.")
     sequential_low: list[float | None] = strawberry.field(
         description="The effect's interval that holds on all days at once from; null if undefined."
     )

@@ -1,19 +1,23 @@
-"""The trail of what was done to experiments: by whom, when and why."""
+"""The trail of what was done to experiments: by whom, when and why, listed and watched."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from datetime import datetime
+from typing import Annotated
 
 import strawberry
 from strawberry.scalars import JSON
 
 from resolvers import experiment_trail
 from resolvers.context import Context, Role
+from resolvers.experiments import experiment as experiment_of
 from schema.access import Info, field
 from schema.actors import Actor
+from schema.errors import refusal
 from schema.experiment_documents import shown
 from schema.experiments import KeyArgument, number_in
 from schema.nodes import Node, encode
-from schema.pages import After, Connection, First, open_cursor, page
+from schema.pages import MAX_PAGE, After, Connection, First, open_cursor, page
 from schema.shapes import enumerate_in_schema
 
 enumerate_in_schema(
@@ -81,3 +85,41 @@ class ExperimentTrailQuery:
         found = await experiment_trail.experiment_changes(info.context, experiment, first=first, after=cursor)
         nodes = [ExperimentChange.of(change) for change in found.changes]
         return page("ExperimentChange", nodes, found.cursors, has_next=found.has_next, after=after)
+
+
+@strawberry.type
+class ExperimentTrailSubscription:
+    @field(
+        Role.VIEWER,
+        list[ExperimentChange],
+        (
+            "What is done to an experiment, as it is done, oldest first. Each message holds those changes that came "
+            f"together, at most {MAX_PAGE}; none is left out and none comes twice."
+        ),
+        is_subscription=True,
+    )
+    async def experiment_changes(
+        self,
+        info: Info,
+        experiment: KeyArgument,
+        since: Annotated[
+            int | None,
+            strawberry.argument(
+                description="Begin after the change of this `number`, so that none is missed; 0 for all there were, "
+                "absent: with what is done from now."
+            ),
+        ] = None,
+    ) -> AsyncIterator[list[ExperimentChange]]:
+        if since is not None and since < 0:
+            raise refusal("since", "must be the number of a change, or 0")
+        of = await experiment_of(info.context, experiment)
+        return _shown(experiment_trail.changes_stream(info.context, of, since=since))
+
+
+async def _shown(
+    stream: AsyncGenerator[tuple[experiment_trail.ExperimentChange, ...]],
+) -> AsyncIterator[list[ExperimentChange]]:
+    # Closed together with the subscription, not whenever it is collected.
+    async with aclosing(stream):
+        async for batch in stream:
+            yield [ExperimentChange.of(change) for change in batch]

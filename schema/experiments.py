@@ -10,6 +10,7 @@ from strawberry.scalars import JSON
 
 from resolvers import experiments
 from resolvers.analysis import experiments as values
+from resolvers.analysis.experiment_phases import Phase
 from resolvers.analysis.metrics import Direction
 from resolvers.context import Context, Role
 from schema.access import Info, field
@@ -33,6 +34,14 @@ class ExperimentVariant:
     control: bool = strawberry.field(description="Whether the others are held against it.")
 
 
+@strawberry.type(description="How much worse a guardrail may become, by one of these.")
+class GuardrailMargin:
+    relative: Decimal | None = strawberry.field(description="A share of the control's value; null where absolute.")
+    absolute: Decimal | None = strawberry.field(
+        description="So much of the metric, in its unit; null where relative to the control's value."
+    )
+
+
 @strawberry.type(description="A metric as an experiment looks at it.")
 class ExperimentMetric:
     slug: str = strawberry.field(description="What it is called here.")
@@ -51,8 +60,8 @@ class ExperimentMetric:
     cap_at: Decimal | None = strawberry.field(
         description="The quantile of all subjects' values that bounds each; null where none does."
     )
-    margin: Decimal | None = strawberry.field(
-        description="How much worse a guardrail may become, a share of the control's value; null where none was given."
+    margin: GuardrailMargin | None = strawberry.field(
+        description="How much worse a guardrail may become; null where none was given."
     )
     quotient: bool = strawberry.field(description="Whether it is a quotient of two sums, else a mean of all subjects.")
     value: JSON | None = strawberry.field(
@@ -169,14 +178,20 @@ def _metric(one: values.ExperimentMetric) -> ExperimentMetric:
         covariate=one.of.before,
         cap=one.of.cap,
         cap_at=one.of.cap_at,
-        margin=one.margin,
+        margin=None if one.margin is None else _margin(one.margin),
         quotient=one.of.per is not None,
         value=None if one.metric is not None else JSON(write_measure(one.of.value)),
         per=None if one.metric is not None or one.of.per is None else JSON(write_measure(one.of.per)),
     )
 
 
-def _phase(phase: values.Phase) -> ExperimentPhase:
+def _margin(margin: values.Margin) -> GuardrailMargin:
+    return GuardrailMargin(
+        relative=None if margin.absolute else margin.value, absolute=margin.value if margin.absolute else None
+    )
+
+
+def _phase(phase: Phase) -> ExperimentPhase:
     return ExperimentPhase(
         number=phase.number,
         started_at=phase.started_at,

@@ -153,13 +153,22 @@ def _item(type_: GraphQLOutputType) -> GraphQLOutputType:
     return bare(inner.of_type) if isinstance(inner, GraphQLList) else inner
 
 
+def _kept(type_: GraphQLObjectType) -> bool:
+    return _KEPT in (one.name for one in type_.interfaces)
+
+
 def _plain(type_: GraphQLObjectType) -> dict[str, GraphQLField]:
     """The fields that need no arguments: what has some is another question."""
     return {name: field for name, field in type_.fields.items() if not field.args}
 
 
 def _vectors(type_: GraphQLObjectType) -> dict[str, GraphQLField]:
-    """The lists of values that an object holds side by side; none where there are not several."""
+    """The lists of values that an object holds side by side; none where there are not several.
+
+    Those of something that is kept, such as what can be done to an experiment, have nothing to do with each other.
+    """
+    if _kept(type_):
+        return {}
     found = {
         name: field
         for name, field in _plain(type_).items()
@@ -210,7 +219,7 @@ class _Survey:
             self._side_by_side(type_, below, path, (LISTS,))
         # What tells rows apart comes first, wherever the type has it.
         columns.sort(key=lambda column: column.source is not Source.KEYS)
-        foremost = type_.name in _FOREMOST or (not lists and _KEPT in (one.name for one in type_.interfaces))
+        foremost = type_.name in _FOREMOST or (not lists and _kept(type_))
         self.tables[place] = Table(name, lists, tuple(columns), type_.name in _ASIDE, foremost)
 
     def _object(

@@ -73,9 +73,12 @@ def percentage(parts: int) -> Decimal:
 
 def read_parts(given: object, field: str) -> int:
     """A percentage as parts of the whole; BadInput on ``field`` where it is none."""
-    parts = read_amount(given, field) * (values.WHOLE // 100)
-    if parts > values.WHOLE or parts != int(parts):
-        raise refusal(field, "must be 0 to 100 with at most two decimal places")
+    try:
+        parts = money(given) * (values.WHOLE // 100)
+    except Invalid:
+        parts = Decimal(-1)
+    if not 0 <= parts <= values.WHOLE or parts != int(parts):
+        raise refusal(field, "must be 0 to 100 with at most two decimal places, such as 12.5")
     return int(parts)
 
 

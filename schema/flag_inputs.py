@@ -181,7 +181,11 @@ class FlagEnvironmentInput:
         ),
     )
     default: FlagServeInput | None = strawberry.field(
-        default=None, description="What those get whom no rule takes; `offVariation` where absent."
+        default=None,
+        description=(
+            "What those get whom no rule takes; where absent `offVariation`, or the first variation where there are no "
+            "rules: turning the flag on then switches everybody over."
+        ),
     )
     rules: list[FlagRuleInput] = strawberry.field(
         default_factory=list, description="Who gets what, tried in this order, at most 50."

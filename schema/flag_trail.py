@@ -121,6 +121,8 @@ class FlagTrailSubscription:
             ),
         ] = None,
     ) -> AsyncIterator[list[FlagChange]]:
+        if key is not None:
+            flags.named(await flags.known(info.context), key)
         return _shown(flags.changes_stream(info.context, key=key, since=_version(since)))
 
 

@@ -1,5 +1,6 @@
 """Holdouts: shares of all subjects that are kept out of experiments."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -8,29 +9,44 @@ import strawberry
 
 from resolvers import holdouts
 from resolvers.analysis import experiments as values
-from resolvers.context import Role
+from resolvers.context import Context, Role
 from schema.access import Info, field
-from schema.errors import Forbidden, InvalidInput, Overloaded, Unauthenticated
+from schema.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated
 from schema.experiment_definitions import SHARE, read_parts
 from schema.experiment_definitions import share as shown_share
+from schema.nodes import Node, encode, key_of
+from schema.pages import After, Connection, First, open_cursor, page
 
 
 @strawberry.type(description="A share of all subjects that takes part in none of the experiments that name it.")
-class Holdout:
+class Holdout(Node):
     name: str = strawberry.field(description="What experiments call it by.")
     share: Decimal = strawberry.field(description="How many of all subjects are held out, a share.")
     created_at: datetime = strawberry.field(description="When the name was first saved.")
 
     @classmethod
     def of(cls, kept: values.Holdout) -> "Holdout":
-        return cls(name=kept.name, share=shown_share(kept.parts), created_at=kept.created_at)
+        """The holdout as GraphQL shows it."""
+        return cls(
+            id=strawberry.ID(encode("Holdout", kept.name)),
+            name=kept.name,
+            share=shown_share(kept.parts),
+            created_at=kept.created_at,
+        )
+
+    @classmethod
+    async def load(cls, context: Context, keys: Sequence[str]) -> dict[str, Node]:
+        found = await holdouts.holdouts_by_name(context, keys)
+        return {key: cls.of(found[key]) for key in keys if key in found}
 
 
 @strawberry.type
 class HoldoutQuery:
-    @field(Role.VIEWER, list[Holdout], "The tenant's holdouts, by name; at most 100.")
-    async def holdouts(self, info: Info) -> list[Holdout]:
-        return list(map(Holdout.of, await holdouts.holdouts(info.context)))
+    @field(Role.VIEWER, Connection[Holdout], "The tenant's holdouts, by name.")
+    async def holdouts(self, info: Info, first: First = 50, after: After = None) -> Connection[Holdout]:
+        found = await holdouts.holdouts(info.context, first=first, after=open_cursor("Holdout", after))
+        nodes = list(map(Holdout.of, found.holdouts))
+        return page("Holdout", nodes, found.cursors, has_next=found.has_next, after=after)
 
 
 @strawberry.input(description="A holdout to keep.")
@@ -53,6 +69,23 @@ SaveHoldoutResult = Annotated[
 ]
 
 
+@strawberry.input(description="A holdout to delete.")
+class DeleteHoldoutInput:
+    id: strawberry.ID = strawberry.field(description="The holdout's global id.")
+
+
+@strawberry.type(description="The holdout is deleted.")
+class DeleteHoldoutPayload:
+    deleted_id: strawberry.ID = strawberry.field(description="The global id that the holdout had.")
+    holdout: Holdout = strawberry.field(description="The holdout as it was; `node` finds it no more.")
+
+
+DeleteHoldoutResult = Annotated[
+    DeleteHoldoutPayload | NotFound | InvalidInput | Unauthenticated | Forbidden | Overloaded,
+    strawberry.union("DeleteHoldoutResult", description="The holdout that is deleted, or why none is."),
+]
+
+
 @strawberry.type
 class HoldoutMutation:
     @field(Role.ANALYST, SaveHoldoutResult, "Keep a holdout under a name, in place of the one that had the name.")
@@ -61,3 +94,16 @@ class HoldoutMutation:
     ) -> SaveHoldoutPayload:
         kept = await holdouts.save_holdout(info.context, input.name, read_parts(input.share, "share"))
         return SaveHoldoutPayload(holdout=Holdout.of(kept))
+
+    @field(
+        Role.ANALYST,
+        DeleteHoldoutResult,
+        "Delete a holdout. While an experiment names it that is not archived, be it over, it stays.",
+    )
+    async def delete_holdout(
+        self,
+        info: Info,
+        input: Annotated[DeleteHoldoutInput, strawberry.argument(description="Which holdout to delete.")],
+    ) -> DeleteHoldoutPayload:
+        gone = await holdouts.delete_holdout(info.context, key_of(Holdout, input.id, "id"))
+        return DeleteHoldoutPayload(deleted_id=input.id, holdout=Holdout.of(gone))

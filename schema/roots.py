@@ -15,7 +15,7 @@ from schema.experiment_assignment import AssignmentMutation, AssignmentQuery
 from schema.experiment_calculators import ExperimentCalculatorQuery
 from schema.experiment_changes import ExperimentMutation
 from schema.experiment_results import ExperimentResultsQuery, ExperimentResultsSubscription
-from schema.experiment_trail import ExperimentTrailQuery
+from schema.experiment_trail import ExperimentTrailQuery, ExperimentTrailSubscription
 from schema.experiment_units import ExperimentUnitQuery
 from schema.experiments import ExperimentQuery
 from schema.exports import ExportMutation
@@ -135,6 +135,7 @@ class Subscription(
     PropensitySubscription,
     LifetimeValueSubscription,
     ExperimentResultsSubscription,
+    ExperimentTrailSubscription,
     FlagTrailSubscription,
     SegmentSubscription,
     SegmentBreakdownSubscription,

@@ -70,6 +70,7 @@ class ExperimentEffect:
     units_needed: int | None = None
     days_to_go: float | None = None
     guard: Guard | None = None
+    margin: Decimal | None = None
     undefined: str | None = None
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from math import ceil
 
 MOST_EXPOSED_TWICE = 0.01
 """The share of units seen in several variants above which results are warned of."""
@@ -56,6 +57,29 @@ class Guarded:
 
 
 @dataclass(frozen=True, slots=True)
+class Weakest:
+    """The goal that is the farthest from its planned power."""
+
+    name: str
+    power: float | None
+    """The chance to find the least effect worth finding; None where that is undefined."""
+    planned: float
+    effect: float
+    """The least effect worth finding, a share of the control's value."""
+    days: float | None
+    """How long it takes at the pace of so far."""
+
+    @property
+    def lacking(self) -> str:
+        """What it lacks, as a clause."""
+        if self.power is None:
+            return f"What power {self.name} has cannot be told, as the control has nothing of it or does not vary"
+        pace = f" (some {ceil(self.days):,} days more at this pace)" if self.days else ""
+        power, planned, effect = (f"{share * 100:.2g} %" for share in (self.power, self.planned, self.effect))
+        return f"A change of {self.name} by {effect} would be found in {power} of experiments, not in {planned}{pace}"
+
+
+@dataclass(frozen=True, slots=True)
 class Circumstances:
     """What has to hold before figures are believed, and how far the experiment is."""
 
@@ -74,6 +98,10 @@ class Circumstances:
     """Whether significance is by the always-valid interval, which may be looked at any time."""
     over: bool = False
     """Whether it is completed: nothing is waited for any more, and what holds at any look decides if it was early."""
+    weakest: Weakest | None = None
+    """None without a goal."""
+    phase: int | None = None
+    """Which of several phases the units are of; None where there is one, or all are asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +136,10 @@ def decided(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances)
     for the sample. Of what is completed nothing is waited for.
     """
     if at.units == 0:
+        where = "" if at.phase is None else f" in phase {at.phase}"
         if at.over:
-            return Verdict(Decision.ROLL_BACK, f"Nobody was exposed before it was completed: {_KEEP}")
-        return Verdict(Decision.KEEP_RUNNING, "Nobody has been exposed yet.")
+            return Verdict(Decision.ROLL_BACK, f"Nobody was exposed{where} before it was completed: {_KEEP}")
+        return Verdict(Decision.KEEP_RUNNING, f"Nobody has been exposed{where} yet.")
     if at.mismatched:
         return Verdict(
             Decision.INVALID,
@@ -131,10 +160,21 @@ def decided(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances)
     else:
         verdict = _no_worse([one for one in guards if one.variant not in harms], at)
     remarks = ["It was completed early, so only what holds at any look counts."] if waiting and at.over else []
+    remarks += _early(safe, guards, at) if waiting and not at.over else []
     remarks += [f"Not to be shipped: {harm}."] if harm else []
     if at.exposed_twice > MOST_EXPOSED_TWICE:
         remarks.append(f"{at.exposed_twice:.1%} of the units saw several variants, which blurs what sets them apart.")
     return replace(verdict, why=" ".join([verdict.why, *remarks]))
+
+
+def _early(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances) -> list[str]:
+    """That nobody need wait, where nothing but power is missing and what holds at any look would do."""
+    if at.days < at.fewest_days or at.least_arm < at.fewest_units:
+        return []
+    now = _settled(goals, guards, replace(at, over=True))
+    if now.decision is not Decision.SHIP:
+        return []
+    return [f"What holds at any look is enough already: completed now, {now.variant} would be shipped."]
 
 
 def _harms(goals: Sequence[Goal], guards: Sequence[Guarded]) -> dict[str, list[str]]:
@@ -155,7 +195,8 @@ def _waiting(at: Circumstances) -> str | None:
     if at.least_arm < at.fewest_units:
         return f"The smallest arm has {at.least_arm:,} of at least {at.fewest_units:,} units."
     if not (at.sequential or at.planned_end_reached):
-        return "The planned sample is not there yet: a p-value of a fixed horizon that is read early misleads."
+        lacking = "The planned sample is not there yet" if at.weakest is None else at.weakest.lacking
+        return f"{lacking}: a p-value of a fixed horizon that is read early misleads."
     return None
 
 

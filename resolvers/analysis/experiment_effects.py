@@ -15,7 +15,7 @@ from resolvers.analysis.experiment_cuped import Adjusted, cuped
 from resolvers.analysis.experiment_decisions import guard
 from resolvers.analysis.experiment_power import means_power, means_size, shares_power, shares_size, whole
 from resolvers.analysis.experiment_probabilities import PValue
-from resolvers.analysis.experiment_sequential import Always, always
+from resolvers.analysis.experiment_sequential import Always, always, error_of_means, error_of_ratios, error_of_shares
 from resolvers.analysis.experiment_tests import Comparison, Refusal, ratios, two_proportions, welch
 from resolvers.analysis.experiments import ExperimentDefinition, ExperimentMetric, MetricRole
 from resolvers.analysis.metrics import Direction
@@ -48,7 +48,7 @@ class Measured:
 
     def _estimate(self, arm: UnitSums) -> Estimate:
         of = self.metric.of
-        if of.per is None and of.value.share:
+        if of.share:
             return share(int(arm.x), arm.units, as_of=self.as_of, definition=self.definition)
         below = arm.y if of.per is not None else Decimal(arm.units)
         return estimate(
@@ -73,9 +73,23 @@ class Measured:
         of = self.metric.of
         if of.per is not None:
             return ratios(control.ratio, treatment.ratio, self.level)
-        if of.value.share:
+        if of.share:
             return two_proportions(control.share, treatment.share, self.level)
         return welch(control.mean, treatment.mean, self.level)
+
+    def sequence(
+        self, of: Comparison, control: UnitSums, treatment: UnitSums, adjusted: Adjusted | None = None
+    ) -> Always | None:
+        """What holds at any look, of a comparison of two variants."""
+        if adjusted is not None:
+            cautious = error_of_means(adjusted.control, adjusted.treatment)
+        elif self.metric.of.per is not None:
+            cautious = error_of_ratios(control.ratio, treatment.ratio)
+        elif self.metric.of.share:
+            cautious = error_of_shares(control.share, treatment.share)
+        else:
+            cautious = error_of_means(control.mean, treatment.mean)
+        return always(of.effect, max(of.error, cautious), control.units + treatment.units, self.level)
 
     def effects(self, arms: Arms) -> tuple["Judged", ...]:
         """Each variant but the control against it, before any correction."""
@@ -93,7 +107,7 @@ class Measured:
             )
         adjusted = self._adjusted(control, treatment)
         decisive = plain if adjusted is None else adjusted.comparison
-        sequence = always(decisive.effect, decisive.error, control.units + treatment.units, self.level)
+        sequence = self.sequence(decisive, control, treatment, adjusted)
         chances = self._chances(control, treatment, decisive, adjusted is not None)
         more = self._missing(control, treatment, adjusted)
         if adjusted is not None:
@@ -108,7 +122,7 @@ class Measured:
 
     def _margin(self, control: UnitSums) -> float | None:
         """What may be lost of the metric, in its unit."""
-        return None if self.metric.margin is None else float(self.metric.margin) * abs(self.value(control) or 0.0)
+        return None if self.metric.margin is None else self.metric.margin.of(self.value(control) or 0.0)
 
     @property
     def _up(self) -> bool:
@@ -123,20 +137,21 @@ class Measured:
     def _chances(
         self, control: UnitSums, treatment: UnitSums, decisive: Comparison, is_adjusted: bool
     ) -> Chances | None:
-        of = self.metric.of
-        if of.per is None and of.value.share and not is_adjusted:
+        if self.metric.of.share and not is_adjusted:
             return of_shares(control.share, treatment.share)
         return of_effect(decisive.effect, decisive.error)
 
     def _told(self, variant: str, plain: Comparison, more: Mapping[str, Any]) -> ExperimentEffect:
-        lift = plain.lift
+        lift, lift_interval = plain.lift, None
+        if lift is not None and lift.low is not None and lift.high is not None:
+            lift_interval = _interval(lift.low, lift.high, self.level, "Delta method")
         return ExperimentEffect(
             variant,
             method=plain.method,
             effect=decimal(plain.effect),
             interval=_interval(plain.low, plain.high, self.level, plain.interval),
             lift=None if lift is None else decimal(lift.value),
-            lift_interval=None if lift is None else _interval(lift.low, lift.high, self.level, "Delta method"),
+            lift_interval=lift_interval,
             statistic=plain.statistic,
             p_value=plain.p.value,
             log10_p=plain.p.log10,
@@ -151,7 +166,7 @@ class Measured:
         ratio = treatment.units / control.units
         if not step or min(control.units, treatment.units) < 2:
             return {}
-        if self.metric.of.per is None and self.metric.of.value.share and adjusted is None:
+        if self.metric.of.share and adjusted is None:
             other = base + step if base + step < 1 else base - step
             if not 0 < other < 1:
                 return {}
@@ -217,7 +232,8 @@ def corrected(
             told = _probability("holm", PValue.of(by_holm)) | _probability("benjamini_hochberg", PValue.of(by_rate))
             effect = replace(effect, significant=significant, **told)
         if role is MetricRole.GUARDRAIL:
-            effect = replace(effect, guard=guard(*one.interval(early=early), one.margin, up_is_good=True))
+            stands = guard(*one.interval(early=early), one.margin, up_is_good=True)
+            effect = replace(effect, guard=stands, margin=None if one.margin is None else decimal(one.margin))
         found.append(effect)
     return found, len(logs)
 

@@ -5,14 +5,15 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from resolvers.analysis.experiment_phases import Phase
 from resolvers.analysis.experiments import (
     ExclusiveGroup,
     ExperimentDefinition,
     ExperimentMetric,
+    Margin,
     Measure,
     MetricRole,
     MultipleExposures,
-    Phase,
     Tally,
     UnitMetric,
     Variant,
@@ -76,6 +77,7 @@ def phase_to(phase: Phase) -> dict[str, Any]:
         "weights": list(phase.weights),
         "traffic": phase.traffic,
         "targeting": filter_to(phase.targeting),
+        "pauses": [[since.isoformat(), until and until.isoformat()] for since, until in phase.pauses],
     }
 
 
@@ -86,6 +88,10 @@ def phase_from(number: int, kept: Mapping[str, Any]) -> Phase:
         tuple(kept["weights"]),
         kept["traffic"],
         filter_from(kept["targeting"]),
+        tuple(
+            (datetime.fromisoformat(since), None if until is None else datetime.fromisoformat(until))
+            for since, until in kept.get("pauses", [])
+        ),
     )
 
 
@@ -103,7 +109,8 @@ def _metric_to(metric: ExperimentMetric) -> dict[str, Any]:
         "cap": _text(of.cap),
         "cap_at": _text(of.cap_at),
         "before_us": None if of.before is None else _us(of.before),
-        "margin": _text(metric.margin),
+        "margin": None if metric.margin is None else str(metric.margin.value),
+        "margin_absolute": metric.margin is not None and metric.margin.absolute,
     }
 
 
@@ -112,7 +119,7 @@ def _metric_from(kept: Mapping[str, Any], catalogue: FromCatalogue) -> Experimen
         value, per = catalogue(kept["metric"])
     else:
         value, per = measure_from(kept["value"]), None if kept["per"] is None else measure_from(kept["per"])
-    before = kept["before_us"]
+    before, margin = kept["before_us"], _decimal(kept["margin"])
     return ExperimentMetric(
         slug=kept["slug"],
         role=MetricRole(kept["role"]),
@@ -126,7 +133,8 @@ def _metric_from(kept: Mapping[str, Any], catalogue: FromCatalogue) -> Experimen
             cap_at=_decimal(kept["cap_at"]),
             before=None if before is None else before * _MICROSECOND,
         ),
-        margin=_decimal(kept["margin"]),
+        # What was kept before there were absolute ones does not say.
+        margin=None if margin is None else Margin(margin, kept.get("margin_absolute", False)),
     )
 
 

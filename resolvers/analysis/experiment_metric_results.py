@@ -17,7 +17,6 @@ from resolvers.analysis.experiment_answers import (
 from resolvers.analysis.experiment_cells import BY_DAY, BY_DIMENSION, BY_SEGMENT, Arms, Cells, UnitSums, together
 from resolvers.analysis.experiment_effects import Judged, Measured
 from resolvers.analysis.experiment_effects import corrected as corrected_effects
-from resolvers.analysis.experiment_sequential import always
 from resolvers.analysis.experiment_tests import Refusal
 from resolvers.analysis.experiments import Experiment, MetricRole, MultipleExposures
 from resolvers.analysis.explanations import Explanation
@@ -159,9 +158,7 @@ class MetricResults:
         tests = [one.compared(arms[control], arms[number]) for arms in reached]
         known = [None if isinstance(test, Refusal) else test for test in tests]
         looks = [
-            None
-            if test is None
-            else always(test.effect, test.error, arms[control].units + arms[number].units, one.level)
+            None if test is None else one.sequence(test, arms[control], arms[number])
             for test, arms in zip(known, reached, strict=True)
         ]
         lifts = [None if test is None else test.lift for test in known]

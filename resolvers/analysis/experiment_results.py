@@ -20,13 +20,15 @@ from resolvers.analysis.experiment_decisions import (
     Guard,
     Guarded,
     Verdict,
+    Weakest,
     decided,
 )
 from resolvers.analysis.experiment_effects import POWER, Judged
 from resolvers.analysis.experiment_metric_results import Material, MetricResults, Reckoned, ResultsQuestion
+from resolvers.analysis.experiment_phases import Phase
 from resolvers.analysis.experiment_srm import Mismatch, mismatch
 from resolvers.analysis.experiment_units import Uncounted
-from resolvers.analysis.experiments import Experiment, MetricRole, Phase, Status
+from resolvers.analysis.experiments import Experiment, MetricRole, Status
 
 _DAY = timedelta(days=1)
 _UNCOUNTED = {
@@ -54,15 +56,15 @@ class _Results:
         self.metrics = MetricResults(of, asked, material, self.days)
 
     def _days(self) -> float:
-        """How long units were exposed in the phases asked about; time that goes on counts by whole minutes.
+        """How long units were assigned in the phases asked about; time that goes on counts by whole minutes.
 
         So time alone does not make it another answer each time somebody looks.
         """
-        phases = self._phases()
         minute = self.material.as_of.replace(second=0, microsecond=0)
-        later = [phase.started_at for phase in self.of.phases if phase.number > phases[-1].number]
-        ends = [*later[:1], *([self.of.completed_at] if self.of.completed_at else []), minute]
-        return max(0.0, (min(ends) - phases[0].started_at) / _DAY)
+        last = minute if self.of.completed_at is None else min(minute, self.of.completed_at)
+        ends = [min(last, phase.started_at) for phase in self.of.phases[1:]] + [last]
+        spans = [phase.running(end) for phase, end in zip(self.of.phases, ends, strict=True)]
+        return sum((spans[phase.number - 1] for phase in self._phases()), timedelta(0)) / _DAY
 
     def _phases(self) -> list[Phase]:
         return [phase for phase in self.of.phases if self.asked.phase in (None, phase.number)]
@@ -115,16 +117,24 @@ class _Results:
 
     def _planned(self, units: Sequence[int], judged: Sequence[Sequence[Judged]]) -> bool:
         """Whether runtime, sample and the power of every goal are what was planned, of variants that get units."""
-        definition = self.of.definition
-        powers = [
-            one.effect.power or 0.0
-            for metric, effects in zip(definition.metrics, judged, strict=True)
+        reached = self._least(units) >= self.of.definition.minimum_sample and self.days >= self._fewest_days
+        return reached and all((effect.power or 0.0) >= POWER for _, effect in self._goals(judged))
+
+    def _goals(self, judged: Sequence[Sequence[Judged]]) -> list[tuple[str, ExperimentEffect]]:
+        """The goals of variants that get units."""
+        return [
+            (metric.slug, one.effect)
+            for metric, effects in zip(self.of.definition.metrics, judged, strict=True)
             if metric.role is MetricRole.GOAL
             for one in effects
             if one.effect.variant in self.drawn
         ]
-        reached = self._least(units) >= definition.minimum_sample and self.days >= self._fewest_days
-        return reached and all(power >= POWER for power in powers)
+
+    def _weakest(self, judged: Sequence[Sequence[Judged]]) -> Weakest | None:
+        slug, effect = min(self._goals(judged), key=lambda one: one[1].power or 0.0, default=(None, None))
+        if slug is None or effect is None:
+            return None
+        return Weakest(slug, effect.power, POWER, float(self.of.definition.minimum_effect), effect.days_to_go)
 
     @property
     def _fewest_days(self) -> float:
@@ -159,6 +169,8 @@ class _Results:
             planned_end_reached=planned,
             sequential=definition.sequential,
             over=self.of.status is Status.COMPLETED,
+            weakest=self._weakest([one.judged for one in reckoned]),
+            phase=self.asked.phase if len(self.of.phases) > 1 else None,
         )
         return decided(goals, guards, at)
 

@@ -42,13 +42,17 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Lift:
-    """An effect relative to the control, (treatment - control) / |control|, by the delta method."""
+    """An effect relative to the control, (treatment - control) / |control|, by the delta method.
+
+    To the first order a treatment without variance that is 0 has an error of 0, however few its units: then there is
+    neither an interval nor a p-value.
+    """
 
     value: float
     error: float
-    low: float
-    high: float
-    p: PValue
+    low: float | None
+    high: float | None
+    p: PValue | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +180,10 @@ def _lift(a: float, effect: float, variance_a: float, variance_b: float, freedom
         return None
     value = effect / abs(a)
     error = sqrt(variance_b + variance_a * (1 + effect / a) ** 2) / abs(a)
+    if not error:
+        return Lift(value, error, None, None, None)
     half = critical(level, freedom) * error
-    p = two_sided(value / error, freedom) if error else CERTAIN
-    return Lift(value, error, value - half, value + half, p)
+    return Lift(value, error, value - half, value + half, two_sided(value / error, freedom))
 
 
 def _freedom(variance_a: float, units_a: int, variance_b: float, units_b: int) -> float:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import Enum
 from hashlib import blake2b
 
+from resolvers.analysis.experiment_phases import Phase
 from resolvers.analysis.filters import EVERYTHING, Filter, in_segments
 from resolvers.analysis.metrics import MONEY_FIELDS, Direction
 
@@ -108,6 +109,11 @@ class UnitMetric:
     cap_at: Decimal | None = None
     before: timedelta | None = None
 
+    @property
+    def share(self) -> bool:
+        """Whether its mean is a share of the units."""
+        return self.per is None and self.value.share
+
     def filters(self) -> Iterator[Filter]:
         """What an event must pass one of to matter."""
         for measure in (self.value, self.per):
@@ -116,11 +122,23 @@ class UnitMetric:
 
 
 @dataclass(frozen=True, slots=True)
+class Margin:
+    """How much worse a guardrail may become: a share of the control's value, or as much of the metric's unit."""
+
+    value: Decimal
+    absolute: bool = False
+
+    def of(self, control: float) -> float:
+        """It in the metric's unit, where the control comes to that much."""
+        return float(self.value) if self.absolute else float(self.value) * abs(control)
+
+
+@dataclass(frozen=True, slots=True)
 class ExperimentMetric:
     """A metric as an experiment looks at it.
 
-    ``metric`` is the slug of the catalogue that ``of`` follows from, None where ``of`` was given. ``margin`` is how
-    much worse a guardrail may become, a share of the control's value.
+    ``metric`` is the slug of the catalogue that ``of`` follows from, None where ``of`` was given. ``margin`` is a
+    guardrail's, None where it was given none.
     """
 
     slug: str
@@ -128,7 +146,7 @@ class ExperimentMetric:
     direction: Direction
     of: UnitMetric
     metric: str | None = None
-    margin: Decimal | None = None
+    margin: Margin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,17 +205,6 @@ class ExperimentDefinition:
         yield self.where
         for metric in self.metrics:
             yield from metric.of.filters()
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """A time during which units were assigned alike; ``weights`` in parts of 10,000, as the variants are ordered."""
-
-    number: int
-    started_at: datetime
-    weights: tuple[int, ...]
-    traffic: int
-    targeting: Filter
 
 
 @dataclass(frozen=True, slots=True)

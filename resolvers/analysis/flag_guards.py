@@ -46,8 +46,10 @@ def judge(guardrail: Guardrail, exposed: Reading, control: Reading | None = None
         against = f" against {_text(control.value)} (n = {control.n:,})"
         few = min(exposed.n, control.n) < guardrail.minimum_sample
     told = f"{guardrail.metric} is {_text(exposed.value)} (n = {exposed.n:,}){against}"
-    if few or found is None:
+    if few:
         return Verdict(GuardState.TOO_FEW, f"{told}: too few to tell")
+    if found is None:
+        return Verdict(GuardState.TOO_FEW, f"{told}: nothing that could be compared")
     beyond = found > guardrail.limit if guardrail.bound is Bound.ABOVE else found < guardrail.limit
     what = "" if guardrail.control is None else f", a change of {_text(found)}"
     limit = f"{guardrail.bound.name.lower()} {_text(guardrail.limit)}"

@@ -143,13 +143,18 @@ class ExperimentRepository:
         )
         await self.session.flush()
 
-    async def changes(self, experiment_id: int, *, before: int | None, limit: int) -> Sequence[Noted]:
-        """What was done to an experiment before a change of that number, newest first."""
+    async def changes(
+        self, experiment_id: int, *, before: int | None = None, after: int | None = None, limit: int
+    ) -> Sequence[Noted]:
+        """What was done to an experiment: before a change of that number, newest first, or after one, oldest first."""
         query = self._noted().where(ExperimentChangeRow.experiment_id == experiment_id)
         number = col(ExperimentChangeRow.number)
         if before is not None:
             query = query.where(number < before)
-        return list(await self.session.exec(query.order_by(number.desc()).limit(limit)))
+        if after is not None:
+            query = query.where(number > after)
+        order = number.desc() if after is None else number.asc()
+        return list(await self.session.exec(query.order_by(order).limit(limit)))
 
     async def changes_by_number(self, numbers: Collection[tuple[int, int]]) -> Sequence[Noted]:
         """Those of the changes that there are, by the experiment's id and their number."""
@@ -179,3 +184,7 @@ class ExperimentRepository:
         )
         await (await self.session.connection()).execute(statement)
         return await self.session.get_one(HoldoutRow, (self.tenant_id, name), populate_existing=True)
+
+    async def remove_holdout(self, row: HoldoutRow) -> None:
+        await self.session.delete(row)
+        await self.session.flush()

@@ -21,6 +21,7 @@ from gateway.routes import graphql_routes
 from gateway.sessions import Sessions
 from resolvers.context import Principal, Role
 from resolvers.errors import BadInput, Forbidden, Overloaded, Unauthenticated, Unavailable
+from schema.one_of import checked_by_graphql
 
 KEYS = {role.name.lower(): role for role in Role}
 
@@ -261,7 +262,7 @@ def make_endpoint(world: World | None = None, /, **changes: Any) -> Endpoint:
     names = set(Limits.__dataclass_fields__)
     limits = replace(Limits(), **{name: value for name, value in changes.items() if name in names})
     others = {name: value for name, value in changes.items() if name not in names}
-    schema = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription)
+    schema = checked_by_graphql(strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription))
     return Endpoint(schema, authenticate, context, Sessions(limits), limits, **others)
 
 

@@ -6,9 +6,10 @@ import strawberry
 from gateway import documents as documents_module
 from gateway.documents import Documents
 from gateway.limits import Limits
+from schema.one_of import checked_by_graphql
 from tests.gateway.graphql_world import Mutation, Query, Subscription
 
-SCHEMA = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription)._schema
+SCHEMA = checked_by_graphql(strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription))._schema
 
 
 def messages(source: str, limits: Limits | None = None) -> list[str]:

@@ -75,7 +75,55 @@ async def test_targeting_traffic_holdouts_and_groups(client: Client) -> None:
         'mutation { saveHoldout(input: {name: "2026", share: "0.3"}) { ... on InvalidInput { field message } } }'
     )
     assert refused["saveHoldout"]["field"] == "share"
-    assert (await client.ask("{ holdouts { name share } }"))["holdouts"] == [{"name": "2026", "share": "0.2"}]
+    kept = (await client.ask("{ holdouts { edges { node { name share } } } }"))["holdouts"]["edges"]
+    assert kept == [{"node": {"name": "2026", "share": "0.2"}}]
+
+
+async def test_holdouts_are_listed_in_pages_and_found_again(client: Client, stranger: Client) -> None:
+    for name in ("b", "Zoë: 2", "a"):
+        saved = await client.ask(
+            "mutation ($name: String!) { saveHoldout(input: {name: $name, share: 0.1}) { __typename } }", name=name
+        )
+        assert saved["saveHoldout"]["__typename"] == "SaveHoldoutPayload"
+    query = "query ($after: String) { holdouts(first: 1, after: $after) { edges { node { id name } }"
+    query += " pageInfo { hasNextPage endCursor } } }"
+    found, after, more = [], None, True
+    while more:
+        page = (await client.ask(query, after=after))["holdouts"]
+        found += [edge["node"] for edge in page["edges"]]
+        after, more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
+    assert [one["name"] for one in found] == ["Zoë: 2", "a", "b"]
+    node = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Holdout { name share } } }"
+    ids = [one["id"] for one in found]
+    assert [one["name"] for one in (await client.ask(node, ids=ids))["nodes"]] == ["Zoë: 2", "a", "b"]
+    assert (await stranger.ask(node, ids=ids))["nodes"] == [None] * 3
+    assert (await stranger.ask("{ holdouts { edges { cursor } } }"))["holdouts"]["edges"] == []
+    for wrong, field in (("first: 0", "first"), ('after: "x"', "after")):
+        refused = await client.send(f"{{ holdouts({wrong}) {{ edges {{ cursor }} }} }}")
+        assert refused["errors"][0]["extensions"]["field"] == field
+
+
+DELETE = """mutation ($id: ID!) { deleteHoldout(input: {id: $id}) { __typename
+  ... on DeleteHoldoutPayload { deletedId holdout { name share } } ... on Error { message }
+  ... on InvalidInput { field } ... on NotFound { field } } }"""
+
+
+async def test_a_holdout_is_deleted_once_no_experiment_names_it(client: Client, stranger: Client) -> None:
+    saved = await client.ask(
+        'mutation { saveHoldout(input: {name: "2026", share: "0.2"}) { ... on SaveHoldoutPayload { holdout { id } } } }'
+    )
+    kept = saved["saveHoldout"]["holdout"]["id"]
+    made = await created(client, key="some", holdout="2026")
+    needed = (await client.ask(DELETE, id=kept))["deleteHoldout"]
+    assert (needed["__typename"], needed["field"]) == ("InvalidInput", "id")
+    assert needed["message"] == "The experiment some names it; archive that first."
+    assert (await stranger.ask(DELETE, id=kept))["deleteHoldout"]["__typename"] == "NotFound"
+    assert (await client.ask(DELETE, id=made["id"]))["deleteHoldout"]["field"] == "id"
+    await step(client, "archive", made["id"])
+    gone = (await client.ask(DELETE, id=kept))["deleteHoldout"]
+    assert (gone["deletedId"], gone["holdout"]) == (kept, {"name": "2026", "share": "0.2"})
+    assert (await client.ask(DELETE, id=kept))["deleteHoldout"]["__typename"] == "NotFound"
+    assert (await client.ask("{ holdouts { edges { cursor } } }"))["holdouts"]["edges"] == []
 
 
 async def test_what_ends_leaves_room_in_its_group(client: Client) -> None:

@@ -36,10 +36,17 @@ async def test_what_is_better_is_shipped(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("margin", "decision", "guard"), [(None, "SHIP", "NOT_BROKEN"), ("0.1", "KEEP_RUNNING", "OPEN")]
+    ("margin", "lost", "decision", "guard"),
+    [
+        (None, None, "SHIP", "NOT_BROKEN"),
+        # A tenth of the 1 in 600 who asked for their money back in the control.
+        ({"relative": "0.1"}, 1 / 6_000, "KEEP_RUNNING", "OPEN"),
+        ({"absolute": "0.001"}, 0.001, "KEEP_RUNNING", "OPEN"),
+        ({"absolute": "0.02"}, 0.02, "SHIP", "HOLDS"),
+    ],
 )
 async def test_a_margin_has_to_be_shown_to_be_kept(
-    client: Client, margin: str | None, decision: str, guard: str
+    client: Client, margin: dict[str, str] | None, lost: float | None, decision: str, guard: str
 ) -> None:
     guardrail = {name: part for name, part in METRICS[2].items() if name != "margin"}
     given = guardrail if margin is None else guardrail | {"margin": margin}
@@ -47,11 +54,52 @@ async def test_a_margin_has_to_be_shown_to_be_kept(
     refunds = [bought(f"{variant}0") | {"name": "refund"} for variant in ("plain", "bold")]
     await client.ingest(*crowd(600, 600, 120, 200), *refunds)
     found = await decided(client)
-    assert (found["decision"], found["metrics"][1]["effects"][0]["guard"]) == (decision, guard)
+    (effect,) = found["metrics"][1]["effects"]
+    assert (found["decision"], effect["guard"]) == (decision, guard)
+    assert effect["margin"] is None if lost is None else float(effect["margin"]) == pytest.approx(lost)
+    assert found["metrics"][0]["effects"][0]["margin"] is None
+
+
+async def test_an_absolute_margin_counts_where_the_control_has_nothing_of_it(client: Client) -> None:
+    crashes = {"slug": "crashes", "role": "GUARDRAIL", "value": {"count": {"name": ["crash"]}}, "upIsGood": False}
+    relative = crashes | {"slug": "relative", "margin": {"relative": "0.9"}}
+    await started(client, metrics=[*GOAL, crashes | {"margin": {"absolute": "0.1"}}, relative])
+    crashed = [bought(f"bold{n}") | {"kind": "PRODUCT", "name": "crash"} for n in range(6)]
+    await client.ingest(*crowd(600, 600, 120, 200), *crashed)
+    found = await decided(client)
+    (absolute,), (of_nothing,) = (one["effects"] for one in found["metrics"][1:])
+    assert (absolute["guard"], absolute["margin"]) == ("HOLDS", "0.1")
+    assert (of_nothing["guard"], of_nothing["margin"]) == ("BROKEN", "0")
+
+
+async def test_all_of_one_variant_and_none_of_the_other_is_defined_at_any_look(client: Client) -> None:
+    await started(client, metrics=GOAL, sequential=True)
+    await client.ingest(*crowd(10, 10, 10, 0))
+    few = await decided(client)
+    (effect,) = few["metrics"][0]["effects"]
+    assert (effect["effect"], effect["lift"], effect["undefined"]) == ("-1", "-1", None)
+    assert 0.05 < effect["sequentialPValue"] < 1
+    assert not effect["significant"]
+    lift = await client.ask(
+        '{ experimentResults(experiment: "button", overTime: true) { metrics { effects { liftInterval { low }'
+        " sequentialInterval { low high method } } series { lift liftLow sequentialLow sequentialPValue } } } }"
+    )
+    (told,) = lift["experimentResults"]["metrics"]
+    assert told["effects"][0]["liftInterval"] is None
+    interval = told["effects"][0]["sequentialInterval"]
+    assert interval["method"] == "Asymptotic confidence sequence"
+    assert float(interval["low"]) < -1 < 0 < float(interval["high"])
+    assert (told["series"][0]["lift"], told["series"][0]["liftLow"]) == ([-1], [None])
+    assert told["series"][0]["sequentialPValue"] == [effect["sequentialPValue"]]
+    more = [shown(f"more{variant}{n}", variant) for n in range(90) for variant in ("plain", "bold")]
+    await client.ingest(*more, *(bought(f"moreplain{n}") for n in range(90)))
+    many = await decided(client)
+    assert many["metrics"][0]["effects"][0]["significant"]
+    assert many["decision"] == "ROLL_BACK"
 
 
 async def test_what_harms_is_rolled_back_at_once(client: Client) -> None:
-    worse = METRICS[2] | {"value": {"converts": {"name": ["crash"]}}, "margin": "0.1"}
+    worse = METRICS[2] | {"value": {"converts": {"name": ["crash"]}}, "margin": {"relative": "0.1"}}
     await started(client, metrics=[*GOAL, worse])
     crashes = [bought(f"bold{n}") | {"kind": "PRODUCT", "name": "crash"} for n in range(60)]
     await client.ingest(*crowd(200, 200, 20, 22), *crashes)
@@ -79,6 +127,10 @@ async def test_who_looks_early_waits_unless_it_holds_at_any_look(
     found = await decided(client)
     assert not found["plannedEndReached"]
     assert found["decision"] == decision
+    if not sequential:
+        assert found["why"].startswith(
+            "A change of conversion_rate by 5 % would be found in 5.5 % of experiments, not in 80 %"
+        )
     assert found["warnings"][0]["code"] == "PEEKING"
     assert found["warnings"][0]["message"].startswith("The planned runtime, sample or power is not reached")
 
@@ -135,7 +187,7 @@ async def test_what_is_completed_early_is_decided_by_what_holds_at_any_look(
 
 async def test_p_values_too_small_for_a_float_have_their_logarithms(client: Client) -> None:
     await started(client, metrics=GOAL, sequential=True)
-    await client.ingest(*crowd(1_000, 1_000, 10, 990))
+    await client.ingest(*crowd(1_600, 1_600, 16, 1_584))
     names = ("unpooled", "sequential", "holm", "benjaminiHochberg")
     told = {"pValue": "log10P"} | {f"{name}PValue": f"{name}Log10P" for name in names}
     asked = f"metrics {{ effects {{ {' '.join([*told, *told.values()])} }} }}"

@@ -5,6 +5,7 @@ import pytest
 from gateway.app import Gateway
 from resolvers.context import Role
 from resolvers.store.database import Database
+from schema.nodes import encode
 from tests.client import Client
 from tests.gateway.test_experiments import VARIANTS, created, started
 from tests.gateway.test_flags import key_of
@@ -12,6 +13,7 @@ from tests.gateway.test_flags import key_of
 CHANGES = {
     "createExperiment": {"key": "other", "variants": VARIANTS},
     "saveHoldout": {"name": "2026", "share": "0.1"},
+    "deleteHoldout": {"id": encode("Holdout", "2026")},
     "updateExperiment": {"id": "", "name": "Another"},
     "pauseExperiment": {"id": ""},
     "resumeExperiment": {"id": ""},
@@ -31,7 +33,7 @@ async def test_what_a_key_may_not_do_is_said_in_a_type_of_its_own(
     key = await key_of(client, owner, gateway[1], role)
     for name, given in CHANGES.items():
         capital = name[0].upper() + name[1:]
-        about = {} if "id" not in given else {"id": draft if name == "startExperiment" else running}
+        about = {"id": draft if name == "startExperiment" else running} if given.get("id") == "" else {}
         query = f"mutation ($input: {capital}Input!) {{ it: {name}(input: $input) {{ __typename ... on Error {{ code }}"
         found = (await key.ask(f"{query} }} }}", input=given | about))["it"]
         if role in (Role.ANALYST, Role.ADMIN):

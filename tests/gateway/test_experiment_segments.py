@@ -14,6 +14,7 @@ from tests.gateway.test_experiments import (
     bought,
     created,
     crowd,
+    shown,
     started,
     step,
 )
@@ -79,6 +80,28 @@ async def test_members_who_spend_most_count_as_the_cap(client: Client) -> None:
         {"numerator": "0", "n": 0},
         {"numerator": "10", "n": 1},
     ]
+
+
+async def test_who_leaves_a_segment_keeps_the_variant_that_was_shown(client: Client) -> None:
+    people = ["ann", "bob", "cat"]
+    await client.ingest(*map(logged_in, people))
+    await kept(client, "Loyal", {"subjects": people})
+    made = await started(client, targeting={"segment": {"in": "Loyal"}})
+    query = 'query ($of: [String!]!) { assignments(experiment: "button", subjects: $of) { variant reason } }'
+
+    async def assigned() -> list[tuple[str | None, str]]:
+        found = (await client.ask(query, of=people))["assignments"]
+        return [(one["variant"], one["reason"]) for one in found]
+
+    ann, bob, cat = before = await assigned()
+    assert {reason for _, reason in before} == {"ASSIGNED"}
+    await client.ingest(shown("ann", ann[0] or ""))
+    await kept(client, "Loyal", {"subjects": ["cat"]})
+    assert await assigned() == [(ann[0], "EXPOSED_BEFORE"), (None, "TARGETING_MISS"), cat]
+    await kept(client, "Loyal", {"subjects": people})
+    assert await assigned() == [ann, bob, cat]
+    await step(client, "pause", made)
+    assert {reason for _, reason in await assigned()} == {"NOT_RUNNING"}
 
 
 async def test_a_watcher_is_told_when_members_change(client: Client) -> None:

@@ -20,7 +20,7 @@ METRICS: list[dict[str, Any]] = [
         "role": "GUARDRAIL",
         "value": {"converts": {"name": ["refund"]}},
         "upIsGood": False,
-        "margin": "0.5",
+        "margin": {"relative": "0.5"},
     },
 ]
 for one in METRICS:
@@ -82,8 +82,8 @@ RESULTS = """experimentResults(experiment: "button") {
   units { variant units expected } sampleRatio { pValue suspicious freedom } multiple { value }
   uncounted { reason units } decision why ship plannedEndReached warnings { code message }
   metrics { slug role family arms { variant estimate { value unit n } }
-    effects { variant method effect lift pValue log10P cuped { theta } significant holmPValue chanceToWin guard power
-      undefined sequentialPValue interval { low high method } } }
+    effects { variant method effect lift pValue log10P cuped { theta } significant holmPValue chanceToWin guard margin
+      power undefined sequentialPValue interval { low high method } } }
   explain { source tail } }"""
 
 
@@ -145,7 +145,7 @@ async def test_a_whole_life(client: Client) -> None:
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"variants": VARIANTS[:1]}, "variants"),
     ({"variants": [VARIANTS[0], {"key": "bold", "weight": "0.4"}]}, "variants"),
-    ({"variants": [VARIANTS[0], {"key": "plain", "weight": "0.5"}]}, "variants[0].key"),
+    ({"variants": [VARIANTS[0], {"key": "plain", "weight": "0.5"}]}, "variants[1].key"),
     ({"variants": [VARIANTS[0], VARIANTS[1] | {"control": True}]}, "variants"),
     ({"variants": [VARIANTS[0] | {"weight": "1"}, VARIANTS[1] | {"weight": "0"}]}, "variants"),
     ({"variants": [VARIANTS[0] | {"weight": "0"}, VARIANTS[1], VARIANTS[1] | {"key": "third"}]}, "variants"),
@@ -155,10 +155,14 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"metrics": [{"metric": "nothing"}]}, "metrics[0].metric"),
     ({"metrics": [{"metric": "ai_latency_p50"}]}, "metrics[0].metric"),
     ({"metrics": [{}]}, "metrics[0]"),
-    ({"metrics": [METRICS[0], METRICS[0]]}, "metrics[0].slug"),
+    ({"metrics": [METRICS[0], METRICS[0]]}, "metrics[1].slug"),
     ({"metrics": [{"metric": "revenue", "window": "2y"}]}, "metrics[0].window"),
     ({"metrics": [{"metric": "revenue", "window": "400d"}]}, "metrics[0].window"),
-    ({"metrics": [{"metric": "revenue", "margin": "0.1"}]}, "metrics[0].margin"),
+    ({"metrics": [{"metric": "revenue", "margin": {"relative": "0.1"}}]}, "metrics[0].margin"),
+    ({"metrics": [METRICS[2] | {"margin": {"relative": "1"}}]}, "metrics[0].margin.relative"),
+    ({"metrics": [METRICS[2] | {"margin": {"relative": "-0.1"}}]}, "metrics[0].margin.relative"),
+    ({"metrics": [METRICS[2] | {"margin": {"absolute": "1"}}]}, "metrics[0].margin.absolute"),
+    ({"metrics": [METRICS[1] | {"role": "GUARDRAIL", "margin": {"absolute": "2e12"}}]}, "metrics[0].margin.absolute"),
     ({"metrics": [{"metric": "conversion_rate", "cap": "1"}]}, "metrics[0].cap"),
     ({"metrics": [{"metric": "revenue", "cap": "1", "capAt": "0.9"}]}, "metrics[0].capAt"),
     ({"metrics": [{"metric": "revenue", "capAt": "1"}]}, "metrics[0].capAt"),
@@ -170,9 +174,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"traffic": "1.5"}, "traffic"),
     ({"traffic": "abc"}, "traffic"),
     ({"holdout": "nobody"}, "holdout"),
-    ({"group": {"name": "page", "share": "0"}}, "group"),
+    ({"group": {"name": "page", "share": "0"}}, "group.share"),
+    ({"group": {"name": " ", "share": "0.5"}}, "group.name"),
     ({"breakdowns": ["VARIANT"]}, "breakdowns[0]"),
-    ({"breakdowns": ["PLAN", "PLAN"]}, "breakdowns"),
+    ({"breakdowns": ["PLAN", "PLAN"]}, "breakdowns[1]"),
     ({"minimumRuntime": "1y"}, "minimumRuntime"),
     ({"alpha": "0.9"}, "alpha"),
     ({"minimumSample": 1}, "minimumSample"),
@@ -189,6 +194,66 @@ async def test_what_cannot_be_an_experiment_is_refused_by_field(client: Client) 
     await created(client)
     again = await client.ask(CREATE, input={"key": "button", "variants": VARIANTS, "metrics": []})
     assert again["createExperiment"]["field"] == "key"
+
+
+MESSAGES: list[tuple[dict[str, Any], str]] = [
+    (
+        {"variants": [VARIANTS[0], {"key": "bold", "weight": "0.4999"}]},
+        "The weights of all variants sum to 1; these sum to 0.9999, which is 0.0001 too little.",
+    ),
+    (
+        {"variants": [VARIANTS[0], {"key": "bold", "weight": "0.7"}]},
+        "The weights of all variants sum to 1; these sum to 1.2, which is 0.2 too much.",
+    ),
+    (
+        {"variants": [VARIANTS[1], VARIANTS[1] | {"key": "other"}]},
+        "Exactly one variant is the control, by `control: true`; of these none are.",
+    ),
+    (
+        {"variants": [VARIANTS[0] | {"weight": "50"}, VARIANTS[1]]},
+        "variants[0].weight must be a share of 0 to 1 with at most four decimal places, such as 0.5.",
+    ),
+    ({"salt": ""}, "A salt has 1 to 200 printable characters, without blanks at its ends."),
+    (
+        {"metrics": [METRICS[1] | {"capAt": "99"}]},
+        "A quantile to cap at is 0.5 to less than 1: 0.99 is the 99th percentile.",
+    ),
+    (
+        {"metrics": [METRICS[0], METRICS[0]]},
+        "Another metric is called conversion_rate; give this one a slug of its own.",
+    ),
+]
+
+
+async def test_refusals_say_what_to_change(client: Client) -> None:
+    for given, message in MESSAGES:
+        answer = await client.ask(CREATE, input={"key": "button", "variants": VARIANTS, "metrics": METRICS} | given)
+        assert answer["createExperiment"]["message"] == message
+
+
+async def test_one_of_several_that_is_not_one_is_refused_by_its_place(client: Client) -> None:
+    both = METRICS[2] | {"margin": {"relative": "0.1", "absolute": "0.1"}}
+    for given, field in (
+        ([METRICS[0], both], "metrics[1].margin"),
+        ([METRICS[0], METRICS[2] | {"margin": {}}], "metrics[1].margin"),
+        ([{"slug": "s", "value": {"converts": {}}}], "metrics[0].value.converts"),
+        (
+            [{"slug": "s", "value": {"converts": {"all": [{"name": "a"}, {"name": "a", "kind": "SPEND"}]}}}],
+            "metrics[0].value.converts.all[1]",
+        ),
+        ([{"slug": "s", "value": {"steps": [{"name": None}]}}], "metrics[0].value.steps[0].name"),
+    ):
+        (error,) = (await client.send(CREATE, input={"key": "button", "variants": VARIANTS, "metrics": given}))[
+            "errors"
+        ]
+        assert error["extensions"] == {"code": "BAD_USER_INPUT", "field": field}
+        assert "exactly one" in error["message"]
+    written = CREATE.replace("$input: CreateExperimentInput!", "$v: [VariantInput!]!").replace(
+        "input: $input", 'input: {key: "button", variants: $v, metrics: [{slug: "s", value: {converts: {}}}]}'
+    )
+    (error,) = (await client.send(written, v=VARIANTS))["errors"]
+    assert "exactly one" in error["message"]
+    assert error["locations"]
 
 
 UPDATE = """mutation ($input: UpdateExperimentInput!) { updateExperiment(input: $input) { __typename

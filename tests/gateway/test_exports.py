@@ -191,6 +191,13 @@ def test_the_table_is_what_the_answer_is_about(name: str, table: str) -> None:
     assert default(tables(FIELDS[name].type), grouped=False).name == table
 
 
+async def test_what_is_kept_is_a_row_however_many_lists_it_has(client: Client) -> None:
+    await started(client, breakdowns=["PLAN", "CHANNEL"])
+    (row,) = csv.DictReader(io.StringIO((await get(client, "/export/experiments.csv")).text))
+    assert (row["key"], json.loads(row["possible"])) == ("button", ["UPDATE", "PAUSE", "COMPLETE"])
+    assert json.loads(row["breakdowns"]) == ["PLAN", "CHANNEL"]
+
+
 async def test_whatever_is_asked_can_be_exported(client: Client) -> None:
     await client.ingest(*LOG)
     await define(client)

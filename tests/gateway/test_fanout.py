@@ -255,4 +255,4 @@ def test_every_analysis_is_shared_and_what_happens_is_not() -> None:
     marked = {
         name for name, field in root.fields.items() if field.extensions["strawberry-definition"].metadata.get(STATE)
     }
-    assert marked == set(root.fields) - {"events", "flagChanges"}
+    assert marked == set(root.fields) - {"events", "flagChanges", "experimentChanges"}

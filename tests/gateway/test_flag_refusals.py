@@ -26,7 +26,7 @@ def guarded(guardrails: list[dict[str, Any]]) -> dict[str, Any]:
         ({"key": "x" * 101}, "key"),
         ({"key": "taken"}, "key"),
         ({"key": "a", "name": " "}, "name"),
-        ({"key": "a", "tags": ["x", "x"]}, "tags"),
+        ({"key": "a", "tags": ["x", "x"]}, "tags[1]"),
         ({"key": "a", "reason": "x" * 501}, "reason"),
         ({"key": "a", "type": "STRING"}, "variations"),
         ({"key": "a", "variations": [{"key": "v", "value": "true"}]}, "variations[0].value"),
@@ -34,7 +34,7 @@ def guarded(guardrails: list[dict[str, Any]]) -> dict[str, Any]:
         ({"key": "a", "type": "STRING", "variations": [{"key": "v", "value": 1}]}, "variations[0].value"),
         ({"key": "a", "type": "JSON", "variations": [{"key": "v", "value": "x"}]}, "variations[0].value"),
         ({"key": "a", "type": "STRING", "variations": [{"key": "v", "value": "x" * 40_000}]}, "variations[0].value"),
-        ({"key": "a", "variations": [{"key": "v", "value": True}] * 2}, "variations"),
+        ({"key": "a", "variations": [{"key": "v", "value": True}] * 2}, "variations[1].key"),
         ({"key": "a", "environments": [{"name": "a/b"}]}, "environments[0].name"),
         ({"key": "a", "environments": [{}, {}]}, "environments[1].name"),
         ({"key": "a", "environments": [{"offVariation": "no"}]}, "environments[0].offVariation"),
@@ -53,7 +53,8 @@ async def test_a_flag_that_cannot_be_made(client: Client, given: dict[str, Any],
         ({"default": SPLIT}, "default.split"),
         ({"default": {"variation": "no"}}, "default.variation"),
         ({"default": {"split": []}}, "default.split"),
-        ({"default": {"split": [{"variation": "on", "percentage": 50}] * 2}}, "default.split"),
+        ({"default": {"split": [{"variation": "on", "percentage": 50}] * 2}}, "default.split[1].variation"),
+        ({"default": {"split": [{"variation": "on", "percentage": "half"}]}}, "default.split[0].percentage"),
         ({"default": {"split": [{"variation": "on", "percentage": "100.001"}]}}, "default.split[0].percentage"),
         ({"rules": [{"serve": SPLIT}]}, "rules[0].serve.split"),
         ({"rules": [{"serve": ON, "percentage": "-1"}]}, "rules[0].percentage"),
@@ -75,6 +76,7 @@ async def test_a_flag_that_cannot_be_made(client: Client, given: dict[str, Any],
         (guarded([GUARD] * 6), "rules[0].ramp.guardrails"),
         ({"prerequisites": [{"flag": "a", "variations": ["on"]}]}, "prerequisites[0].flag"),
         ({"prerequisites": [{"flag": "absent", "variations": ["on"]}]}, "prerequisites[0].flag"),
+        ({"prerequisites": [{"flag": "b", "variations": ["on"]}] * 2}, "prerequisites[1].flag"),
         ({"prerequisites": [{"flag": "b", "variations": ["no"]}]}, "prerequisites[0].variations[0]"),
         ({"prerequisites": [{"flag": "b", "variations": []}]}, "prerequisites[0].variations"),
         ({"schedule": [{"at": "2020-01-01T00:00:00Z", "on": True}]}, "schedule[0].at"),
@@ -97,16 +99,16 @@ async def test_prerequisites_lead_nowhere_back_and_not_too_far(client: Client) -
     for needed, key in pairwise(keys[:10]):
         await setup(client, key, prerequisites=[{"flag": needed, "variations": ["on"]}])
 
-    async def refused(key: str, needed: str) -> str:
+    async def refused(key: str, needed: str, field: str = "prerequisites[0].flag") -> str:
         environment = {"prerequisites": [{"flag": needed, "variations": ["on"]}]}
         answer = (await client.ask(CONFIGURE, input={"key": key, "environment": environment}))["it"]
-        assert (answer["__typename"], answer["field"]) == ("InvalidInput", "environment.prerequisites"), answer
+        assert (answer["__typename"], answer["field"]) == ("InvalidInput", f"environment.{field}"), answer
         return str(answer["message"])
 
     assert "f0 → f2 → f1 → f0" in await refused("f0", "f2")
     assert "10" in await refused("f10", "f9")
     # Lengthened at its other end it is too long as well.
-    assert "10" in await refused("f0", "f11")
+    assert "10" in await refused("f0", "f11", "prerequisites")
     (found,) = await evaluated(client, keys=["f9"])
     assert (found["variation"], found["reason"], found["prerequisite"]) == ("off", "DISABLED", "f8")
     await done(client, TOGGLE, key="f0", on=True)
@@ -118,3 +120,26 @@ async def test_prerequisites_lead_nowhere_back_and_not_too_far(client: Client) -
     variations = [{"key": "off", "value": False}]
     answer = (await client.ask(UPDATE, input={"key": "f0", "variations": variations}))["it"]
     assert (answer["__typename"], answer["field"]) == ("InvalidInput", "variations")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"rules": [{"serve": ON, "percentage": "half"}]},
+            "environment.rules[0].percentage must be 0 to 100 with at most two decimal places, such as 12.5.",
+        ),
+        (
+            {"rules": [{"serve": ON, "ramp": {"steps": [{"percentage": 1}, STEP]}}]},
+            "environment.rules[0].ramp.steps[0].lasting must be given, such as 1d, as another step follows.",
+        ),
+        (
+            {"prerequisites": [{"flag": "absent", "variations": ["on"]}]},
+            "environment.prerequisites[0].flag names a flag that there is not, or that is archived.",
+        ),
+    ],
+)
+async def test_refusals_say_what_to_change(client: Client, given: dict[str, Any], message: str) -> None:
+    await done(client, CREATE, key="a")
+    answer = (await client.ask(CONFIGURE, input={"key": "a", "environment": given}))["it"]
+    assert answer["message"] == message

@@ -113,6 +113,22 @@ async def test_values_of_every_type_come_out_as_they_went_in(client: Client) -> 
     assert found == {of: (value, "STATIC") for of, value in values.items()}
 
 
+async def test_a_flag_without_rules_is_a_switch(client: Client) -> None:
+    await done(client, CREATE, key="a")
+    await done(client, CREATE, key="b", type="STRING", variations=[{"key": k, "value": k} for k in ("red", "blue")])
+
+    async def served() -> list[tuple[str, str]]:
+        return [(one["variation"], one["reason"]) for one in await evaluated(client, subject="ann")]
+
+    assert await served() == [("off", "DISABLED"), ("blue", "DISABLED")]
+    for key in ("a", "b"):
+        await done(client, TOGGLE, key=key, on=True)
+    assert await served() == [("on", "STATIC"), ("red", "STATIC")]
+    # Whoever is not reached by a rule goes on without, unless something else is said.
+    await done(client, CONFIGURE, key="a", environment={"on": True, "rules": [{"serve": ON, "percentage": 0}]})
+    assert (await served())[0] == ("off", "DEFAULT")
+
+
 async def test_many_subjects_are_evaluated_in_one_call(client: Client) -> None:
     await done(client, CREATE, key="a")
     await setup(
@@ -212,6 +228,9 @@ async def test_changes_are_watched_and_none_is_missed(client: Client, stranger: 
         assert (await socket.next())["flagChanges"] == [{"version": 3, "flag": "b", "action": "CREATE"}]
         await done(stranger, CREATE, key="c")
         assert (await other.next())["flagChanges"] == [{"version": 1, "flag": "c", "action": "CREATE"}]
+        await other.subscribe('subscription { flagChanges(key: "a") { version } }', id="typo")
+        refused = await other.get()
+        assert refused["payload"]["errors"][0]["extensions"] == {"code": "NOT_FOUND", "field": "key"}
 
 
 @pytest.mark.parametrize(

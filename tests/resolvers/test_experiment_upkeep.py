@@ -47,8 +47,8 @@ def metric(slug: str, role: MetricRole = MetricRole.GOAL, **of: Decimal) -> Expe
     return ExperimentMetric(slug, role, Direction.UP, UnitMetric(value, WINDOW, per, **of), slug)
 
 
-async def started(context: Context) -> Experiment:
-    definition = ExperimentDefinition(
+def definition() -> ExperimentDefinition:
+    return ExperimentDefinition(
         name="Button",
         variants=(Variant("plain", "Plain", 5_000, control=True), Variant("bold", "Bold", 5_000)),
         metrics=(
@@ -57,7 +57,10 @@ async def started(context: Context) -> Experiment:
             metric("average_order_value", MetricRole.SECONDARY),
         ),
     )
-    made = await create_experiment(context, "button", definition)
+
+
+async def started(context: Context) -> Experiment:
+    made = await create_experiment(context, "button", definition())
     return await take_step(context, made.id, Step.START, at=START)
 
 

@@ -18,7 +18,7 @@ EVALUATING = {"evaluateFlags", "evaluateFlagsOf", "assignment", "assignments"}
 """What every key may ask."""
 KEEPING = {"saveFunnel", "deleteFunnel", "acceptRecommendation", "dismissRecommendation"}
 KEEPING |= {"setAiBudget", "deleteAiBudget"}
-KEEPING |= {"saveHoldout", "createExperiment", "updateExperiment"}
+KEEPING |= {"saveHoldout", "deleteHoldout", "createExperiment", "updateExperiment"}
 KEEPING |= {f"{step}Experiment" for step in ("start", "pause", "resume", "complete", "archive")}
 KEEPING |= {"saveSegment", "refreshSegment", "deleteSegment", "savePersona", "deletePersona"}
 PRICING = {"setModelPrice", "deleteModelPrice", "setExchangeRates", "deleteExchangeRate"}

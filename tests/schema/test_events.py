@@ -210,7 +210,7 @@ def test_ids_tell_types_apart() -> None:
     assert encode("Event", "1") != encode("SavedFunnel", "1")
     foretold = {"SubjectAtRisk", "UpsellCandidate", "ValuableCustomer"}
     known = {"AiBudget", "Event", "ExchangeRate", "ModelPrice", "Persona", "Recommendation", "SavedFunnel", "Segment"}
-    known |= {"Experiment", "ExperimentChange", "ExperimentUnit", "FeatureFlag", "FlagChange", "Subject"}
+    known |= {"Experiment", "ExperimentChange", "ExperimentUnit", "FeatureFlag", "FlagChange", "Holdout", "Subject"}
     assert set(Node.types) == known | foretold
 
 

@@ -7,7 +7,7 @@ from scipy import stats
 
 from resolvers.context import Role
 from resolvers.errors import BadInput, Forbidden
-from tests.schema.conftest import answer, failure
+from tests.schema.conftest import answer, execute, failure
 
 SHARE = "metric: {share: {baseline: 0.1}}, effect: {relative: 0.1}"
 MEAN = "metric: {mean: {deviation: 20}}, effect: {absolute: 10}"
@@ -158,8 +158,9 @@ async def test_units_days_and_traffic_are_refused_by_field(question: str, field:
 
 @pytest.mark.parametrize("metric", ["{}", "{share: {baseline: 0.1}, mean: {deviation: 1}}", "{share: null}"])
 async def test_a_metric_is_one_of_both(metric: str) -> None:
-    error = await failure(f"{{sampleSize(metric: {metric}, effect: {{relative: 0.1}}) {{total}}}}")
-    assert "PlannedMetricInput" in error.message
+    found = await execute(f"{{sampleSize(metric: {metric}, effect: {{relative: 0.1}}) {{total}}}}")
+    assert found.errors is not None
+    assert all("PlannedMetricInput" in error.message for error in found.errors)
 
 
 @pytest.mark.parametrize("power", [0.050001, 0.8, 0.999999])

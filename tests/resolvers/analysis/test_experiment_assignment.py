@@ -8,8 +8,9 @@ from typing import Any
 from scipy.stats import chi2_contingency, chisquare
 
 from resolvers.analysis.experiment_assignment import Assignment, AssignmentReason, assigned
+from resolvers.analysis.experiment_phases import Phase
 from resolvers.analysis.experiment_targeting import Person
-from resolvers.analysis.experiments import ExclusiveGroup, Experiment, ExperimentDefinition, Phase, Status, Variant
+from resolvers.analysis.experiments import ExclusiveGroup, Experiment, ExperimentDefinition, Status, Variant
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 PEOPLE = [Person(f"user-{number}", {}) for number in range(100_000)]

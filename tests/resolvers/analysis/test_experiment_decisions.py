@@ -10,6 +10,7 @@ from resolvers.analysis.experiment_decisions import (
     Goal,
     Guard,
     Guarded,
+    Weakest,
     decided,
     guard,
 )
@@ -161,8 +162,50 @@ def test_a_guardrail_without_a_margin_only_has_to_be_unbroken() -> None:
 
 def test_nobody_or_nothing_to_decide_by() -> None:
     assert decided([BETTER], [], replace(OVER, units=0)).decision is Decision.ROLL_BACK
+    # In another phase there may have been many.
+    assert decided([], [], replace(DONE, units=0, phase=2)).why == "Nobody has been exposed in phase 2 yet."
     assert decided([], [], replace(DONE, over=True)).decision is Decision.ROLL_BACK
     assert decided([], [], DONE).decision is Decision.KEEP_RUNNING
+
+
+@pytest.mark.parametrize(
+    ("weakest", "why"),
+    [
+        (None, "The planned sample is not there yet"),
+        (
+            Weakest("revenue", 0.284, 0.8, 0.05, 279.1),
+            "A change of revenue by 5 % would be found in 28 % of experiments, not in 80 % (some 280 days more at this "
+            "pace)",
+        ),
+        (
+            Weakest("revenue", 0.1, 0.8, 0.3, None),
+            "A change of revenue by 30 % would be found in 10 % of experiments, not in 80 %",
+        ),
+        (
+            Weakest("revenue", None, 0.8, 0.05, None),
+            "What power revenue has cannot be told, as the control has nothing of it or does not vary",
+        ),
+    ],
+)
+def test_what_is_waited_for_is_told_by_its_figures(weakest: Weakest | None, why: str) -> None:
+    found = decided([UNSURE], [], replace(DONE, planned_end_reached=False, weakest=weakest))
+    assert found.decision is Decision.KEEP_RUNNING
+    assert found.why == f"{why}: a p-value of a fixed horizon that is read early misleads."
+
+
+def test_whom_nothing_but_power_is_missing_is_told_what_would_be() -> None:
+    waiting = replace(DONE, planned_end_reached=False)
+    remark = " What holds at any look is enough already: completed now, B would be shipped."
+    assert decided([BETTER], [], waiting).why.endswith(remark)
+    for goals, guards, at in (
+        ([UNSURE], [], waiting),
+        ([BETTER], [], replace(waiting, days=1)),
+        ([BETTER], [], replace(waiting, least_arm=1)),
+        ([BETTER], [Guarded("errors", "B", Guard.OPEN)], waiting),
+    ):
+        found = decided(goals, guards, at)
+        assert found.decision is Decision.KEEP_RUNNING
+        assert remark not in found.why
 
 
 def test_without_a_goal_it_is_shown_to_be_no_worse() -> None:

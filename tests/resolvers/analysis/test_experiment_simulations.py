@@ -13,6 +13,7 @@ from resolvers.analysis.experiment_answers import ExperimentAnswer, WarningCode
 from resolvers.analysis.experiment_cells import ALL, Cell, Cells
 from resolvers.analysis.experiment_decisions import Decision
 from resolvers.analysis.experiment_metric_results import Described, Material, ResultsQuestion
+from resolvers.analysis.experiment_phases import Phase
 from resolvers.analysis.experiment_plans import PlannedShare, Terms, sample_size
 from resolvers.analysis.experiment_results import results
 from resolvers.analysis.experiments import (
@@ -22,7 +23,6 @@ from resolvers.analysis.experiments import (
     Measure,
     MetricRole,
     MultipleExposures,
-    Phase,
     Status,
     Tally,
     UnitMetric,

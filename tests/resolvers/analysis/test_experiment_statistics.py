@@ -15,7 +15,7 @@ from scipy import stats
 from resolvers.analysis.experiment_bayes import of_effect, of_shares
 from resolvers.analysis.experiment_cuped import Adjusted, Theta, cuped
 from resolvers.analysis.experiment_probabilities import CERTAIN, critical, log_tail, two_sided
-from resolvers.analysis.experiment_sequential import always
+from resolvers.analysis.experiment_sequential import always, error_of_means, error_of_ratios, error_of_shares
 from resolvers.analysis.experiment_srm import mismatch
 from resolvers.analysis.experiment_statistics import Arm, PairedArm, Share
 from resolvers.analysis.experiment_tests import Comparison, Method, Refusal, one_sided, ratios, two_proportions, welch
@@ -160,10 +160,97 @@ def test_what_cannot_be_told_is_refused_with_the_reason() -> None:
     assert isinstance(cuped(exact, exact), Refusal)
     assert of_effect(1.0, 0.0) is None
     assert always(1.0, 0.0, 10) is None
+    # A first order knows no error of what is 0 and does not vary.
+    none = compared(two_proportions(Share(10, 5), Share(10, 0))).lift
+    assert none is not None
+    assert (none.value, none.low, none.high, none.p) == (-1, None, None, None)
     # Of nothing, nothing is certain, and the interval says how little is known.
     zero = compared(two_proportions(Share(10, 0), Share(10, 0)))
     assert (zero.p, zero.statistic, zero.lift) == (CERTAIN, None, None)
     assert zero.high - zero.low > 0.5
+
+
+@given(st.integers(1, 10**6))
+def test_of_shares_that_do_not_vary_a_sequence_tells_what_is_still_likely(units: int) -> None:
+    none, everybody = Share(units, 0), Share(units, units)
+    found = always(0.0, error_of_shares(none, none), 2 * units)
+    assert found is not None
+    assert found.p == CERTAIN
+    # No difference is left out by which none of an arm would still have been as likely as 5 %.
+    if found.high < 1:
+        assert (1 - found.high) ** units < 0.05
+    apart = always(1.0, error_of_shares(none, everybody), 2 * units)
+    assert apart is not None
+    assert (apart.p.value < 0.05) is (apart.low > 0) is (units > 32)
+    # There the share of all units is one half, which varies most.
+    assert error_of_shares(none, everybody) == pytest.approx(sqrt(1 / (2 * units)))
+
+
+@given(whole_values, whole_values)
+def test_a_cautious_error_is_that_of_all_units_as_one(a: list[int], b: list[int]) -> None:
+    spread = np.var([*a, *b], ddof=1) * (1 / len(a) + 1 / len(b))
+    assert error_of_means(arm(a), arm(b)) == pytest.approx(np.sqrt(spread), rel=1e-9)
+    ones = [(1, value) for value in a], [(1, value) for value in b]
+    assert error_of_ratios(*map(paired, ones)) == pytest.approx(np.sqrt(spread), rel=1e-9)
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6), st.data())
+def test_a_cautious_error_of_shares_is_the_greater_of_both(n_a: int, n_b: int, data: st.DataObject) -> None:
+    a, b = data.draw(st.integers(0, n_a)), data.draw(st.integers(0, n_b))
+    found = error_of_shares(Share(n_a, a), Share(n_b, b))
+    together = (a + b) / (n_a + n_b)
+    null = np.sqrt(together * (1 - together) * (1 / n_a + 1 / n_b))
+    added = [(of + 1) / (n + 2) for of, n in ((a, n_a), (b, n_b))]
+    own = np.sqrt(sum(p * (1 - p) / (n + 2) for p, n in zip(added, (n_a, n_b), strict=True)))
+    assert found == pytest.approx(max(null, own), rel=1e-12)
+
+
+@pytest.mark.parametrize(("rate", "sizes"), [(0.01, (1, 9)), (0.01, (9, 1)), (0.2, (1, 9)), (0.01, (1, 1))])
+def test_no_sequence_is_fooled_by_arms_that_differ_in_size(rate: float, sizes: tuple[int, int]) -> None:
+    # Of rare conversions a small arm has none for long: by its own variance three of ten such experiments would seem
+    # to have an effect at some look.
+    chance, runs, looks = np.random.default_rng(7), 200, 150
+    counts = [chance.binomial(10 * size, rate, (runs, looks)).cumsum(1) for size in sizes]
+    fooled = plain = 0
+    for run in range(runs):
+        seen = [False, False]
+        for look in range(looks):
+            control, treatment = (
+                Share(10 * size * (look + 1), int(count[run, look])) for size, count in zip(sizes, counts, strict=True)
+            )
+            effect, units = treatment.mean - control.mean, control.units + treatment.units
+            own = sqrt(sum(share.mean * (1 - share.mean) / share.units for share in (control, treatment)))
+            for place, error in enumerate((error_of_shares(control, treatment), own)):
+                found = always(effect, error, units)
+                seen[place] |= found is not None and found.p.value < 0.05
+        fooled, plain = fooled + seen[0], plain + seen[1]
+    assert fooled / runs <= 0.05
+    assert plain / runs > 0.1 or sizes == (1, 1) or rate > 0.1
+
+
+def test_no_sequence_of_means_is_fooled_either() -> None:
+    chance, runs, looks = np.random.default_rng(7), 150, 100
+    fooled = plain = 0
+    for _ in range(runs):
+        values = [
+            chance.lognormal(3, 1, (looks, 10 * size)) * (chance.random((looks, 10 * size)) < 0.05) for size in (1, 9)
+        ]
+        sums = [(np.rint(of).sum(1).cumsum(), (np.rint(of) ** 2).sum(1).cumsum()) for of in values]
+        seen = [False, False]
+        for look in range(looks):
+            arms = [
+                Arm(10 * size * (look + 1), int(total[look]), int(squares[look]))
+                for size, (total, squares) in zip((1, 9), sums, strict=True)
+            ]
+            found = welch(*arms)
+            if isinstance(found, Refusal):
+                continue
+            for place, error in enumerate((max(found.error, error_of_means(*arms)), found.error)):
+                told = always(found.effect, error, arms[0].units + arms[1].units)
+                seen[place] |= told is not None and told.p.value < 0.05
+        fooled, plain = fooled + seen[0], plain + seen[1]
+    assert fooled / runs <= 0.05
+    assert plain / runs > 0.1
 
 
 @given(st.floats(0.1, 37), st.floats(1, 1e6))

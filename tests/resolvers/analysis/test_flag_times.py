@@ -104,6 +104,9 @@ def test_guardrails(
     verdict = judge(guard, found, None if control is None else Reading(Decimal(control[0]), control[1]))
     assert verdict.state is state
     assert f"n = {n}" in verdict.message
+    few = n < 100 or (guard.control is not None and (control is None or control[1] < 100))
+    assert verdict.message.endswith("too few to tell") is few
+    assert verdict.message.endswith("nothing that could be compared") is (state is GuardState.TOO_FEW and not few)
 
 
 OLD = NOON - timedelta(days=40)
