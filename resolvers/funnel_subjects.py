@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.explanations import Explanation, dearest
 from resolvers.analysis.filters import weight
-from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer, Lot, correlations
+from resolvers.analysis.funnel_correlations import Earlier, FunnelCorrelationAnswer, Lot, correlations
 from resolvers.analysis.funnel_outcomes import Outcome, left_at
 from resolvers.analysis.funnels import Counting, FunnelDefinition
+from resolvers.analysis.periods import Period
 from resolvers.analysis.questions import Question
 from resolvers.analysis.subjects import Subject
 from resolvers.answers import Resolved, kept, resolved
@@ -103,7 +104,7 @@ async def funnel_correlations(
     if len(set(dimensions)) < len(dimensions):
         raise BadInput("A dimension is named twice.", field="dimensions")
     definite = resolved(question, principal, context.services.now())
-    points = 4 * definite.top + 2 * len(dimensions)
+    points = 4 * definite.top + 2 * len(dimensions) * (1 if definite.previous is None else 2)
     context.spend(points + weight(definite.where) + cost(definition))
     compute = partial(_correlations, context, definition, definite, tuple(dimensions))
     subject = ("funnel correlations", definition, definite, tuple(dimensions))
@@ -114,12 +115,23 @@ async def _correlations(
     context: Context, definition: FunnelDefinition, asked: Resolved, dimensions: tuple[str, ...]
 ) -> FunnelCorrelationAnswer:
     as_of = context.services.now()
-    lots, explanations = list[Lot](), list[Explanation]()
     async with turn(context.services.heavy):
-        for start in range(0, len(dimensions), _TOGETHER):
-            some = dimensions[start : start + _TOGETHER]
-            found = await walked(context, definition, asked, asked.period, some)
-            lots.append(Lot(~np.isnan(found.walk.seconds), found.breakdowns))
-            explanations.append(found.explain)
-        compute = partial(correlations, top=asked.top, as_of=as_of, explain=dearest(explanations))
+        lots, explain = await _lots(context, definition, asked, asked.period, dimensions)
+        earlier = None
+        if asked.previous is not None:
+            before, _ = await _lots(context, definition, asked, asked.previous, dimensions)
+            earlier = Earlier(asked.previous, before)
+        compute = partial(correlations, top=asked.top, as_of=as_of, explain=explain, previous=earlier)
         return await asyncio.to_thread(compute, definition, asked.period, lots)
+
+
+async def _lots(
+    context: Context, definition: FunnelDefinition, asked: Resolved, period: Period, dimensions: tuple[str, ...]
+) -> tuple[list[Lot], Explanation]:
+    """The walks that enter in a period by their dimensions, a few at a time."""
+    lots, explanations = list[Lot](), list[Explanation]()
+    for start in range(0, len(dimensions), _TOGETHER):
+        found = await walked(context, definition, asked, period, dimensions[start : start + _TOGETHER])
+        lots.append(Lot(~np.isnan(found.walk.seconds), found.breakdowns))
+        explanations.append(found.explain)
+    return lots, dearest(explanations)

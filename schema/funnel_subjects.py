@@ -17,6 +17,7 @@ from schema import funnel_definitions
 from schema.access import Info, field
 from schema.arguments import (
     LAST_30_DAYS,
+    CompareArgument,
     PeriodArgument,
     TimezoneArgument,
     TopArgument,
@@ -57,12 +58,15 @@ class FunnelAssociation:
     key: DimensionValue = strawberry.field(description="The dimension and the value.")
     entered: BigInt = strawberry.field(description="How many subjects entered with the value.")
     converted: BigInt = strawberry.field(description="How many of them reached the last step.")
-    rate: Estimate = strawberry.field(description="converted / entered, a ratio.")
+    rate: Estimate = strawberry.field(
+        description="converted / entered, a ratio; `previous` is null where nobody entered with the value then."
+    )
     rate_without: Estimate = strawberry.field(description="The same of the subjects that entered without the value.")
     odds_ratio: Estimate = strawberry.field(
         description=(
             "The odds of converting with the value / the odds without it, 0.5 added to each count (Haldane and "
-            "Anscombe), with Woolf's interval: above 1 the value goes with converting, below 1 with not."
+            "Anscombe), with Woolf's interval: above 1 the value goes with converting, below 1 with not. `previous` is "
+            "null where the value would not have been tested then."
         )
     )
     p_value: float = strawberry.field(
@@ -94,6 +98,9 @@ class FunnelAssociation:
 class FunnelCorrelationAnswer:
     definition: funnel_definitions.FunnelDefinition = strawberry.field(description="The funnel asked about.")
     period: Period = strawberry.field(description="The period asked about, in instants.")
+    previous_period: Period | None = strawberry.field(
+        description="The period compared with; null unless `compare` was asked for."
+    )
     entered: BigInt = strawberry.field(description="How many subjects entered.")
     converted: BigInt = strawberry.field(description="How many of them reached the last step.")
     associations: list[FunnelAssociation] = strawberry.field(
@@ -117,10 +124,11 @@ def ask_correlations(
     period: PeriodArgument = LAST_30_DAYS,
     timezone: TimezoneArgument = None,
     where: WhereArgument = None,
+    compare: CompareArgument = None,
     top: TopArgument = 20,
 ) -> Asked[values.FunnelCorrelationAnswer]:
     """The question what goes with converting in a funnel that has been read."""
-    question = read_question(period, timezone=timezone, where=where, top=top)
+    question = read_question(period, timezone=timezone, where=where, compare=compare, top=top)
     wanted = DIMENSIONS if dimensions is None else tuple(one.value for one in dimensions)
     seek = partial(funnel_subjects.funnel_correlations, context, definition, dimensions=wanted)
     return Asked(question, seek, funnel_checks.kinds(definition))
@@ -139,10 +147,11 @@ def _correlations(
     period: PeriodArgument = LAST_30_DAYS,
     timezone: TimezoneArgument = None,
     where: WhereArgument = None,
+    compare: CompareArgument = None,
     top: TopArgument = 20,
 ) -> Asked[values.FunnelCorrelationAnswer]:
     definition = read_definition(steps, window, entry, order, strictly_later, exclusions, constant)
-    return ask_correlations(context, definition, dimensions, period, timezone, where, top)
+    return ask_correlations(context, definition, dimensions, period, timezone, where, compare, top)
 
 
 FUNNEL_CORRELATIONS = Analysis(

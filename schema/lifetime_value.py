@@ -17,7 +17,16 @@ from schema.access import Info, field
 from schema.arguments import ByArgument, TopArgument, WhereArgument, read_span
 from schema.common import DimensionValue, Estimate, Money
 from schema.conditions import read_filter
-from schema.cutoffs import CutoffArgument, HistoryArgument, Key, ModelFinding, asked, found_again, read_asking
+from schema.cutoffs import (
+    CutoffArgument,
+    HistoryArgument,
+    Key,
+    ModelFinding,
+    asked,
+    compare_argument,
+    found_again,
+    read_asking,
+)
 from schema.explanations import Explanation
 from schema.live import Analysis, Asked
 from schema.nodes import Node, encode
@@ -110,9 +119,15 @@ class LifetimeValueGroup(LifetimeValueFigures):
 )
 class LifetimeValueAnswer(LifetimeValueFigures):
     cutoff: datetime = strawberry.field(description="The moment it is foretold from.")
+    previous_cutoff: datetime | None = strawberry.field(
+        description="The moment compared with; null unless `compare` was asked for."
+    )
     horizon: timedelta = strawberry.field(description="How far.")
     quality: Quality = strawberry.field(
         description="`INSUFFICIENT` where there is too little to fit to: then nothing is foretold. `LOW` with findings."
+    )
+    previous_quality: Quality | None = strawberry.field(
+        description="The same of the moment compared with; null unless `compare` was asked for."
     )
     findings: list[ModelFinding] = strawberry.field(description="What is wrong with the models; empty if nothing.")
     groups: list[LifetimeValueGroup] = strawberry.field(
@@ -145,6 +160,9 @@ HorizonArgument = Annotated[
 ]
 
 
+CompareArgument = compare_argument("one horizon, as far as is foretold,")
+
+
 def _lifetime_value(
     context: Context,
     horizon: HorizonArgument = "90d",
@@ -152,9 +170,10 @@ def _lifetime_value(
     history: HistoryArgument = "730d",
     by: ByArgument = (),
     where: WhereArgument = None,
+    compare: CompareArgument = None,
     top: TopArgument = 20,
 ) -> Asked[values.LifetimeValueAnswer]:
-    asking = read_asking(cutoff, history, read_filter(where), tuple(one.value for one in by), top)
+    asking = read_asking(cutoff, history, read_filter(where), tuple(one.value for one in by), compare, top)
     span = read_span(horizon, "horizon")
     return asked(asking, partial(lifetime_value.lifetime_value, context, span), lifetime_value.kinds())
 

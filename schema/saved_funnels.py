@@ -108,9 +108,10 @@ class SavedFunnel(Node):
         period: PeriodArgument = LAST_30_DAYS,
         timezone: TimezoneArgument = None,
         where: WhereArgument = None,
+        compare: CompareArgument = None,
         top: TopArgument = 20,
     ) -> FunnelCorrelations:
-        asked = ask_correlations(info.context, self.asked, dimensions, period, timezone, where, top)
+        asked = ask_correlations(info.context, self.asked, dimensions, period, timezone, where, compare, top)
         return await asked.answer()
 
     @field(

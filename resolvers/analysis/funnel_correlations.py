@@ -1,6 +1,6 @@
 """What goes with converting: the values of the entry event, each held against all other entries."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtri
 
-from resolvers.analysis.estimates import CONTEXT, FEW, LEVEL, RARE, Estimate, Interval, Unit, estimate, share
+from resolvers.analysis.estimates import CONTEXT, FEW, LEVEL, RARE, Estimate, Interval, Unit, estimate, quotient, share
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.funnel_groups import Breakdown
 from resolvers.analysis.funnels import FunnelDefinition
@@ -59,6 +59,7 @@ class FunnelCorrelationAnswer:
 
     definition: FunnelDefinition
     period: Period
+    previous_period: Period | None
     entered: int
     converted: int
     associations: tuple[Association, ...]
@@ -79,6 +80,14 @@ class Lot:
     columns: Sequence[Breakdown]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Earlier:
+    """The walks of an earlier period, to compare with, in as many lots."""
+
+    period: Period
+    lots: Sequence[Lot]
+
+
 def correlations(
     definition: FunnelDefinition,
     period: Period,
@@ -87,6 +96,7 @@ def correlations(
     top: int,
     as_of: datetime,
     explain: Explanation,
+    previous: Earlier | None = None,
 ) -> FunnelCorrelationAnswer:
     """The ``top`` values, of at least one lot, that go most with converting, or with not converting.
 
@@ -94,15 +104,19 @@ def correlations(
     ``RARE`` converted and as many did not. B. Woolf, "On estimating the relation between blood group and disease",
     Annals of Human Genetics 19 (1955); Y. Benjamini, Y. Hochberg, "Controlling the false discovery rate", Journal of
     the Royal Statistical Society B 57 (1995).
+
+    Values are compared with what was true of the same ones among the walks of ``previous``.
     """
-    every = [table for lot in lots for column in lot.columns for table in _tables(column, lot.converted)]
+    every = _every(lots)
     tables = [table for table in every if table.sufficient]
+    before = None if previous is None else _before(previous.lots)
     adjusted = benjamini_hochberg([table.log_p for table in tables])
-    found = [table.association(q, as_of) for table, q in zip(tables, adjusted, strict=True)]
+    found = [table.association(q, as_of, before) for table, q in zip(tables, adjusted, strict=True)]
     order = sorted(range(len(found)), key=lambda place: (not found[place].significant, -abs(tables[place].log_odds)))
     return FunnelCorrelationAnswer(
         definition=definition,
         period=period,
+        previous_period=None if previous is None else previous.period,
         entered=lots[0].converted.size,
         converted=int(lots[0].converted.sum()),
         associations=tuple(found[place] for place in order[:top]),
@@ -111,6 +125,14 @@ def correlations(
         as_of=as_of,
         explain=explain,
     )
+
+
+def _before(lots: Sequence[Lot]) -> "Before":
+    return Before.of(_every(lots), lots[0].converted.size, int(lots[0].converted.sum()))
+
+
+def _every(lots: Sequence[Lot]) -> list["Table"]:
+    return [table for lot in lots for column in lot.columns for table in _tables(column, lot.converted)]
 
 
 def _tables(column: Breakdown, converted: NDArray[np.bool_]) -> Iterator["Table"]:
@@ -158,7 +180,24 @@ class Table:
         """The natural logarithm of the p-value, which itself may be too small for a float."""
         return min(0.0, log(2) + float(log_ndtr(-abs(self.log_odds) / self._error)))
 
-    def association(self, log_adjusted: float, as_of: datetime) -> Association:
+    @property
+    def rate(self) -> Decimal | None:
+        """Of those with the value the share that converted."""
+        return quotient(Decimal(self.hits), Decimal(self.size))
+
+    @property
+    def rate_without(self) -> Decimal | None:
+        """Of those without the value the share that converted."""
+        return quotient(Decimal(self.successes - self.hits), Decimal(self.entered - self.size))
+
+    @property
+    def odds_ratio(self) -> Decimal | None:
+        """None where too few are there to be tested."""
+        return exponential(self.log_odds) if self.sufficient else None
+
+    def association(self, log_adjusted: float, as_of: datetime, before: "Before | None" = None) -> Association:
+        """What a table that is tested says, held against the same value before."""
+        earlier = None if before is None else before.table(self.key)
         low, high = (exponential(self.log_odds + side * _Z * self._error) for side in (-1, 1))
         odds_ratio = estimate(
             exponential(self.log_odds),
@@ -167,6 +206,7 @@ class Table:
             definition=_ODDS_RATIO,
             unit=Unit.RATIO,
             interval=Interval(low, high, LEVEL, "Woolf logit"),
+            previous=None if earlier is None else earlier.odds_ratio,
             successes=self.successes,
         )
         adjusted = probability(log_adjusted)
@@ -174,9 +214,15 @@ class Table:
             key=self.key,
             entered=self.size,
             converted=self.hits,
-            rate=share(self.hits, self.size, as_of=as_of, definition=_RATE),
+            rate=share(
+                self.hits, self.size, as_of=as_of, definition=_RATE, previous=None if earlier is None else earlier.rate
+            ),
             rate_without=share(
-                self.successes - self.hits, self.entered - self.size, as_of=as_of, definition=_RATE_WITHOUT
+                self.successes - self.hits,
+                self.entered - self.size,
+                as_of=as_of,
+                definition=_RATE_WITHOUT,
+                previous=None if earlier is None else earlier.rate_without,
             ),
             odds_ratio=odds_ratio,
             p_value=probability(self.log_p),
@@ -185,6 +231,24 @@ class Table:
             log10_adjusted_p=log_adjusted / log(10),
             significant=adjusted <= ALPHA,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was true of values in an earlier period."""
+
+    tables: Mapping[DimensionValue, Table]
+    entered: int
+    successes: int
+
+    @classmethod
+    def of(cls, tables: Sequence[Table], entered: int, successes: int) -> "Before":
+        """From the tables of all values that anybody had."""
+        return cls({table.key: table for table in tables}, entered, successes)
+
+    def table(self, key: DimensionValue) -> Table:
+        """That of one value, which may be nobody's."""
+        return self.tables.get(key) or Table(key, 0, 0, self.successes, self.entered)
 
 
 def exponential(power: float) -> Decimal:
