@@ -46,17 +46,12 @@ HistoryArgument = Annotated[
 ]
 
 
-def compare_argument(earlier: str) -> object:
-    """The argument that has an answer held against that of a moment which is so much ``earlier``."""
-    return Annotated[
-        Compare | None,
-        strawberry.argument(
-            description=(
-                "The earlier moment to hold the answer against, asked the same with as long a history: PREVIOUS_PERIOD "
-                f"is {earlier} before the cut-off, PREVIOUS_YEAR a year. None where absent; it costs a second answer."
-            )
-        ),
-    ]
+def compared_with(earlier: str) -> str:
+    """What is said of the argument that has an answer held against that of a moment which is so much ``earlier``."""
+    return (
+        "The earlier moment to hold the answer against, asked the same with as long a history: PREVIOUS_PERIOD is "
+        f"{earlier} before the cut-off, PREVIOUS_YEAR a year. None where absent; it costs a second answer."
+    )
 
 
 enumerate_in_schema(

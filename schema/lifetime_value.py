@@ -12,6 +12,7 @@ from resolvers import lifetime_value
 from resolvers.analysis import customers
 from resolvers.analysis import lifetime_value as values
 from resolvers.analysis.estimates import Quality
+from resolvers.analysis.periods import Compare
 from resolvers.context import Context, Role
 from schema.access import Info, field
 from schema.arguments import ByArgument, TopArgument, WhereArgument, read_span
@@ -23,7 +24,7 @@ from schema.cutoffs import (
     Key,
     ModelFinding,
     asked,
-    compare_argument,
+    compared_with,
     found_again,
     read_asking,
 )
@@ -160,7 +161,10 @@ HorizonArgument = Annotated[
 ]
 
 
-CompareArgument = compare_argument("one horizon, as far as is foretold,")
+CompareArgument = Annotated[
+    Compare | None,
+    strawberry.argument(description=compared_with("one horizon, as far as is foretold,")),
+]
 
 
 def _lifetime_value(

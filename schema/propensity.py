@@ -10,11 +10,12 @@ from resolvers import propensity
 from resolvers.analysis import logistic, propensity_answers, validation
 from resolvers.analysis import propensity as models
 from resolvers.analysis.estimates import Quality
+from resolvers.analysis.periods import Compare
 from resolvers.context import Context
 from schema.arguments import ByArgument, TopArgument, WhereArgument
 from schema.common import DimensionValue, Estimate
 from schema.conditions import read_filter
-from schema.cutoffs import CutoffArgument, HistoryArgument, ModelFinding, asked, compare_argument, read_asking
+from schema.cutoffs import CutoffArgument, HistoryArgument, ModelFinding, asked, compared_with, read_asking
 from schema.explanations import Explanation
 from schema.live import Analysis, Asked
 from schema.scalars import BigInt
@@ -159,7 +160,10 @@ class PropensityAnswer:
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")
 
 
-CompareArgument = compare_argument("30 days, as far as is foretold,")
+CompareArgument = Annotated[
+    Compare | None,
+    strawberry.argument(description=compared_with("30 days, as far as is foretold,")),
+]
 
 
 def _churn_risk(

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from functools import partial
+from typing import Annotated
 
 import strawberry
 
@@ -10,11 +11,12 @@ from resolvers.analysis import spells
 from resolvers.analysis import survival as curves
 from resolvers.analysis import survival_answers as values
 from resolvers.analysis.estimates import Quality
+from resolvers.analysis.periods import Compare
 from resolvers.context import Context
 from schema.arguments import ByArgument, TopArgument, WhereArgument
 from schema.common import DimensionValue
 from schema.conditions import read_filter
-from schema.cutoffs import CutoffArgument, HistoryArgument, asked, compare_argument, read_asking
+from schema.cutoffs import CutoffArgument, HistoryArgument, asked, compared_with, read_asking
 from schema.explanations import Explanation
 from schema.live import Analysis, Asked
 from schema.scalars import BigInt
@@ -76,7 +78,7 @@ class SurvivalGroup:
     other: bool = strawberry.field(description="Whether this sums up all groups that are not shown.")
     survival: Survival = strawberry.field(description="How long they stay.")
     previous: Survival | None = strawberry.field(
-        description="The same as of the moment compared with, null where that of all is; of nobody where there was none."
+        description="The same as of the moment compared with, null where that of all is."
     )
 
 
@@ -120,7 +122,10 @@ class SurvivalAnswer:
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")
 
 
-CompareArgument = compare_argument("one history, so that both are of different events,")
+CompareArgument = Annotated[
+    Compare | None,
+    strawberry.argument(description=compared_with("one history, so that both are of different events,")),
+]
 
 
 def _survival(

@@ -126,7 +126,7 @@ SCALARS: dict[str, type] = {
 MRR_COLUMNS = ("start", "new", "expansion", "contraction", "churn", "reactivation", "ending", "customersAtStart")
 MRR_COLUMNS += ("newCustomers", "expandedCustomers", "contractedCustomers", "churnedCustomers")
 MRR_COLUMNS += ("reactivatedCustomers", "customers")
-COHORT_COLUMNS = ("retained", "rate", "revenue", "cumulative", "perMember")
+COHORT_COLUMNS = ("retained", "rate", "revenue", "cumulative", "perMember", "previousRate", "previousPerMember")
 BOUNDED = {
     "Query.metrics": "as long as slugs, at most 20",
     "Query.metricCatalogue": "the catalogue is fixed",

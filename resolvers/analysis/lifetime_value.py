@@ -162,9 +162,8 @@ def valued(
     said = _Said(models.quality, currency, as_of, known, count, alive, value)
     breakdown = [] if beginnings is None else beginnings.of(known.subject)
     people = known.subject.size
-    if like is None:
-        groups = grouped(breakdown, people, top)
-    else:
+    groups = grouped(breakdown, people, top)
+    if like:
         groups = Groups(tuple(like), slots_like(like, breakdown, people), len(like) + 1)
     answer = LifetimeValueAnswer(
         **said.of(np.ones(people, np.bool_)),

@@ -223,7 +223,7 @@ def assessed(
 
 
 def compared(now: PropensityAnswer, before: PropensityAnswer) -> PropensityAnswer:
-    """An answer held against an earlier one of the same groups; against no values where that foretold something else."""
+    """An answer held against an earlier one of the same groups; against nothing where that foretold something else."""
     alike = now.definition == before.definition
     groups = {group.keys: group.probability.value for group in before.groups} if alike else {}
     return replace(

@@ -1,5 +1,8 @@
 """What is foretold, asked over HTTP and watched over WebSocket as a client would."""
 
+import csv
+import io
+from decimal import Decimal
 from typing import Any
 
 import httpx2
@@ -12,7 +15,7 @@ from resolvers.store.database import Database
 from schema.nodes import encode
 from tests.client import Client
 from tests.factories import event, new_principal, purchase
-from tests.resolvers.foretelling import CUTOFF, at, shoppers, subscribers
+from tests.resolvers.foretelling import CUTOFF, at, shoppers, sooner, subscribers
 
 ASKED = f'cutoff: "{CUTOFF.isoformat()}", history: "365d"'
 RISK = """outcome definition subjects quality findings {diagnosis message} probability {value quality definition n}
@@ -216,6 +219,37 @@ async def test_a_viewer_sees_figures_and_no_names(
     ):
         (error,) = (await viewer.send(f"{{{field}}}"))["errors"]
         assert error["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_it_can_be_held_against_an_earlier_moment(client: Client) -> None:
+    await send(client, subscribers() + sooner(subscribers(seed=3), 30))
+    asked = f"{ASKED}, compare: PREVIOUS_PERIOD"
+    data = await client.ask(
+        f"""{{churnRisk({asked}) {{previousCutoff previousQuality probability {{value previous change}}}}
+        survival({asked}) {{previousCutoff previous {{n median series {{at}}}}}}
+        lifetimeValue({asked}, horizon: "30d") {{previousCutoff previousQuality averageValue {{previous}}}}}}"""
+    )
+    risk = data["churnRisk"]
+    assert (risk["previousCutoff"], risk["previousQuality"]) == ("2026-05-02T00:00:00Z", "LOW")
+    now, then = (Decimal(risk["probability"][name]) for name in ("value", "previous"))
+    assert float(risk["probability"]["change"]) == pytest.approx(float((now - then) / then))
+    assert data["survival"] == {
+        "previousCutoff": "2025-06-01T00:00:00Z",
+        "previous": {"n": 0, "median": None, "series": {"at": []}},
+    }
+    assert data["lifetimeValue"]["previousCutoff"] == "2026-05-02T00:00:00Z"
+    response = await client.http.get(
+        f"http://{client.address}/export/churnRisk.csv",
+        headers=client.headers,
+        params={"arguments": f'{{"cutoff": "{CUTOFF.isoformat()}", "history": "365d", "compare": "PREVIOUS_PERIOD"}}'},
+    )
+    (row,) = csv.DictReader(io.StringIO(response.text))
+    assert row["probability.previous"] == risk["probability"]["previous"]
+    assert row["previousCutoff"].startswith("2026-05-02")
+    watched = f"subscription {{conversionPropensity({asked}) {{previousCutoff probability {{previous}}}}}}"
+    async with client.stream(watched) as answers:
+        told = (await anext(answers))["data"]["conversionPropensity"]
+    assert told["probability"]["previous"] is not None
 
 
 async def test_it_can_be_watched_but_not_in_a_hurry(client: Client) -> None:
