@@ -22,6 +22,7 @@ from resolvers.context import Context, Role
 from resolvers.errors import BadInput
 from resolvers.funnel_checks import check_outcome, checked, cost, kinds
 from resolvers.funnel_walks import walked
+from resolvers.store.funnel_walks import WalkQuestion
 from resolvers.store.terms import SUBJECTS, TermRepository
 from resolvers.store.turns import turn
 
@@ -77,7 +78,7 @@ async def subject_codes(
     definite = resolved(question, principal, context.services.now())
     context.spend(4 * len(definition.steps) + weight(definite.where) + cost(definition))
     async with turn(context.services.heavy):
-        found = await walked(context, definition, definite, definite.period)
+        found = await walked(context, WalkQuestion(definition, definite.where, definite.period))
         return await asyncio.to_thread(left_at, definition, found.walk, found.subject, step, outcome)
 
 
@@ -131,7 +132,8 @@ async def _lots(
     """The walks that enter in a period by their dimensions, a few at a time."""
     lots, explanations = list[Lot](), list[Explanation]()
     for start in range(0, len(dimensions), _TOGETHER):
-        found = await walked(context, definition, asked, period, dimensions[start : start + _TOGETHER])
+        some = dimensions[start : start + _TOGETHER]
+        found = await walked(context, WalkQuestion(definition, asked.where, period, some))
         lots.append(Lot(~np.isnan(found.walk.seconds), found.breakdowns))
         explanations.append(found.explain)
     return lots, dearest(explanations)

@@ -15,7 +15,7 @@ from resolvers.analysis.attribution import AttributionAnswer
 from resolvers.analysis.cohorts import CohortsAnswer
 from resolvers.analysis.experiment_answers import ExperimentAnswer
 from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer
-from resolvers.analysis.funnels import FunnelAnswer
+from resolvers.analysis.funnels import FunnelAnswer, FunnelAnswers
 from resolvers.analysis.lifetime_value import LifetimeValues
 from resolvers.analysis.metrics import Metric, MetricAnswer
 from resolvers.analysis.mrr_answers import RecurringRevenue
@@ -41,6 +41,7 @@ Answers = (
     | RecurringRevenue
     | CohortsAnswer
     | FunnelAnswer
+    | FunnelAnswers
     | FunnelCorrelationAnswer
     | AttributionAnswer
     | RoiAnswer

@@ -93,7 +93,9 @@ class SavedFunnel(Node):
         top: TopArgument = 20,
         max_age: MaxAgeArgument = None,
     ) -> values.FunnelAnswer:
-        asked = ask(info.context, self.asked, period, timezone, granularity, by, by_step, where, compare, top)
+        asked = ask(
+            info.context, self.asked, period, timezone, granularity, by, by_step, where, compare, top, of_list=True
+        )
         return await asked.answer(read_max_age(max_age))
 
     @field(

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,7 +29,7 @@ from resolvers.catalogue import CONVERSIONS
 from resolvers.cohorts import cohorts
 from resolvers.context import Context, Principal, Services
 from resolvers.funnel_subjects import funnel_correlations
-from resolvers.funnels import funnel
+from resolvers.funnels import funnel, several_funnels
 from resolvers.keys import pepper
 from resolvers.live.cache import Cache
 from resolvers.metrics import catalogue, metrics
@@ -78,6 +79,7 @@ async def everything(services: Services, principal: Principal) -> list[object]:
         await metrics(Context(services, principal), ["revenue", "events"], broken_down),
         await revenue(context, Question(MARCH)),
         await funnel(context, FUNNEL, broken_down),
+        await several_funnels(context, [(one, Question(MARCH)) for one in (FUNNEL, replace(FUNNEL, entry=Entry.ANY))]),
         await funnel_correlations(context, FUNNEL, Question(MARCH)),
         await attribution(context, ATTRIBUTION, Question(MARCH, compare=Compare.PREVIOUS_YEAR)),
         await cohorts(context, CohortBasis.REVENUE, Question(MARCH, granularity=Granularity.WEEK)),
