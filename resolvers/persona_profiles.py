@@ -1,15 +1,16 @@
 """Profiles of personas: what their subjects do and bring in, from the analyses that everybody asks."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from resolvers.analysis.cohorts import CohortBasis
+from resolvers.analysis.diagnoses import Finding
 from resolvers.analysis.estimates import Estimate, Unit, estimate, quotient
 from resolvers.analysis.filters import All, DimensionIs, Filter, Op
 from resolvers.analysis.metrics import MetricAnswer
 from resolvers.analysis.periods import Compare, Granularity
-from resolvers.analysis.personas import Persona, PersonaPreference, PersonaProfile
+from resolvers.analysis.personas import ChurnGap, Persona, PersonaPreference, PersonaProfile
 from resolvers.analysis.questions import Question
 from resolvers.answers import ANYTHING, Kinds
 from resolvers.cohorts import cohorts
@@ -56,7 +57,7 @@ async def persona_profiles(
         )
     asked = replace(question, compare=question.compare or Compare.PREVIOUS_PERIOD, by=())
     wheres = [All((asked.where, of_persona(kept[slug]))) for slug in wanted]
-    risks = await _churn(context, wheres) if churn else [None] * len(wanted)
+    risks = await _churn(context, wheres) if churn else [_Churn(None, ChurnGap.NOT_ASKED)] * len(wanted)
     return [
         await _profile(context, kept[slug], asked, replace(asked, where=where), risk)
         for slug, where, risk in zip(wanted, wheres, risks, strict=True)
@@ -64,7 +65,7 @@ async def persona_profiles(
 
 
 async def _profile(
-    context: Context, persona: Persona, everybody: Question, own: Question, risk: Estimate | None
+    context: Context, persona: Persona, everybody: Question, own: Question, churn: "_Churn"
 ) -> PersonaProfile:
     (acquired, lifetime_value), (figures, retention, preferences) = await abreast(
         _from_log(context, persona, everybody, own), _from_kept(context, everybody, own)
@@ -82,7 +83,9 @@ async def _profile(
         lifetime_value=lifetime_value,
         acquisition_cost=acquired,
         retention=retention,
-        churn_risk=risk,
+        churn_risk=churn.risk,
+        churn_gap=churn.gap,
+        churn_findings=churn.findings,
         ai_requests=requests,
         ai_cost=cost,
         ai_success=success,
@@ -150,10 +153,24 @@ async def _acquisition_cost(context: Context, persona: Persona, everybody: Quest
     )
 
 
-async def _churn(context: Context, wheres: Sequence[Filter]) -> list[Estimate | None]:
-    """The mean probability of churn under each condition; None where there is no model to tell it."""
+@dataclass(frozen=True, slots=True)
+class _Churn:
+    """The mean probability of churn, or why there is none."""
+
+    risk: Estimate | None
+    gap: ChurnGap | None
+    findings: tuple[Finding, ...] = ()
+
+
+async def _churn(context: Context, wheres: Sequence[Filter]) -> list[_Churn]:
+    """That of those under each condition."""
     found = await churn_risks(context, [Asking(where=where) for where in wheres])
-    return [None if one.model is None else one.probability for one in found]
+    return [
+        _Churn(None, ChurnGap.NO_MODEL, one.findings)
+        if one.model is None
+        else _Churn(one.probability, None, one.findings)
+        for one in found
+    ]
 
 
 async def _preferences(

@@ -22,11 +22,21 @@ from schema.arguments import (
     read_question,
 )
 from schema.common import Estimate, Period
+from schema.cutoffs import ModelFinding
 from schema.live import Analysis, Asked
 from schema.metrics import MetricAnswer
 from schema.nodes import encode
 from schema.scalars import BigInt
-from schema.shapes import shapes
+from schema.shapes import enumerate_in_schema, shapes
+
+enumerate_in_schema(
+    values.ChurnGap,
+    "Why a profile tells no churn risk.",
+    {
+        "NOT_ASKED": "The argument `churn` was not true.",
+        "NO_MODEL": "There is too little to learn a model from: `churnFindings` says what.",
+    },
+)
 
 
 @shapes(values.PersonaPreference)
@@ -85,7 +95,14 @@ class PersonaProfileAnswer:
         description="Of those first seen in the period, those who came back in a later week, as `cohorts` tells it."
     )
     churn_risk: Estimate | None = strawberry.field(
-        description="Their mean probability of churn; null unless `churn` is asked for, or where no model fits."
+        description="Their mean probability of churn; null where there is none, see `churnGap`."
+    )
+    churn_gap: values.ChurnGap | None = strawberry.field(description="Why `churnRisk` is null; null where it is not.")
+    churn_findings: list[ModelFinding] = strawberry.field(
+        description=(
+            "What is wrong with the model of churn or, where there is none, why, with the figures; empty where nothing "
+            "is, and unless `churn` was asked for."
+        )
     )
     ai_requests: MetricAnswer = strawberry.field(description="How many AI calls they made.")
     ai_cost: MetricAnswer = strawberry.field(description="What these cost.")

@@ -62,4 +62,5 @@ BOUNDED = {
     "Subscription.personaProfiles": "at most 10",
     "PersonaProfileAnswer.channels": "at most 10",
     "PersonaProfileAnswer.features": "at most 10",
+    "PersonaProfileAnswer.churnFindings": "each diagnosis once",
 }

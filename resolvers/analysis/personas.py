@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 
+from resolvers.analysis.diagnoses import Finding
 from resolvers.analysis.estimates import Estimate
 from resolvers.analysis.metrics import MetricAnswer
 from resolvers.analysis.periods import Period
@@ -47,6 +48,13 @@ class PersonaPreference:
     """That share, divided by everybody's; None where one of them is none."""
 
 
+class ChurnGap(Enum):
+    """Why a profile tells no churn risk."""
+
+    NOT_ASKED = "not_asked"
+    NO_MODEL = "no_model"
+
+
 @dataclass(frozen=True, slots=True)
 class PersonaProfile:
     """What the subjects of a persona do and bring in, in a period."""
@@ -62,6 +70,9 @@ class PersonaProfile:
     acquisition_cost: Estimate
     retention: Estimate
     churn_risk: Estimate | None
+    churn_gap: ChurnGap | None
+    churn_findings: tuple[Finding, ...]
+    """What is wrong with the model, or why there is none."""
     ai_requests: MetricAnswer
     ai_cost: MetricAnswer
     ai_success: MetricAnswer

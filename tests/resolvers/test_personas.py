@@ -6,21 +6,25 @@ from random import Random
 
 import pytest
 
+from resolvers.analysis.diagnoses import Diagnosis
 from resolvers.analysis.events import Kind
 from resolvers.analysis.filters import DimensionIs, KindIs, NameIs, Op, SubjectIs
 from resolvers.analysis.periods import Compare, PeriodRequest
-from resolvers.analysis.personas import Assignment, Persona
+from resolvers.analysis.personas import Assignment, ChurnGap, Persona
 from resolvers.analysis.questions import Question
 from resolvers.analysis.segments import All as AllOf
 from resolvers.analysis.segments import Did, Listed, MemberOf, Times
 from resolvers.context import Context
+from resolvers.cutoffs import Asking
 from resolvers.errors import BadInput, NotFound
 from resolvers.metrics import metrics
 from resolvers.persona_profiles import persona_profiles
 from resolvers.personas import PersonaDraft, delete_persona, personas, save_persona
+from resolvers.propensity import churn_risk
 from resolvers.segments import Draft, delete_segment, members, save_segment
 from resolvers.store.segment_upkeep import refresh_due
 from tests.factories import NOON, event, purchase, store
+from tests.resolvers.foretelling import CUTOFF, sooner, subscribers
 
 MARCH = Question(PeriodRequest(start=NOON - timedelta(days=9), end=NOON + timedelta(days=9)))
 FOR_BUYERS = {"channel": "ads", "persona": "buyers"}
@@ -120,7 +124,7 @@ async def test_a_profile_says_what_its_people_do(shop: Context) -> None:
     assert [(one.estimate, one.series) for one in found] == [(one.estimate, one.series) for one in expected]
     assert profile.revenue_per_subject.value == profile.revenue.estimate.value / 2  # type: ignore[operator]
     assert (profile.acquisition_cost.value, profile.acquisition_cost.denominator) == (15, 2)
-    assert profile.churn_risk is None
+    assert (profile.churn_risk, profile.churn_gap, profile.churn_findings) == (None, ChurnGap.NOT_ASKED, ())
     assert [(one.value, one.subjects, one.share) for one in profile.channels] == [("email", 2, 1)]
     assert profile.channels[0].lift == pytest.approx(1.5)  # type: ignore[comparison-overlap]
     assert [(one.value, one.subjects) for one in profile.features] == [("search", 1)]
@@ -137,6 +141,19 @@ async def test_a_profile_of_nobody_has_no_ratios(shop: Context) -> None:
     assert profile.acquisition_cost.value is None
     assert profile.lifetime_value.value is None
     assert (profile.channels, profile.features, profile.churn_risk) == ((), (), None)
+    assert profile.churn_gap is ChurnGap.NO_MODEL
+    assert [one.diagnosis for one in profile.churn_findings] == [Diagnosis.TOO_FEW_SUBJECTS]
+
+
+async def test_a_profile_of_many_tells_their_churn(context: Context) -> None:
+    midnight = context.services.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    await store(context, *sooner(subscribers(), (CUTOFF - midnight).days))
+    await save_persona(context, PersonaDraft("dev", "Developers"))
+    (profile,) = await persona_profiles(context, ["dev"], MARCH, churn=True)
+    risk = await churn_risk(context, Asking(where=DimensionIs("persona", Op.IN, ("dev",))))
+    assert profile.churn_risk is not None
+    assert profile.churn_risk.value == risk.probability.value is not None
+    assert (profile.churn_gap, profile.churn_findings) == (None, risk.findings)
 
 
 @pytest.mark.parametrize(
