@@ -185,7 +185,8 @@ def _traits(
 SEGMENT_OVERLAP = Analysis(
     _overlap,
     SegmentOverlapAnswer,
-    "How many subjects segments share: each two of them, and all together.",
+    "How many subjects segments share: each two of them, and all together. It takes no `where`, `by` or `compare`, as "
+    "it is of people and not of events: who is a member the rules of the segments say, who was one before is not kept.",
 )
 SEGMENT_TRAITS = Analysis(
     _traits,

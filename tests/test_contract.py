@@ -402,6 +402,27 @@ def test_every_analysis_has_a_live_twin() -> None:
         assert ask == watch
 
 
+NOT_TAKEN = {
+    "previewSegment": {"where", "by", "compare"},
+    "segmentOverlap": {"where", "by", "compare"},
+    "aiBudget": {"where", "compare"},
+    "attribution": {"by"},
+    "attributionBySegment": {"by"},
+    "funnelCorrelations": {"by"},
+    "funnelCorrelationsBySegment": {"by"},
+    "segmentTraits": {"by"},
+    "experimentResults": {"where", "compare"},
+}
+"""What analyses do not take: they are of people, of a budget's own calls and period, are breakdowns themselves, or hold
+variants against each other."""
+
+
+@pytest.mark.parametrize("name", sorted(ANALYSES))
+def test_every_analysis_is_filtered_broken_down_and_compared(name: str) -> None:
+    missing = {"where", "by", "compare"} - set(fields_of("Query")[name].args)
+    assert missing == NOT_TAKEN.get(name, set())
+
+
 def test_names() -> None:
     for name, named in TYPES.items():
         assert re.fullmatch(r"[A-Z][A-Za-z0-9]*", name)

@@ -7,7 +7,7 @@ from enum import Enum
 
 from resolvers.analysis.diagnoses import Finding
 from resolvers.analysis.estimates import Estimate
-from resolvers.analysis.metrics import MetricAnswer
+from resolvers.analysis.metrics import DimensionValue, MetricAnswer
 from resolvers.analysis.periods import Period
 from resolvers.analysis.segments import Rule
 
@@ -48,6 +48,21 @@ class PersonaPreference:
     """That share, divided by everybody's; None where one of them is none."""
 
 
+@dataclass(frozen=True, slots=True)
+class PersonaGroup:
+    """What a persona's events that carry the same values come to; ``other`` are those of all groups not shown."""
+
+    keys: tuple[DimensionValue, ...]
+    other: bool
+    subjects: Estimate
+    conversion: Estimate
+    revenue: Estimate
+    revenue_per_subject: Estimate
+    ai_requests: Estimate
+    ai_cost: Estimate
+    ai_success: Estimate
+
+
 class ChurnGap(Enum):
     """Why a profile tells no churn risk."""
 
@@ -78,3 +93,6 @@ class PersonaProfile:
     ai_success: MetricAnswer
     channels: tuple[PersonaPreference, ...]
     features: tuple[PersonaPreference, ...]
+    groups: tuple[PersonaGroup, ...]
+    """Most subjects first, ``other`` last; none unless a breakdown was asked for."""
+    group_count: int

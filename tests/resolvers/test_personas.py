@@ -2,13 +2,18 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from random import Random
 
 import pytest
 
 from resolvers.analysis.diagnoses import Diagnosis
+from resolvers.analysis.estimates import quotient
 from resolvers.analysis.events import Kind
+from resolvers.analysis.filters import All as Every
+from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.filters import DimensionIs, KindIs, NameIs, Op, SubjectIs
+from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.periods import Compare, PeriodRequest
 from resolvers.analysis.personas import Assignment, ChurnGap, Persona
 from resolvers.analysis.questions import Question
@@ -133,6 +138,28 @@ async def test_a_profile_says_what_its_people_do(shop: Context) -> None:
     assert narrowed.subjects.estimate.value == 1
 
 
+async def test_a_profile_broken_down_says_what_where_would(shop: Context) -> None:
+    await save_persona(shop, PersonaDraft("buyers", "Buyers", rules=BUYERS))
+    (whole,) = await persona_profiles(shop, None, MARCH)
+    (profile,) = await persona_profiles(shop, None, replace(MARCH, by=("channel",), top=1))
+    assert replace(profile, groups=(), group_count=0) == whole
+    assert profile.group_count == 2
+    slugs = ["unique_subjects", "conversion_rate", "revenue", "ai_requests", "ai_cost", "ai_success_rate"]
+    for group in profile.groups:
+        of_group = AnyOf((DimensionIs("channel", Op.NOT_IN, ("email",)), DimensionIs("channel", Op.MISSING)))
+        own = of_group if group.other else DimensionIs("channel", Op.IN, ("email",))
+        where = Every((SubjectIs(("ann", "bob")), own))
+        asked = replace(MARCH, where=where, compare=Compare.PREVIOUS_PERIOD)
+        expected = await metrics(shop, slugs, asked)
+        found = (group.subjects, group.conversion, group.revenue, group.ai_requests, group.ai_cost, group.ai_success)
+        assert [one.value for one in found] == [one.estimate.value for one in expected]
+        assert group.revenue_per_subject.value == quotient(group.revenue.value or Decimal(0), Decimal(2))
+    assert [group.keys for group in profile.groups] == [(DimensionValue("channel", "email"),), ()]
+    with pytest.raises(BadInput) as refused:
+        await persona_profiles(shop, None, replace(MARCH, by=("nothing",)))
+    assert refused.value.field == "by"
+
+
 async def test_a_profile_of_nobody_has_no_ratios(shop: Context) -> None:
     await save_persona(shop, PersonaDraft("nobody", "Nobody", rules=Listed(("zoe",))))
     (profile,) = await persona_profiles(shop, ["nobody"], MARCH, churn=True)
@@ -141,6 +168,8 @@ async def test_a_profile_of_nobody_has_no_ratios(shop: Context) -> None:
     assert profile.acquisition_cost.value is None
     assert profile.lifetime_value.value is None
     assert (profile.channels, profile.features, profile.churn_risk) == ((), (), None)
+    (grouped,) = await persona_profiles(shop, ["nobody"], replace(MARCH, by=("channel",)))
+    assert (grouped.groups, grouped.group_count) == ((), 0)
     assert profile.churn_gap is ChurnGap.NO_MODEL
     assert [one.diagnosis for one in profile.churn_findings] == [Diagnosis.TOO_FEW_SUBJECTS]
 
