@@ -57,9 +57,33 @@ async def funnel_subjects(
         raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
     if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 10):
         raise BadInput(_WRONG_CURSOR, field="after")
-    asked = ("funnel subjects", definition, question, step, outcome)
-    compute = partial(subject_codes, context, definition, question, step=step, outcome=outcome)
-    codes = await context.once(asked, compute)
+    checked(definition)
+    check_outcome(definition, step, outcome)
+    asked = _Asked(definition, resolved(question, principal, context.services.now()), step, outcome)
+    context.spend(4 * len(definition.steps) + weight(asked.definite.where) + cost(definition))
+    compute = partial(_page, context, asked, first, after)
+    if context.found is not None:
+        # The whole list is gone through, and no page of it asked for again.
+        return await compute()
+    subject = ("funnel subjects", definition, asked.definite, step, outcome, first, after)
+    return await kept(context, subject, kinds(definition), compute, points=first)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Whom is asked for."""
+
+    definition: FunnelDefinition
+    definite: Resolved
+    step: int
+    outcome: Outcome
+
+
+async def _page(context: Context, asked: _Asked, first: int, after: str | None) -> SubjectPage:
+    principal = context.require(Role.ANALYST)
+    # By the question as it was asked: all pages of a list are of one period, however long it takes to go through.
+    key = ("funnel subjects", asked.definition, asked.definite.question, asked.step, asked.outcome)
+    codes = await context.once(key, partial(_codes, context, asked))
     codes = codes[np.searchsorted(codes, np.int64(after or 0), side="right") :][: first + 1]
     async with context.services.database.tenant(principal.tenant_id) as session:
         terms = TermRepository(session, context.services.memory)
@@ -68,18 +92,12 @@ async def funnel_subjects(
     return SubjectPage(tuple(Subject(names[code]) for code in shown), tuple(map(str, shown)), codes.size > first)
 
 
-async def subject_codes(
-    context: Context, definition: FunnelDefinition, question: Question, *, step: int, outcome: Outcome
-) -> NDArray[np.int32]:
-    """The same subjects, all of them, as ascending codes of the tenant's dictionary."""
-    principal = context.require(Role.ANALYST)
-    checked(definition)
-    check_outcome(definition, step, outcome)
-    definite = resolved(question, principal, context.services.now())
-    context.spend(4 * len(definition.steps) + weight(definite.where) + cost(definition))
+async def _codes(context: Context, asked: _Asked) -> NDArray[np.int32]:
+    """All of them, as ascending codes of the tenant's dictionary."""
+    walks = WalkQuestion(asked.definition, asked.definite.where, asked.definite.period)
     async with turn(context.services.heavy):
-        found = await walked(context, WalkQuestion(definition, definite.where, definite.period))
-        return await asyncio.to_thread(left_at, definition, found.walk, found.subject, step, outcome)
+        found = await walked(context, walks)
+        return await asyncio.to_thread(left_at, asked.definition, found.walk, found.subject, asked.step, asked.outcome)
 
 
 async def subjects_by_name(context: Context, names: Sequence[str]) -> dict[str, Subject]:

@@ -28,6 +28,7 @@ from resolvers.analysis.segment_comparisons import SegmentOverlapAnswer, Segment
 from resolvers.analysis.segments import SegmentPreviewAnswer
 from resolvers.analysis.survival_answers import SurvivalAnswer
 from resolvers.catalogue import metric
+from resolvers.funnel_subjects import SubjectPage
 from resolvers.keys import digest
 from resolvers.live.cache import Sharing
 from resolvers.live.shared import SharedMemory
@@ -43,6 +44,7 @@ Answers = (
     | FunnelAnswer
     | FunnelAnswers
     | FunnelCorrelationAnswer
+    | SubjectPage
     | AttributionAnswer
     | RoiAnswer
     | AiProvidersAnswer

@@ -12,9 +12,9 @@ from resolvers.analysis import funnel_correlations as values
 from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.funnel_outcomes import Outcome
 from resolvers.analysis.funnels import Counting, Entry, FunnelDefinition, Order
+from resolvers.analysis.questions import Question
 from resolvers.context import Context, Role
 from schema import funnel_definitions
-from schema.access import Info, field
 from schema.arguments import (
     LAST_30_DAYS,
     CompareArgument,
@@ -161,64 +161,69 @@ FUNNEL_CORRELATIONS = Analysis(
 )
 
 
-async def subjects(
+def ask_subjects(
     context: Context,
     definition: FunnelDefinition,
-    step: int,
-    outcome: Outcome,
+    step: StepArgument,
+    outcome: OutcomeArgument,
     period: PeriodArgument,
-    timezone: str | None,
+    timezone: TimezoneArgument,
     where: WhereArgument,
-    first: int,
-    after: str | None,
-) -> Connection[Subject]:
-    """A page of the subjects that a funnel which has been read leaves at a step."""
-    found = await funnel_subjects.funnel_subjects(
-        context,
-        definition,
-        read_question(period, timezone=timezone, where=where),
-        step=step,
-        outcome=outcome,
-        first=first,
-        after=open_cursor("Subject", after),
-    )
-    nodes = [Subject.of(one) for one in found.subjects]
-    return page("Subject", nodes, found.cursors, has_next=found.has_next, after=after)
+    first: First,
+    after: After,
+) -> Asked[Connection[Subject]]:
+    """The question which subjects a funnel that has been read leaves at a step."""
+    cursor = open_cursor("Subject", after)
+
+    async def seek(question: Question) -> Connection[Subject]:
+        found = await funnel_subjects.funnel_subjects(
+            context, definition, question, step=step, outcome=outcome, first=first, after=cursor
+        )
+        nodes = [Subject.of(one) for one in found.subjects]
+        return page("Subject", nodes, found.cursors, has_next=found.has_next, after=after)
+
+    return Asked(read_question(period, timezone=timezone, where=where), seek, funnel_checks.kinds(definition))
+
+
+def _subjects(
+    context: Context,
+    steps: StepsArgument,
+    step: StepArgument,
+    outcome: OutcomeArgument = Outcome.DROPPED,
+    window: WindowArgument = "7d",
+    entry: EntryArgument = Entry.FIRST,
+    order: OrderArgument = Order.ORDERED,
+    strictly_later: StrictlyLaterArgument = False,
+    exclusions: ExclusionsArgument = (),
+    constant: ConstantArgument = (),
+    counting: CountingArgument = Counting.SUBJECTS,
+    period: PeriodArgument = LAST_30_DAYS,
+    timezone: TimezoneArgument = None,
+    where: WhereArgument = None,
+    first: First = 50,
+    after: After = None,
+) -> Asked[Connection[Subject]]:
+    definition = read_definition(steps, window, entry, order, strictly_later, exclusions, constant, counting)
+    return ask_subjects(context, definition, step, outcome, period, timezone, where, first, after)
+
+
+FUNNEL_SUBJECTS = Analysis(
+    _subjects,
+    Connection[Subject],
+    "The subjects that reached a step of a funnel, or dropped out at it, in the order in which they first appeared. "
+    "They are whom `funnel` counts: of several walks or sessions one that reaches the step is enough.",
+    least="10s",
+    role=Role.ANALYST,
+)
 
 
 @strawberry.type
 class FunnelSubjectQuery:
     funnel_correlations = FUNNEL_CORRELATIONS.query()
-
-    @field(
-        Role.ANALYST,
-        Connection[Subject],
-        "The subjects that reached a step of a funnel, or dropped out at it, in the order in which they first "
-        "appeared. They are whom `funnel` counts: of several walks or sessions one that reaches the step is enough.",
-    )
-    async def funnel_subjects(
-        self,
-        info: Info,
-        steps: StepsArgument,
-        step: StepArgument,
-        outcome: OutcomeArgument = Outcome.DROPPED,
-        window: WindowArgument = "7d",
-        entry: EntryArgument = Entry.FIRST,
-        order: OrderArgument = Order.ORDERED,
-        strictly_later: StrictlyLaterArgument = False,
-        exclusions: ExclusionsArgument = (),
-        constant: ConstantArgument = (),
-        counting: CountingArgument = Counting.SUBJECTS,
-        period: PeriodArgument = LAST_30_DAYS,
-        timezone: TimezoneArgument = None,
-        where: WhereArgument = None,
-        first: First = 50,
-        after: After = None,
-    ) -> Connection[Subject]:
-        definition = read_definition(steps, window, entry, order, strictly_later, exclusions, constant, counting)
-        return await subjects(info.context, definition, step, outcome, period, timezone, where, first, after)
+    funnel_subjects = FUNNEL_SUBJECTS.query()
 
 
 @strawberry.type
 class FunnelSubjectSubscription:
     funnel_correlations = FUNNEL_CORRELATIONS.subscription()
+    funnel_subjects = FUNNEL_SUBJECTS.subscription()

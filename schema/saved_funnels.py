@@ -41,7 +41,7 @@ from schema.funnel_subjects import (
     OutcomeArgument,
     StepArgument,
     ask_correlations,
-    subjects,
+    ask_subjects,
 )
 from schema.funnels import ByStepArgument, FunnelAnswer, ask
 from schema.nodes import IdArgument, NameArgument, Node, encode, key_of, one_of
@@ -132,7 +132,8 @@ class SavedFunnel(Node):
         first: First = 50,
         after: After = None,
     ) -> Connection[Subject]:
-        return await subjects(info.context, self.asked, step, outcome, period, timezone, where, first, after)
+        asked = ask_subjects(info.context, self.asked, step, outcome, period, timezone, where, first, after)
+        return await asked.answer()
 
 
 def _number(key: str) -> int | None:

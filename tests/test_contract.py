@@ -381,9 +381,15 @@ ANALYSES = {
     *foretelling.LEAST_EVERY,
     *segments.ANALYSES,
 }
-WATCHED_LISTS = {"recommendations"}
+WATCHED_LISTS = {"recommendations", "funnelSubjects", *foretelling.LISTS}
 """Lists that can be watched as analyses can."""
-LEAST_EVERY = {**foretelling.LEAST_EVERY, **segments.LEAST_EVERY, "recommendations": "10s"}
+LEAST_EVERY = {
+    **foretelling.LEAST_EVERY,
+    **dict.fromkeys(foretelling.LISTS, "1m"),
+    **segments.LEAST_EVERY,
+    "recommendations": "10s",
+    "funnelSubjects": "10s",
+}
 
 
 def test_every_analysis_has_a_live_twin() -> None:

@@ -125,6 +125,8 @@ async def test_a_list_is_paged_and_its_people_found_again(client: Client, strang
     again = "query ($ids: [ID!]!) {nodes(ids: $ids) {id ... on SubjectAtRisk {subject probability lastEventAt reason}}}"
     assert (await client.ask(again, ids=ids))["nodes"] == [nodes[0], nodes[70]]
     assert (await stranger.ask(again, ids=ids))["nodes"] == [None, None]
+    async with client.stream(query.replace("query", "subscription", 1)) as answers:
+        assert (await anext(answers))["data"]["subjectsAtRisk"] == first
     refused = await stranger.send(query, after=encode("UpsellCandidateCursor", "0.5,1"))
     assert refused["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
@@ -211,6 +213,8 @@ async def test_a_viewer_sees_figures_and_no_names(
     viewer = Client(gateway[0], made.secret, http)
     assert (await viewer.ask("{churnRisk {subjects}}"))["churnRisk"] == {"subjects": 0}
     node = encode("SubjectAtRisk", '["2026-06-01T00:00:00Z",31536000,"","","p1"]')
+    async with viewer.stream("subscription {subjectsAtRisk {edges {cursor}}}") as answers:
+        assert (await anext(answers))["errors"][0]["extensions"]["code"] == "FORBIDDEN"
     for field in (
         "subjectsAtRisk {edges {cursor}}",
         "upsellCandidates {edges {cursor}}",
@@ -261,6 +265,9 @@ async def test_it_can_be_watched_but_not_in_a_hurry(client: Client) -> None:
             await socket.subscribe(f"subscription {{{name}({ASKED}) {{{field}}}}}", id=str(number))
             assert list(await socket.next()) == [name]
             await socket.put({"id": str(number), "type": "complete"})
+        for name in ("subjectsAtRisk", "upsellCandidates", "valuableCustomers"):
+            await socket.subscribe(f"subscription {{{name}({ASKED}) {{edges {{node {{subject}}}}}}}}", id=name)
+            assert (await socket.next())[name] == {"edges": []}
         await socket.subscribe('subscription {lifetimeValue(every: "1s") {customers}}', id="fast")
         refused = await socket.get()
         (error,) = refused["payload"]["errors"]
