@@ -13,9 +13,10 @@ from resolvers.analysis.funnels import FunnelAnswer, FunnelAnswers, FunnelDefini
 from resolvers.analysis.questions import Question
 from resolvers.answers import Resolved, kept, resolved
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput, GatewayError, NotFound, TimedOut
+from resolvers.errors import BadInput, GatewayError, NotFound
 from resolvers.funnel_checks import LONGEST_NAME, checked, cost, kinds
 from resolvers.funnel_walks import walked, walks
+from resolvers.lanes import side_by_side
 from resolvers.segment_funnels import check_unasked, redefine
 from resolvers.segments import numbers_named
 from resolvers.store.funnel_walks import Walked, WalkQuestion
@@ -133,29 +134,15 @@ async def _answer(context: Context, asked: _Asked) -> FunnelAnswer:
 
 
 async def _side_by_side(context: Context, asked: Sequence[_Asked]) -> list[FunnelAnswer | GatewayError]:
-    """What each is answered with, or refused by; read together unless one of them cannot be answered."""
-    different = list(dict.fromkeys(asked))
-    found: dict[_Asked, FunnelAnswer | GatewayError] = {}
-    try:
-        if len(different) > 1:
-            found = dict(zip(different, (await _together(context, different)).answers, strict=True))
-    except (BadInput, TimedOut):
-        # Which one it is only each by itself tells; together they may also be more than fit in memory, or in time.
-        found = {}
-    for one in different:
-        if one not in found:
-            try:
-                found[one] = await _alone(context, one)
-            except GatewayError as refused:
-                found[one] = refused
-    return [found[one] for one in asked]
+    return await side_by_side(asked, partial(_together, context), partial(_alone, context))
 
 
-async def _together(context: Context, asked: Sequence[_Asked]) -> FunnelAnswers:
+async def _together(context: Context, asked: Sequence[_Asked]) -> tuple[FunnelAnswer, ...]:
     subject = [part for one in asked for part in (one.definition, one.definite, one.by_step)]
     needed = frozenset().union(*(kinds(one.definition) for one in asked))
     points = sum(one.points for one in asked)
-    return await kept(context, ("funnels", *subject), needed, partial(_answers, context, asked), points=points)
+    found = await kept(context, ("funnels", *subject), needed, partial(_answers, context, asked), points=points)
+    return found.answers
 
 
 async def _answers(context: Context, asked: Sequence[_Asked]) -> FunnelAnswers:

@@ -24,7 +24,8 @@ from resolvers.analysis.recommendations import (
 )
 from resolvers.catalogue import metric
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput, GatewayError
+from resolvers.errors import GatewayError
+from resolvers.lanes import side_by_side
 from resolvers.recommendation_figures import Figures, figures
 from resolvers.recommendations import STATES
 from resolvers.store.recommendations import RecommendationRepository
@@ -50,23 +51,13 @@ async def realised_effect(context: Context, key: str, timezone: str | None = Non
 async def _realised(
     context: Context, timezone: str, keys: Sequence[str]
 ) -> Sequence[RealisedEffect | GatewayError | None]:
-    different = list(dict.fromkeys(keys))
-    try:
-        found: dict[str, RealisedEffect | GatewayError | None] = {**await _together(context, timezone, different)}
-    except BadInput:
-        # Which one it is only each by itself tells.
-        found = {key: await _alone(context, timezone, key) for key in different}
-    return [found[key] for key in keys]
+    async def alone(key: str) -> RealisedEffect | None:
+        return (await _together(context, timezone, [key]))[0]
+
+    return await side_by_side(keys, partial(_together, context, timezone), alone)
 
 
-async def _alone(context: Context, timezone: str, key: str) -> RealisedEffect | GatewayError | None:
-    try:
-        return (await _together(context, timezone, [key]))[key]
-    except GatewayError as refused:
-        return refused
-
-
-async def _together(context: Context, timezone: str, keys: Sequence[str]) -> dict[str, RealisedEffect | None]:
+async def _together(context: Context, timezone: str, keys: Sequence[str]) -> list[RealisedEffect | None]:
     principal, now = context.require(Role.VIEWER), context.services.now()
     if context.reliance is not None:
         # It also changes with the days that pass, of which the reliance cannot be told.
@@ -90,7 +81,7 @@ async def _together(context: Context, timezone: str, keys: Sequence[str]) -> dic
         )
         for key, (days, before, after) in spans.items()
     }
-    return {key: told.get(key) for key in keys}
+    return [told.get(key) for key in keys]
 
 
 def _spans(decided: datetime, now: datetime, timezone: str) -> tuple[int, Period, Period] | None:

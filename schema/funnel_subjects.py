@@ -8,6 +8,7 @@ from typing import Annotated
 import strawberry
 
 from resolvers import funnel_checks, funnel_subjects
+from resolvers import funnel_correlations as correlations
 from resolvers.analysis import funnel_correlations as values
 from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.funnel_outcomes import Outcome
@@ -126,11 +127,14 @@ def ask_correlations(
     where: WhereArgument = None,
     compare: CompareArgument = None,
     top: TopArgument = 20,
+    *,
+    of_list: bool = False,
 ) -> Asked[values.FunnelCorrelationAnswer]:
-    """The question what goes with converting in a funnel that has been read."""
+    """The question what goes with converting in a funnel that has been read; ``of_list`` as of ``ask_subjects``."""
     question = read_question(period, timezone=timezone, where=where, compare=compare, top=top)
     wanted = DIMENSIONS if dimensions is None else tuple(one.value for one in dimensions)
-    seek = partial(funnel_subjects.funnel_correlations, context, definition, dimensions=wanted)
+    answer = correlations.correlations_of_list if of_list else correlations.funnel_correlations
+    seek = partial(answer, context, definition, dimensions=wanted)
     return Asked(question, seek, funnel_checks.kinds(definition))
 
 
@@ -171,14 +175,18 @@ def ask_subjects(
     where: WhereArgument,
     first: First,
     after: After,
+    *,
+    of_list: bool = False,
 ) -> Asked[Connection[Subject]]:
-    """The question which subjects a funnel that has been read leaves at a step."""
+    """The question which subjects a funnel that has been read leaves at a step.
+
+    ``of_list`` has it read together with those asked beside it.
+    """
     cursor = open_cursor("Subject", after)
+    answer = funnel_subjects.subjects_of_list if of_list else funnel_subjects.funnel_subjects
 
     async def seek(question: Question) -> Connection[Subject]:
-        found = await funnel_subjects.funnel_subjects(
-            context, definition, question, step=step, outcome=outcome, first=first, after=cursor
-        )
+        found = await answer(context, definition, question, step=step, outcome=outcome, first=first, after=cursor)
         nodes = [Subject.of(one) for one in found.subjects]
         return page("Subject", nodes, found.cursors, has_next=found.has_next, after=after)
 

@@ -113,7 +113,9 @@ class SavedFunnel(Node):
         compare: CompareArgument = None,
         top: TopArgument = 20,
     ) -> FunnelCorrelations:
-        asked = ask_correlations(info.context, self.asked, dimensions, period, timezone, where, compare, top)
+        asked = ask_correlations(
+            info.context, self.asked, dimensions, period, timezone, where, compare, top, of_list=True
+        )
         return await asked.answer()
 
     @field(
@@ -132,7 +134,9 @@ class SavedFunnel(Node):
         first: First = 50,
         after: After = None,
     ) -> Connection[Subject]:
-        asked = ask_subjects(info.context, self.asked, step, outcome, period, timezone, where, first, after)
+        asked = ask_subjects(
+            info.context, self.asked, step, outcome, period, timezone, where, first, after, of_list=True
+        )
         return await asked.answer()
 
 

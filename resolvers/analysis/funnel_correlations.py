@@ -72,71 +72,57 @@ class FunnelCorrelationAnswer:
     explain: Explanation = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Lot:
-    """Some dimensions of walks that were read together, and which of these walks converted."""
+@dataclass(frozen=True, slots=True)
+class FunnelCorrelationAnswers:
+    """Several answers, read together."""
 
-    converted: NDArray[np.bool_]
-    columns: Sequence[Breakdown]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Earlier:
-    """The walks of an earlier period, to compare with, in as many lots."""
-
-    period: Period
-    lots: Sequence[Lot]
+    answers: tuple[FunnelCorrelationAnswer, ...]
 
 
 def correlations(
     definition: FunnelDefinition,
     period: Period,
-    lots: Sequence[Lot],
+    crossed: "Crossed",
     *,
     top: int,
     as_of: datetime,
     explain: Explanation,
-    previous: Earlier | None = None,
+    previous: "tuple[Period, Crossed] | None" = None,
 ) -> FunnelCorrelationAnswer:
-    """The ``top`` values, of at least one lot, that go most with converting, or with not converting.
+    """The ``top`` values that go most with converting, or with not converting.
 
     A value is tested if at least ``FEW`` subjects entered with it and as many without it, and if among all at least
     ``RARE`` converted and as many did not. B. Woolf, "On estimating the relation between blood group and disease",
     Annals of Human Genetics 19 (1955); Y. Benjamini, Y. Hochberg, "Controlling the false discovery rate", Journal of
     the Royal Statistical Society B 57 (1995).
 
-    Values are compared with what was true of the same ones among the walks of ``previous``.
+    Values are compared with what was true of the same ones in the ``previous`` period.
     """
-    every = _every(lots)
-    tables = [table for table in every if table.sufficient]
-    before = None if previous is None else _before(previous.lots)
+    tables = [table for table in crossed.tables.values() if table.sufficient]
+    earlier, before = previous or (None, None)
     adjusted = benjamini_hochberg([table.log_p for table in tables])
     found = [table.association(q, as_of, before) for table, q in zip(tables, adjusted, strict=True)]
     order = sorted(range(len(found)), key=lambda place: (not found[place].significant, -abs(tables[place].log_odds)))
     return FunnelCorrelationAnswer(
         definition=definition,
         period=period,
-        previous_period=None if previous is None else previous.period,
-        entered=lots[0].converted.size,
-        converted=int(lots[0].converted.sum()),
+        previous_period=earlier,
+        entered=crossed.entered,
+        converted=crossed.successes,
         associations=tuple(found[place] for place in order[:top]),
         tested=len(tables),
-        untested=len(every) - len(tables),
+        untested=len(crossed.tables) - len(tables),
         as_of=as_of,
         explain=explain,
     )
 
 
-def _before(lots: Sequence[Lot]) -> "Before":
-    return Before.of(_every(lots), lots[0].converted.size, int(lots[0].converted.sum()))
-
-
-def _every(lots: Sequence[Lot]) -> list["Table"]:
-    return [table for lot in lots for column in lot.columns for table in _tables(column, lot.converted)]
+def tables(columns: Sequence[Breakdown], converted: NDArray[np.bool_]) -> list["Table"]:
+    """A table for each value that somebody entered with, of some dimensions of walks, and which of these converted."""
+    return [table for column in columns for table in _tables(column, converted)]
 
 
 def _tables(column: Breakdown, converted: NDArray[np.bool_]) -> Iterator["Table"]:
-    """A table for each value that somebody entered with."""
     with_value = np.bincount(column.codes, minlength=len(column.values)).tolist()
     of_these = np.bincount(column.codes[converted], minlength=len(column.values)).tolist()
     successes = int(converted.sum())
@@ -195,7 +181,7 @@ class Table:
         """None where too few are there to be tested."""
         return exponential(self.log_odds) if self.sufficient else None
 
-    def association(self, log_adjusted: float, as_of: datetime, before: "Before | None" = None) -> Association:
+    def association(self, log_adjusted: float, as_of: datetime, before: "Crossed | None" = None) -> Association:
         """What a table that is tested says, held against the same value before."""
         earlier = None if before is None else before.table(self.key)
         low, high = (exponential(self.log_odds + side * _Z * self._error) for side in (-1, 1))
@@ -234,15 +220,15 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
-    """What was true of values in an earlier period."""
+class Crossed:
+    """Values, each held against what is asked of all: of ``entered`` subjects ``successes`` did."""
 
     tables: Mapping[DimensionValue, Table]
     entered: int
     successes: int
 
     @classmethod
-    def of(cls, tables: Sequence[Table], entered: int, successes: int) -> "Before":
+    def of(cls, tables: Sequence[Table], entered: int, successes: int) -> "Crossed":
         """From the tables of all values that anybody had."""
         return cls({table.key: table for table in tables}, entered, successes)
 

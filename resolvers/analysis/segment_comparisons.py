@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from resolvers.analysis.estimates import LEVEL, Estimate, Interval, Unit, estimate, quotient, share
 from resolvers.analysis.explanations import Explanation
-from resolvers.analysis.funnel_correlations import Before, Table
+from resolvers.analysis.funnel_correlations import Crossed, Table
 from resolvers.analysis.members import Members
 from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.multiplicity import benjamini_hochberg
@@ -134,9 +134,10 @@ class Carried:
     subjects: int
     members: int
 
-    def tables(self) -> list[Table]:
-        """A table for each value, of being a member."""
-        return [Table(one.key, one.members, one.subjects, self.members, self.subjects) for one in self.values]
+    def crossed(self) -> Crossed:
+        """Each value held against being a member."""
+        tables = [Table(one.key, one.members, one.subjects, self.members, self.subjects) for one in self.values]
+        return Crossed.of(tables, self.subjects, self.members)
 
 
 def traits(
@@ -147,8 +148,8 @@ def traits(
     A value is tested where `funnel_correlations` would test it, by the same statistics; the lift's interval is the
     delta method's on the logarithm of a ratio of multinomial counts.
     """
-    tables = [table for table in found.tables() if table.sufficient]
-    before = None if previous is None else Before.of(previous.tables(), previous.subjects, previous.members)
+    tables = [table for table in found.crossed().tables.values() if table.sufficient]
+    before = None if previous is None else previous.crossed()
     adjusted = benjamini_hochberg([table.log_p for table in tables])
     told = [_trait(table, q, as_of, before) for table, q in zip(tables, adjusted, strict=True)]
     told.sort(key=lambda one: (not distinguishing(one), -(one.lift.value or Decimal(0)), one.key.dimension))
@@ -164,7 +165,7 @@ def _lift(table: Table) -> Decimal | None:
     return quotient(Decimal(table.hits * table.entered), Decimal(table.size * table.successes))
 
 
-def _trait(table: Table, log_adjusted: float, as_of: datetime, before: Before | None) -> SegmentTrait:
+def _trait(table: Table, log_adjusted: float, as_of: datetime, before: Crossed | None) -> SegmentTrait:
     association = table.association(log_adjusted, as_of, before)
     earlier = None if before is None else before.table(table.key)
 

@@ -29,7 +29,8 @@ from resolvers.analysis.periods import Compare, Granularity
 from resolvers.analysis.questions import Question
 from resolvers.context import Context
 from resolvers.errors import BadInput
-from resolvers.funnel_subjects import funnel_correlations, funnel_subjects
+from resolvers.funnel_correlations import funnel_correlations
+from resolvers.funnel_subjects import funnel_subjects
 from resolvers.funnels import funnel, funnel_of_list, funnels_by_id, save_funnel, several_funnels
 from resolvers.store.folding import fold
 from resolvers.store.funnels import FunnelRepository

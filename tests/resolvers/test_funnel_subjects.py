@@ -11,7 +11,8 @@ from resolvers.analysis.questions import Question
 from resolvers.answers import live
 from resolvers.context import Context
 from resolvers.funnel_checks import kinds
-from resolvers.funnel_subjects import funnel_correlations, funnel_subjects
+from resolvers.funnel_correlations import funnel_correlations
+from resolvers.funnel_subjects import funnel_subjects
 from resolvers.store.database import Database
 from tests.factories import event, new_principal, store
 from tests.resolvers.funnel_logs import DEFINITIONS, HOUR, PERIOD, START, expected, random_log, shop, step

@@ -13,7 +13,7 @@ from scipy.stats.contingency import odds_ratio
 
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING
-from resolvers.analysis.funnel_correlations import Earlier, FunnelCorrelationAnswer, Lot, correlations
+from resolvers.analysis.funnel_correlations import Crossed, FunnelCorrelationAnswer, correlations, tables
 from resolvers.analysis.funnel_groups import Breakdown
 from resolvers.analysis.funnels import Entry, FunnelDefinition, Step
 from resolvers.analysis.metrics import DimensionValue
@@ -31,14 +31,15 @@ def ask(groups: Counts, *, top: int = 20, before: Counts | None = None) -> Funne
     """The answer where so many of each value's subjects converted, and so many did not, and did before."""
     explain = Explanation(Source.LOG, 0, 0.0)
     period = Period(NOW - timedelta(days=1), NOW)
-    previous = None if before is None else Earlier(Period(NOW - timedelta(days=2), period.start), [lot(before)])
-    return correlations(DEFINITION, period, [lot(groups)], top=top, as_of=NOW, explain=explain, previous=previous)
+    previous = None if before is None else (Period(NOW - timedelta(days=2), period.start), crossed(before))
+    return correlations(DEFINITION, period, crossed(groups), top=top, as_of=NOW, explain=explain, previous=previous)
 
 
-def lot(groups: Counts) -> Lot:
+def crossed(groups: Counts) -> Crossed:
     codes = np.repeat(np.arange(len(groups)), [sum(counts) for counts in groups.values()])
     converted = np.concatenate([np.arange(hits + misses) < hits for hits, misses in groups.values()])
-    return Lot(converted, [Breakdown("plan", codes, list(groups))])
+    told = tables([Breakdown("plan", codes, list(groups))], converted)
+    return Crossed.of(told, converted.size, int(converted.sum()))
 
 
 def test_the_formulas_are_those_of_the_books() -> None:
