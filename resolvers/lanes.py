@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from typing import Any, TypeVar
 
-from resolvers.errors import BadInput, GatewayError, TimedOut
+from resolvers.errors import BadInput, GatewayError, Pending, TimedOut
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -36,7 +36,7 @@ async def side_by_side(
     try:
         if len(different) > 1:
             found = dict(zip(different, await together(different), strict=True))
-    except (BadInput, TimedOut):
+    except (BadInput, Pending, TimedOut):
         # Which one it is only each by itself tells; together they may also be more than fit in memory, or in time.
         found = {}
     for one in different:

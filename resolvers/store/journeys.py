@@ -19,7 +19,7 @@ from resolvers.analysis.funnels import Constant
 from resolvers.analysis.journeys import SMALL, Journeys, Selection, gathered, joined, scattered
 from resolvers.analysis.numbering import Numbering
 from resolvers.analysis.periods import Period, epoch_us
-from resolvers.errors import BadInput, Unavailable
+from resolvers.errors import BadInput, Pending
 from resolvers.store.conditions import Codes
 from resolvers.store.copying import too_many
 from resolvers.store.logged_journeys import JourneyQuestion, logged, span
@@ -239,7 +239,7 @@ class JourneyRepository:
         except (BadInput, asyncpg.QueryCanceledError):
             if state.version - state.manifest.folded_to < _FAR_BEHIND:
                 raise
-            raise Unavailable(
+            raise Pending(
                 "Very many events came in at once and are still being put in order; try again in a minute.",
                 retry_after=30,
             ) from None

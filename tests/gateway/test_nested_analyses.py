@@ -10,6 +10,7 @@ from resolvers.context import Role
 from resolvers.keys import create_key, pepper
 from resolvers.store.database import Database
 from resolvers.store.folding import fold
+from resolvers.store.members import MemberMemory
 from tests.client import Client
 from tests.factories import event, new_principal
 from tests.statements import counted
@@ -109,3 +110,31 @@ async def test_analyses_of_kept_funnels_are_read_together(
         query = f"query ($name: String!) {{savedFunnel(name: $name) {{{field(name, 7)}}}}}"
         alone = await client.ask(query, name=one["name"])
         assert one[name] == alone["savedFunnel"][name], definition
+
+
+async def test_members_of_segments_are_read_together(
+    client: Client, gateway: tuple[str, Gateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.ingest(*log())
+    save = "mutation ($input: SaveSegmentInput!) {saveSegment(input: $input) {__typename}}"
+    for place in range(MANY):
+        rules = {"subjects": [f"p{number}" for number in range(place, 40, 1 + place)]}
+        await client.ask(save, input={"name": f"s{place}", "rules": rules})
+    services = gateway[1].services
+
+    async def ask(first: int) -> list[list[str]]:
+        shown = "members(first: 3) {edges {node {subject}} pageInfo {hasNextPage}}"
+        found = await client.ask(f"{{segments(first: {first}) {{edges {{node {{{shown}}}}}}}}}")
+        nodes = [edge["node"]["members"] for edge in found["segments"]["edges"]]
+        assert all(one["pageInfo"]["hasNextPage"] is (len(one["edges"]) == 3) for one in nodes[:9])
+        return [[edge["node"]["subject"] for edge in one["edges"]] for one in nodes]
+
+    costs = []
+    for first in (2, MANY):
+        # As if the process had just begun.
+        services.memory.members = MemberMemory()
+        with counted(services, monkeypatch) as seen:
+            told = await ask(first)
+        costs.append(len(seen))
+    assert costs[0] == costs[1]
+    assert told == [[f"p{number}" for number in range(place, 40, 1 + place)][:3] for place in range(MANY)]

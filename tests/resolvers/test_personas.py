@@ -26,7 +26,8 @@ from resolvers.metrics import metrics
 from resolvers.persona_profiles import persona_profiles
 from resolvers.personas import PersonaDraft, delete_persona, personas, save_persona
 from resolvers.propensity import churn_risk
-from resolvers.segments import Draft, delete_segment, members, save_segment
+from resolvers.segment_members import members
+from resolvers.segments import Draft, delete_segment, save_segment
 from resolvers.store.segment_upkeep import refresh_due
 from tests.factories import NOON, event, purchase, store
 from tests.resolvers.foretelling import CUTOFF, sooner, subscribers
