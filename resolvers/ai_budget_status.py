@@ -1,6 +1,6 @@
 """How a budget for AI stands: spent so far, foretold to the end of its period, and when it will be used up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -11,6 +11,7 @@ from resolvers.analysis.ai_budgets import (
     HISTORY_DAYS,
     AiBudgetAnswer,
     BudgetDefinition,
+    BudgetGroup,
     BudgetSeries,
     Foretold,
     foretold,
@@ -20,13 +21,13 @@ from resolvers.analysis.estimates import Estimate, Unit, estimate, quotient
 from resolvers.analysis.events import Kind
 from resolvers.analysis.explanations import dearest
 from resolvers.analysis.filters import All, KindIs, MeasureIs, Op, weight
-from resolvers.analysis.metrics import Aggregate, Statistic
+from resolvers.analysis.metrics import Aggregate, DimensionValue, Statistic
 from resolvers.analysis.periods import Granularity, Period, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.context import Context, Role
 from resolvers.store.metrics import MetricRepository
-from resolvers.store.scans import Selection
+from resolvers.store.scans import Selection, Statistics
 from resolvers.store.versions import AI_BUDGETS, SEGMENTS
 
 _CALL = KindIs((Kind.AI_INTERACTION,))
@@ -48,7 +49,7 @@ def kinds() -> Kinds:
 
 
 async def ai_budget(context: Context, name: str, question: Question) -> AiBudgetAnswer:
-    """How the budget of a name stands now; of the question only zone and age count. Raises NotFound, BadInput."""
+    """How the budget of a name stands now, whatever period the question is of. Raises NotFound, BadInput."""
     principal = context.require(Role.VIEWER)
     definition = await definition_of(context, name)
     now = context.services.now()
@@ -59,7 +60,7 @@ async def ai_budget(context: Context, name: str, question: Question) -> AiBudget
     request = PeriodRequest(start=midnight(first, local), end=floor(now, local, _HOUR) + _HOUR)
     asked = replace(question, period=request, where=definition.where, granularity=Granularity.DAY)
     definite = resolved(asked, principal, now)
-    points = 2 * len(definite.buckets)
+    points = 2 * len(definite.buckets) + (3 * (definite.top + 1) if definite.by else 0)
     context.spend(points + weight(definition.where))
     compute = partial(_answer, context, definition, definite)
     return await kept(context, ("ai budget", definition, definite), kinds(), compute, points=points)
@@ -80,6 +81,7 @@ async def _answer(context: Context, definition: BudgetDefinition, asked: Resolve
         repository = MetricRepository(session, context.services.memory, context.services.kept)
         daily = await repository.statistics(whole, [_COST], buckets=asked.buckets)
         counted = await repository.statistics(own, _CALLS)
+        grouped = await repository.statistics(own, (_COST, *_CALLS), by=asked.by, top=asked.top) if asked.by else None
         unconverted = await repository.unconverted(own, [_COST])
     starts = [start.astimezone(local).date() for start in asked.buckets]
     costs = dict(zip(starts, [cost or Decimal(0) for cost in daily.columns[0].decimals()], strict=True))
@@ -105,10 +107,27 @@ async def _answer(context: Context, definition: BudgetDefinition, asked: Resolve
         probability=outlook.probability(told, forecast),
         exceeds_at=None if exceeds is None else midnight(exceeds, local),
         series=outlook.series(told, [midnight(day, local) for day in outlook.days]),
+        groups=() if grouped is None else tuple(_groups(grouped, asked.by, spent)),
+        group_count=0 if grouped is None else grouped.group_count,
         unconverted=unconverted,
         explain=dearest([*daily.explanations, *counted.explanations]),
         as_of=as_of,
     )
+
+
+def _groups(found: Statistics, by: Sequence[str], spent: Decimal) -> Iterator[BudgetGroup]:
+    for place in range(len(found.groups) + (len(found.groups) in found.by_group)):
+        keys = found.groups[place] if place < len(found.groups) else ()
+        cost, calls, unpriced = found.by_group.get(place, (0, 0, 0))
+        amount = Decimal(cost or 0)
+        yield BudgetGroup(
+            keys=tuple(DimensionValue(name, value) for name, value in zip(by, keys, strict=bool(keys))),
+            other=place == len(found.groups),
+            spent=amount,
+            share=quotient(amount, spent),
+            calls=int(calls or 0),
+            unpriced=int(unpriced or 0),
+        )
 
 
 def _share(part: timedelta, whole: timedelta) -> Decimal:

@@ -17,9 +17,9 @@ from resolvers.analysis.periods import (
     Period,
     buckets,
     fitting_granularity,
-    previous,
     resolve,
 )
+from resolvers.analysis.previous_periods import previous
 from resolvers.analysis.questions import Question
 from resolvers.context import Context, Principal, Role
 from resolvers.errors import BadInput, Overloaded, TimedOut, Unavailable

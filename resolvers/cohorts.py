@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +18,12 @@ from resolvers.analysis.cohorts import (
     CohortGroup,
     CohortsAnswer,
     grid,
+    held_against,
     repeated,
     returns,
     returns_among,
 )
-from resolvers.analysis.estimates import Estimate, Money
+from resolvers.analysis.estimates import Money, quotient
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import EVERYTHING, All, Filter, Not, having, weight
 from resolvers.analysis.filters import Any as AnyOf
@@ -29,6 +32,7 @@ from resolvers.analysis.journeys import Journeys
 from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.paying_cohorts import paid_cohorts
 from resolvers.analysis.periods import Granularity, Period, PeriodRequest, buckets, epoch_us
+from resolvers.analysis.previous_periods import previous_buckets
 from resolvers.analysis.questions import Question
 from resolvers.answers import ANYTHING, Kinds, Resolved, depends_on, kept, resolved
 from resolvers.catalogue import CONVERSIONS, REFUNDS
@@ -80,22 +84,28 @@ async def cohorts(context: Context, of: CohortBasis, question: Question) -> Coho
     if question.granularity not in _WIDTHS:
         raise BadInput("Cohorts are of a DAY, a WEEK or a MONTH.", field="granularity")
     now = context.services.now()
-    definite = _whole(resolved(question, principal, now))
+    definite = _whole(resolved(question, principal, now), now)
     observed = _observed(definite, now)
     if definite.by and definite.top > MOST_GROUPS:
         raise BadInput(f"Each group is a pass of its own: ask for at most {MOST_GROUPS}.", field="top")
     points = len(definite.buckets) * (len(definite.buckets) + 1) // 2 * (definite.top + 2 if definite.by else 1)
+    points *= 1 if definite.previous is None else 2
     context.spend(points + weight(definite.where))
     compute = partial(_answer, context, of, definite, observed)
     return await kept(context, ("cohorts", of, definite, observed), kinds(of), compute, points=points)
 
 
-def _whole(asked: Resolved) -> Resolved:
-    """The question with the bucket that its period begins in as a whole."""
+def _whole(asked: Resolved, now: datetime) -> Resolved:
+    """The question with the bucket that its period begins in as a whole, and as many buckets to compare with."""
     start = asked.period.start
     before = buckets(Period(start - _BEYOND, start + _MICROSECOND), asked.granularity, asked.timezone)
     period = Period(before[-1], asked.period.end)
-    return replace(asked, period=period, buckets=buckets(period, asked.granularity, asked.timezone))
+    starts = buckets(period, asked.granularity, asked.timezone)
+    earlier, compare = None, asked.question.compare
+    if compare is not None:
+        minute = now.replace(second=0, microsecond=0)
+        earlier = previous_buckets(starts, period.end, asked.granularity, compare, asked.timezone, minute)
+    return replace(asked, period=period, previous=earlier, buckets=starts)
 
 
 def _observed(asked: Resolved, now: datetime) -> _Observed:
@@ -110,7 +120,7 @@ async def _answer(context: Context, of: CohortBasis, asked: Resolved, observed: 
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
     found = await _found(context, of, asked)
-    cohorts, subjects, repeat = _told(of, asked, observed, found, as_of)
+    figures = await _figures(context, of, asked, observed, found, as_of)
     groups: list[CohortGroup] = []
     count = 0
     if asked.by:
@@ -119,17 +129,17 @@ async def _answer(context: Context, of: CohortBasis, asked: Resolved, observed: 
         wheres: list[tuple[tuple[DimensionValue, ...], Filter]] = list(zip(keys, shown, strict=True))
         wheres += [((), Not(AnyOf(shown)))] if count > len(keys) else []
         for of_group, where in wheres:
-            own = await _found(context, of, replace(asked, where=All((asked.where, where))))
-            groups.append(CohortGroup(of_group, not of_group, *_told(of, asked, observed, own, as_of)))
+            own = replace(asked, where=All((asked.where, where)))
+            told = await _figures(context, of, own, observed, await _found(context, of, own), as_of)
+            groups.append(CohortGroup(keys=of_group, other=not of_group, **told))
     return CohortsAnswer(
         of=of,
         period=asked.period,
+        previous_period=asked.previous,
         granularity=asked.granularity,
         timezone=asked.timezone,
         currency=principal.currency,
-        cohorts=cohorts,
-        subjects=subjects,
-        repeat=repeat,
+        **figures,
         partial=observed.partial,
         groups=tuple(groups),
         group_count=count,
@@ -143,12 +153,36 @@ async def _found(context: Context, of: CohortBasis, asked: Resolved) -> _Found:
     return await (_seen if of is CohortBasis.ACTIVITY else _paid)(context, asked)
 
 
-def _told(
-    of: CohortBasis, asked: Resolved, observed: _Observed, found: _Found, as_of: datetime
-) -> tuple[tuple[Cohort, ...], int, Estimate]:
+async def _figures(
+    context: Context, of: CohortBasis, asked: Resolved, observed: _Observed, found: _Found, as_of: datetime
+) -> dict[str, Any]:
+    """The fields that an answer and its groups have alike."""
     cohorts = grid(asked.buckets, observed.buckets, found.cells)
     subjects = sum(cohort.size for cohort in cohorts)
-    return cohorts, subjects, repeated(of, subjects, found.again, as_of)
+    earlier, before, again = await _earlier(context, of, asked)
+    return {
+        "cohorts": held_against(cohorts, earlier),
+        "subjects": subjects,
+        "previous_subjects": before,
+        "repeat": repeated(of, subjects, found.again, as_of, again),
+    }
+
+
+async def _earlier(
+    context: Context, of: CohortBasis, asked: Resolved
+) -> tuple[tuple[Cohort, ...], int | None, Decimal | None]:
+    """The cohorts to compare with, how many subjects they have, and the share that came back."""
+    period = asked.previous
+    if period is None:
+        return (), None, None
+    if period.end <= max(period.start, EARLIEST):
+        # Before all time, or to be held against what is to come.
+        return (), 0, None
+    starts = buckets(period, asked.granularity, asked.timezone)
+    found = await _found(context, of, replace(asked, period=period, buckets=starts))
+    cohorts = grid(starts, len(starts), found.cells)
+    subjects = sum(cohort.size for cohort in cohorts)
+    return cohorts, subjects, quotient(Decimal(found.again), Decimal(subjects))
 
 
 async def _groups(context: Context, of: CohortBasis, asked: Resolved) -> tuple[list[tuple[DimensionValue, ...]], int]:

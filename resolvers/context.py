@@ -1,14 +1,14 @@
 """What a resolver is given: who asks, and the means to answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any, TypeVar, cast
 
 from resolvers.analysis.experiments import Known
-from resolvers.errors import BadInput, Forbidden, Unauthenticated
+from resolvers.errors import BadInput, Forbidden, GatewayError, Unauthenticated
 from resolvers.export_links import ExportLinks
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
@@ -29,6 +29,8 @@ from resolvers.store.walked_subscriptions import WalkedSubscriptions
 from resolvers.store.writer import Writer
 
 T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Role(IntEnum):
@@ -171,6 +173,7 @@ class Context:
         self.reliance: Reliance | None = None
         """Told of every analysis that is answered, where somebody wants to know."""
         self._together: dict[Hashable, asyncio.Future[Any]] = {}
+        self._batches: dict[Hashable, tuple[list[Any], asyncio.Task[Any]]] = {}
         self.found: dict[Hashable, Any] | None = None
         """What was found already, where all answers are of one moment; None where each is of its own."""
 
@@ -201,6 +204,33 @@ class Context:
         if key not in self._together:
             self._together[key] = asyncio.ensure_future(compute())
         return cast(T, await self._together[key])
+
+    async def batched(
+        self, key: Hashable, item: K, answer: Callable[[Sequence[K]], Awaitable[Sequence[V | GatewayError]]]
+    ) -> V:
+        """What ``answer`` makes of ``item``, asked once for all that fields of the operation ask under ``key`` now.
+
+        Where an item is answered with an error, this is raised.
+        """
+        batch = self._batches.get(key)
+        if batch is None:
+            items: list[Any] = []
+            batch = self._batches[key] = (items, asyncio.ensure_future(self._answered(key, items, answer)))
+        items, answers = batch
+        items.append(item)
+        place = len(items) - 1
+        found = (await asyncio.shield(answers))[place]
+        if isinstance(found, GatewayError):
+            raise found
+        return cast(V, found)
+
+    async def _answered(
+        self, key: Hashable, items: list[K], answer: Callable[[Sequence[K]], Awaitable[Sequence[V | GatewayError]]]
+    ) -> Sequence[V | GatewayError]:
+        # Fields of one list are begun in the same round of the loop, one after the other.
+        await asyncio.sleep(0)
+        del self._batches[key]
+        return await answer(items)
 
     def require(self, role: Role | None) -> Principal:
         """The caller, where its role reaches ``role``, if one is needed; raises Unauthenticated or Forbidden."""

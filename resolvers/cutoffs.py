@@ -1,11 +1,12 @@
 """Questions about a moment: what is foretold from it, out of the history before it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from resolvers.analysis.clocks import midnight, zone
+from resolvers.analysis.clocks import midnight, months_later, zone
 from resolvers.analysis.filters import EVERYTHING, Filter
-from resolvers.analysis.periods import PeriodRequest
+from resolvers.analysis.periods import Compare, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.answers import Resolved, resolved
 from resolvers.context import Principal
@@ -15,6 +16,7 @@ SHORTEST_HISTORY, LONGEST_HISTORY = timedelta(days=60), timedelta(days=3_650)
 LARGEST_PAGE = 500
 POINTS = 2_500
 """What a fit counts for among the points of an operation: four of them are as much as it may ask for."""
+_DAY = timedelta(days=1)
 _FIRST = datetime(2000, 1, 2, tzinfo=UTC)
 
 
@@ -30,6 +32,8 @@ class Asking:
     top: int = 20
     max_age: timedelta | None = None
     """How old an answer will do; None for one of the present."""
+    compare: Compare | None = None
+    """Which earlier moment the answer is held against."""
 
 
 def definite(asking: Asking, principal: Principal, now: datetime) -> Resolved:
@@ -55,6 +59,33 @@ def definite(asking: Asking, principal: Principal, now: datetime) -> Resolved:
         max_age=asking.max_age,
     )
     return resolved(question, principal, now)
+
+
+def earlier(asking: Asking, asked: Resolved, span: timedelta, principal: Principal, now: datetime) -> Resolved | None:
+    """The same question of an earlier moment, to hold the answer against; None where it is held against nothing.
+
+    PREVIOUS_PERIOD is ``span`` earlier, PREVIOUS_YEAR a year; by the calendar, so that a midnight stays one. BadInput
+    on ``compare`` where no history reaches as far back.
+    """
+    if asking.compare is None:
+        return None
+    cutoff = _before(asked.period.end, asking.compare, span, zone(asked.timezone))
+    if cutoff < _FIRST + SHORTEST_HISTORY:
+        raise BadInput("The moment to compare with lies before the year 2000.", field="compare")
+    return definite(replace(asking, cutoff=cutoff), principal, now)
+
+
+def _before(cutoff: datetime, compare: Compare, span: timedelta, local: ZoneInfo) -> datetime:
+    wall = cutoff.astimezone(local)
+    if compare is Compare.PREVIOUS_YEAR:
+        day = months_later(wall.date(), -12)
+    elif span % _DAY:
+        return cutoff - span
+    else:
+        day = wall.date() - span
+    if midnight(wall.date(), local) == cutoff:
+        return midnight(day, local)
+    return datetime.combine(day, wall.timetz()).astimezone(UTC)
 
 
 def page_size(first: int) -> int:

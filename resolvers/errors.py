@@ -72,6 +72,10 @@ class Unavailable(GatewayError):
     code = "UNAVAILABLE"
 
 
+class Pending(Unavailable):
+    """What one question needs is still being made; others can be answered meanwhile."""
+
+
 class TimedOut(GatewayError):
     """The answer took longer than an operation may."""
 

@@ -1,32 +1,29 @@
-"""Who came how far in a funnel, and what those who converted have in common."""
+"""Who came how far in a funnel: asked of one, or of several at once."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resolvers.analysis.events import DIMENSIONS
-from resolvers.analysis.explanations import Explanation, dearest
 from resolvers.analysis.filters import weight
-from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer, Lot, correlations
 from resolvers.analysis.funnel_outcomes import Outcome, left_at
-from resolvers.analysis.funnels import Counting, FunnelDefinition
+from resolvers.analysis.funnels import FunnelDefinition
 from resolvers.analysis.questions import Question
 from resolvers.analysis.subjects import Subject
 from resolvers.answers import Resolved, kept, resolved
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput
+from resolvers.errors import BadInput, GatewayError
 from resolvers.funnel_checks import check_outcome, checked, cost, kinds
-from resolvers.funnel_walks import walked
+from resolvers.funnel_walks import walked, walks
+from resolvers.lanes import side_by_side
+from resolvers.store.funnel_walks import Walked, WalkQuestion
 from resolvers.store.terms import SUBJECTS, TermRepository
 from resolvers.store.turns import turn
 
 LARGEST_PAGE = 500
-_TOGETHER = 4
-"""Dimensions read at a time: all of them at once would take more memory than there is for a large log."""
 _WRONG_CURSOR = "This is no cursor of this list; take endCursor from a page of it."
 
 
@@ -37,6 +34,13 @@ class SubjectPage:
     subjects: tuple[Subject, ...]
     cursors: tuple[str, ...]
     has_next: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectPages:
+    """Several pages, read together."""
+
+    pages: tuple[SubjectPage, ...]
 
 
 async def funnel_subjects(
@@ -50,34 +54,131 @@ async def funnel_subjects(
     after: str | None = None,
 ) -> SubjectPage:
     """Who reached a step, or dropped out at it; raises BadInput, Forbidden."""
+    return await _alone(context, _asked(context, definition, question, step, outcome, first, after))
+
+
+async def subjects_of_list(
+    context: Context,
+    definition: FunnelDefinition,
+    question: Question,
+    *,
+    step: int,
+    outcome: Outcome,
+    first: int = 50,
+    after: str | None = None,
+) -> SubjectPage:
+    """The same, read together with all others that fields of the operation ask for at the same time."""
+    asked = _asked(context, definition, question, step, outcome, first, after)
+    return await context.batched("funnel subjects", asked, partial(_side_by_side, context))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Whom is asked for."""
+
+    definition: FunnelDefinition
+    definite: Resolved
+    step: int
+    outcome: Outcome
+    first: int
+    after: str | None
+
+    def walk(self) -> WalkQuestion:
+        """What to walk."""
+        return WalkQuestion(self.definition, self.definite.where, self.definite.period)
+
+    def left(self, found: Walked) -> NDArray[np.int32]:
+        """All of the subjects, as ascending codes of the tenant's dictionary."""
+        return left_at(self.definition, found.walk, found.subject, self.step, self.outcome)
+
+    def paged(self, codes: NDArray[np.int32]) -> list[int]:
+        """Those of the page, and the one after it."""
+        after = np.searchsorted(codes, np.int64(self.after or 0), side="right")
+        shown: list[int] = codes[after:][: self.first + 1].tolist()
+        return shown
+
+    def page(self, codes: Sequence[int], names: Mapping[int, str]) -> SubjectPage:
+        """The page of these, told by name."""
+        shown = codes[: self.first]
+        return SubjectPage(
+            tuple(Subject(names[code]) for code in shown), tuple(map(str, shown)), len(codes) > self.first
+        )
+
+
+def _asked(
+    context: Context,
+    definition: FunnelDefinition,
+    question: Question,
+    step: int,
+    outcome: Outcome,
+    first: int,
+    after: str | None,
+) -> _Asked:
     principal = context.require(Role.ANALYST)
     if not 1 <= first <= LARGEST_PAGE:
         raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
     if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 10):
         raise BadInput(_WRONG_CURSOR, field="after")
-    asked = ("funnel subjects", definition, question, step, outcome)
-    compute = partial(subject_codes, context, definition, question, step=step, outcome=outcome)
-    codes = await context.once(asked, compute)
-    codes = codes[np.searchsorted(codes, np.int64(after or 0), side="right") :][: first + 1]
-    async with context.services.database.tenant(principal.tenant_id) as session:
-        terms = TermRepository(session, context.services.memory)
-        names = await terms.values(principal.tenant_id, SUBJECTS, codes.tolist())
-    shown = codes[:first].tolist()
-    return SubjectPage(tuple(Subject(names[code]) for code in shown), tuple(map(str, shown)), codes.size > first)
-
-
-async def subject_codes(
-    context: Context, definition: FunnelDefinition, question: Question, *, step: int, outcome: Outcome
-) -> NDArray[np.int32]:
-    """The same subjects, all of them, as ascending codes of the tenant's dictionary."""
-    principal = context.require(Role.ANALYST)
     checked(definition)
     check_outcome(definition, step, outcome)
     definite = resolved(question, principal, context.services.now())
     context.spend(4 * len(definition.steps) + weight(definite.where) + cost(definition))
+    return _Asked(definition, definite, step, outcome, first, after)
+
+
+async def _alone(context: Context, asked: _Asked) -> SubjectPage:
+    compute = partial(_page, context, asked)
+    if context.found is not None:
+        # The whole list is gone through, and no page of it asked for again.
+        return await compute()
+    return await kept(context, ("funnel subjects", *_told(asked)), kinds(asked.definition), compute, points=asked.first)
+
+
+def _told(asked: _Asked) -> tuple[object, ...]:
+    """What tells a page from others."""
+    return asked.definition, asked.definite, asked.step, asked.outcome, asked.first, asked.after
+
+
+async def _page(context: Context, asked: _Asked) -> SubjectPage:
+    # By the question as it was asked: all pages of a list are of one period, however long it takes to go through.
+    key = ("funnel subjects", asked.definition, asked.definite.question, asked.step, asked.outcome)
+    codes = asked.paged(await context.once(key, partial(_codes, context, asked)))
+    return asked.page(codes, await _names(context, codes))
+
+
+async def _codes(context: Context, asked: _Asked) -> NDArray[np.int32]:
     async with turn(context.services.heavy):
-        found = await walked(context, definition, definite, definite.period)
-        return await asyncio.to_thread(left_at, definition, found.walk, found.subject, step, outcome)
+        found = await walked(context, asked.walk())
+        return await asyncio.to_thread(asked.left, found)
+
+
+async def _names(context: Context, codes: Collection[int]) -> dict[int, str]:
+    principal = context.require(Role.ANALYST)
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        return await TermRepository(session, context.services.memory).values(principal.tenant_id, SUBJECTS, codes)
+
+
+async def _side_by_side(context: Context, asked: Sequence[_Asked]) -> list[SubjectPage | GatewayError]:
+    return await side_by_side(asked, partial(_together, context), partial(_alone, context))
+
+
+async def _together(context: Context, asked: Sequence[_Asked]) -> tuple[SubjectPage, ...]:
+    needed = frozenset().union(*(kinds(one.definition) for one in asked))
+    points = sum(one.first for one in asked)
+    subject = [part for one in asked for part in _told(one)]
+    compute = partial(_pages, context, asked)
+    return (await kept(context, ("subjects of funnels", *subject), needed, compute, points=points)).pages
+
+
+async def _pages(context: Context, asked: Sequence[_Asked]) -> SubjectPages:
+    codes = list[list[int]]()
+    async with turn(context.services.heavy):
+        held = await walks(context, [one.walk() for one in asked])
+        for place, one in enumerate(asked):
+            found = await asyncio.to_thread(held.walked, place)
+            codes.append(one.paged(await asyncio.to_thread(one.left, found)))
+    names = await _names(context, {code for own in codes for code in own})
+    return SubjectPages(tuple(one.page(own, names) for one, own in zip(asked, codes, strict=True)))
 
 
 async def subjects_by_name(context: Context, names: Sequence[str]) -> dict[str, Subject]:
@@ -88,38 +189,3 @@ async def subjects_by_name(context: Context, names: Sequence[str]) -> dict[str, 
             principal.tenant_id, SUBJECTS, {name for name in names if "\x00" not in name}
         )
     return {name: Subject(name) for name in known}
-
-
-async def funnel_correlations(
-    context: Context, definition: FunnelDefinition, question: Question, *, dimensions: Sequence[str] = DIMENSIONS
-) -> FunnelCorrelationAnswer:
-    """Which values of the entry event go with converting; raises BadInput naming the argument at fault."""
-    principal = context.require(Role.VIEWER)
-    checked(definition)
-    if definition.counting is not Counting.SUBJECTS:
-        raise BadInput("Walks of one subject are not independent; count SUBJECTS.", field="counting")
-    if not dimensions:
-        raise BadInput("Name at least one dimension.", field="dimensions")
-    if len(set(dimensions)) < len(dimensions):
-        raise BadInput("A dimension is named twice.", field="dimensions")
-    definite = resolved(question, principal, context.services.now())
-    points = 4 * definite.top + 2 * len(dimensions)
-    context.spend(points + weight(definite.where) + cost(definition))
-    compute = partial(_correlations, context, definition, definite, tuple(dimensions))
-    subject = ("funnel correlations", definition, definite, tuple(dimensions))
-    return await kept(context, subject, kinds(definition), compute, points=points)
-
-
-async def _correlations(
-    context: Context, definition: FunnelDefinition, asked: Resolved, dimensions: tuple[str, ...]
-) -> FunnelCorrelationAnswer:
-    as_of = context.services.now()
-    lots, explanations = list[Lot](), list[Explanation]()
-    async with turn(context.services.heavy):
-        for start in range(0, len(dimensions), _TOGETHER):
-            some = dimensions[start : start + _TOGETHER]
-            found = await walked(context, definition, asked, asked.period, some)
-            lots.append(Lot(~np.isnan(found.walk.seconds), found.breakdowns))
-            explanations.append(found.explain)
-        compute = partial(correlations, top=asked.top, as_of=as_of, explain=dearest(explanations))
-        return await asyncio.to_thread(compute, definition, asked.period, lots)

@@ -9,15 +9,17 @@ from functools import partial
 from resolvers.analysis.filters import in_segments, weight
 from resolvers.analysis.funnel_answers import Buckets, Earlier, answer
 from resolvers.analysis.funnel_json import from_json, to_json
-from resolvers.analysis.funnels import FunnelAnswer, FunnelDefinition
+from resolvers.analysis.funnels import FunnelAnswer, FunnelAnswers, FunnelDefinition
 from resolvers.analysis.questions import Question
 from resolvers.answers import Resolved, kept, resolved
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput, NotFound
+from resolvers.errors import BadInput, GatewayError, NotFound
 from resolvers.funnel_checks import LONGEST_NAME, checked, cost, kinds
-from resolvers.funnel_walks import walked
+from resolvers.funnel_walks import walked, walks
+from resolvers.lanes import side_by_side
 from resolvers.segment_funnels import check_unasked, redefine
 from resolvers.segments import numbers_named
+from resolvers.store.funnel_walks import Walked, WalkQuestion
 from resolvers.store.funnels import FunnelRepository, FunnelRow
 from resolvers.store.segment_definitions import SegmentDefinitions
 from resolvers.store.turns import turn
@@ -54,6 +56,60 @@ async def funnel(
     The breakdown is by the dimensions of the event that the step at ``by_step`` took, None for the last step that
     each reached.
     """
+    return await _alone(context, _asked(context, definition, question, by_step))
+
+
+async def funnel_of_list(
+    context: Context, definition: FunnelDefinition, question: Question, *, by_step: int | None = 0
+) -> FunnelAnswer:
+    """The same, read together with all others that fields of the operation ask for at the same time."""
+    asked = _asked(context, definition, question, by_step)
+    return await context.batched("funnels", asked, partial(_side_by_side, context))
+
+
+async def several_funnels(context: Context, asked: Sequence[tuple[FunnelDefinition, Question]]) -> list[FunnelAnswer]:
+    """The same of several definitions and questions, read together."""
+    found = await _side_by_side(context, [_asked(context, definition, question) for definition, question in asked])
+    for one in found:
+        if isinstance(one, GatewayError):
+            raise one
+    return [one for one in found if isinstance(one, FunnelAnswer)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question about a funnel, made definite."""
+
+    definition: FunnelDefinition
+    definite: Resolved
+    by_step: int | None
+    points: int
+
+    def walks(self) -> list[WalkQuestion]:
+        """What to walk: the period, and the one to compare with."""
+        one = self.definite
+        periods = [one.period] if one.previous is None else [one.period, one.previous]
+        return [WalkQuestion(self.definition, one.where, period, one.by, self.by_step) for period in periods]
+
+    def told(self, found: Walked, before: Walked | None, as_of: datetime) -> FunnelAnswer:
+        """The answer from what was walked."""
+        one, earlier = self.definite, None
+        if one.previous is not None and before is not None:
+            earlier = Earlier(one.previous, before.walk, before.breakdowns)
+        return answer(
+            self.definition,
+            one.period,
+            found.walk,
+            buckets=Buckets(one.granularity, one.timezone, one.buckets),
+            as_of=as_of,
+            explain=found.explain,
+            by=found.breakdowns,
+            top=one.top,
+            previous=earlier,
+        )
+
+
+def _asked(context: Context, definition: FunnelDefinition, question: Question, by_step: int | None = 0) -> _Asked:
     principal = context.require(Role.VIEWER)
     checked(definition)
     if by_step is not None and not 0 <= by_step < len(definition.steps):
@@ -62,22 +118,49 @@ async def funnel(
     steps = len(definition.steps)
     points = 4 * steps * (definite.top + 2 if definite.by else 1) + steps * len(definite.buckets)
     context.spend(points + weight(definite.where) + cost(definition))
-    compute = partial(_answer, context, definition, definite, by_step)
-    subject = ("funnel", definition, definite, by_step)
-    return await kept(context, subject, kinds(definition), compute, points=points)
+    return _Asked(definition, definite, by_step, points)
 
 
-async def _answer(context: Context, definition: FunnelDefinition, asked: Resolved, by_step: int | None) -> FunnelAnswer:
+async def _alone(context: Context, asked: _Asked) -> FunnelAnswer:
+    subject = ("funnel", asked.definition, asked.definite, asked.by_step)
+    return await kept(context, subject, kinds(asked.definition), partial(_answer, context, asked), points=asked.points)
+
+
+async def _answer(context: Context, asked: _Asked) -> FunnelAnswer:
     as_of = context.services.now()
     async with turn(context.services.heavy):
-        found = await walked(context, definition, asked, asked.period, asked.by, by_step)
-        earlier = None
-        if asked.previous is not None:
-            before = await walked(context, definition, asked, asked.previous, asked.by, by_step)
-            earlier = Earlier(asked.previous, before.walk, before.breakdowns)
-        buckets = Buckets(asked.granularity, asked.timezone, asked.buckets)
-        shaped = partial(answer, buckets=buckets, as_of=as_of, explain=found.explain, top=asked.top, previous=earlier)
-        return await asyncio.to_thread(shaped, definition, asked.period, found.walk, by=found.breakdowns)
+        found, *before = [await walked(context, one) for one in asked.walks()]
+        return await asyncio.to_thread(asked.told, found, before[0] if before else None, as_of)
+
+
+async def _side_by_side(context: Context, asked: Sequence[_Asked]) -> list[FunnelAnswer | GatewayError]:
+    return await side_by_side(asked, partial(_together, context), partial(_alone, context))
+
+
+async def _together(context: Context, asked: Sequence[_Asked]) -> tuple[FunnelAnswer, ...]:
+    subject = [part for one in asked for part in (one.definition, one.definite, one.by_step)]
+    needed = frozenset().union(*(kinds(one.definition) for one in asked))
+    points = sum(one.points for one in asked)
+    found = await kept(context, ("funnels", *subject), needed, partial(_answers, context, asked), points=points)
+    return found.answers
+
+
+async def _answers(context: Context, asked: Sequence[_Asked]) -> FunnelAnswers:
+    as_of = context.services.now()
+
+    def told(one: _Asked, places: Sequence[int]) -> FunnelAnswer:
+        found, *before = [held.walked(place) for place in places]
+        return one.told(found, before[0] if before else None, as_of)
+
+    async with turn(context.services.heavy):
+        questions = [one.walks() for one in asked]
+        held = await walks(context, [walk for own in questions for walk in own])
+        # One after the other, so that the walks of one are let go of before those of the next.
+        answers, place = list[FunnelAnswer](), 0
+        for one, own in zip(asked, questions, strict=True):
+            answers.append(await asyncio.to_thread(told, one, range(place, place + len(own))))
+            place += len(own)
+    return FunnelAnswers(tuple(answers))
 
 
 async def save_funnel(context: Context, name: str, definition: FunnelDefinition) -> SavedFunnel:

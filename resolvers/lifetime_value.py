@@ -9,14 +9,15 @@ from time import perf_counter
 
 from resolvers.analysis.behaviour import GAIN
 from resolvers.analysis.clocks import midnight, zone
+from resolvers.analysis.code_groups import Keys
 from resolvers.analysis.estimates import Money
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import weight
-from resolvers.analysis.lifetime_value import LifetimeValueAnswer, LifetimeValues, RankedCustomer, valued
+from resolvers.analysis.lifetime_value import LifetimeValueAnswer, LifetimeValues, RankedCustomer, compared, valued
 from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.answers import Kinds, Resolved, depends_on, kept
 from resolvers.context import Context, Principal, Role
-from resolvers.cutoffs import POINTS, Asking, cursor_of, definite, page_size, place_of
+from resolvers.cutoffs import POINTS, Asking, cursor_of, definite, earlier, page_size, place_of
 from resolvers.errors import BadInput
 from resolvers.store.lifetime_value import PurchaseRepository
 from resolvers.store.metrics import MetricRepository
@@ -61,8 +62,14 @@ def kinds() -> Kinds:
 
 async def lifetime_value(context: Context, horizon: timedelta, asking: Asking) -> LifetimeValueAnswer:
     """What customers will buy; raises BadInput naming the argument at fault."""
-    context.require(Role.VIEWER)
-    return (await _values(context, horizon, asking)).answer
+    principal, now = context.require(Role.VIEWER), context.services.now()
+    asked = _definite(horizon, asking, principal, now)
+    before = earlier(asking, asked, horizon, principal, now)
+    found = (await _values(context, horizon, asked)).answer
+    if before is None:
+        return found
+    like = tuple(group.keys for group in found.groups if not group.other)
+    return compared(found, (await _values(context, horizon, before, like)).answer)
 
 
 async def valuable_customers(
@@ -72,7 +79,7 @@ async def valuable_customers(
     principal = context.require(Role.ANALYST)
     size = page_size(first)
     place = None if after is None else place_of(after)
-    found = await _values(context, horizon, asking)
+    found = await _values(context, horizon, _definite(horizon, asking, principal, context.services.now()))
     following = [one for one in found.ranked if place is None or (-one.score, one.subject) > place]
     shown = following[:size]
     async with context.services.database.tenant(principal.tenant_id) as session:
@@ -91,7 +98,7 @@ async def customers(
 ) -> dict[str, Customer]:
     """Those of the subjects that are on the list of the most valuable."""
     principal = context.require(Role.ANALYST)
-    found = await _values(context, horizon, asking)
+    found = await _values(context, horizon, _definite(horizon, asking, principal, context.services.now()))
     async with context.services.database.tenant(principal.tenant_id) as session:
         terms = PurchaseRepository(session, context.services.memory).terms
         codes = await terms.codes(principal.tenant_id, SUBJECTS, set(subjects))
@@ -116,17 +123,24 @@ def _shown(one: RankedCustomer, subject: str, principal: Principal) -> Customer:
     )
 
 
-async def _values(context: Context, horizon: timedelta, asking: Asking) -> LifetimeValues:
-    principal = context.require(Role.VIEWER)
+def _definite(horizon: timedelta, asking: Asking, principal: Principal, now: datetime) -> Resolved:
     if not SHORTEST_HORIZON <= horizon <= LONGEST_HORIZON:
         raise BadInput(f"A horizon is 1 to {LONGEST_HORIZON.days} days long.", field="horizon")
-    asked = definite(asking, principal, context.services.now())
+    return definite(asking, principal, now)
+
+
+async def _values(
+    context: Context, horizon: timedelta, asked: Resolved, like: tuple[Keys, ...] | None = None
+) -> LifetimeValues:
+    """What is foretold; of the largest groups, or of those that are ``like`` given ones."""
     context.spend(POINTS + weight(asked.where) + (asked.top + 1 if asked.by else 0))
-    compute = partial(_computed, context, asked, horizon)
-    return await kept(context, ("lifetime value", horizon, asked), kinds(), compute, points=POINTS)
+    subject = ("lifetime value", horizon, asked, *(() if like is None else (like,)))
+    return await kept(context, subject, kinds(), partial(_computed, context, asked, horizon, like), points=POINTS)
 
 
-async def _computed(context: Context, asked: Resolved, horizon: timedelta) -> LifetimeValues:
+async def _computed(
+    context: Context, asked: Resolved, horizon: timedelta, like: tuple[Keys, ...] | None
+) -> LifetimeValues:
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
     # The last day counts in whole: days are those of the tenant's zone, whatever moment the cut-off is.
@@ -158,4 +172,5 @@ async def _computed(context: Context, asked: Resolved, horizon: timedelta) -> Li
         explain=explain,
         beginnings=beginnings,
         top=asked.top,
+        like=like,
     )

@@ -1,15 +1,16 @@
 """Profiles of personas: what their subjects do and bring in, from the analyses that everybody asks."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from resolvers.analysis.cohorts import CohortBasis
+from resolvers.analysis.diagnoses import Finding
 from resolvers.analysis.estimates import Estimate, Unit, estimate, quotient
 from resolvers.analysis.filters import All, DimensionIs, Filter, Op
-from resolvers.analysis.metrics import MetricAnswer
+from resolvers.analysis.metrics import MetricAnswer, MetricGroup, finish
 from resolvers.analysis.periods import Compare, Granularity
-from resolvers.analysis.personas import Persona, PersonaPreference, PersonaProfile
+from resolvers.analysis.personas import ChurnGap, Persona, PersonaGroup, PersonaPreference, PersonaProfile
 from resolvers.analysis.questions import Question
 from resolvers.answers import ANYTHING, Kinds
 from resolvers.cohorts import cohorts
@@ -54,9 +55,9 @@ async def persona_profiles(
             f"Churn takes a model of each persona: it is told of at most {MOST_MODELS} at once; name them in slugs.",
             field="churn",
         )
-    asked = replace(question, compare=question.compare or Compare.PREVIOUS_PERIOD, by=())
+    asked = replace(question, compare=question.compare or Compare.PREVIOUS_PERIOD)
     wheres = [All((asked.where, of_persona(kept[slug]))) for slug in wanted]
-    risks = await _churn(context, wheres) if churn else [None] * len(wanted)
+    risks = await _churn(context, wheres) if churn else [_Churn(None, ChurnGap.NOT_ASKED)] * len(wanted)
     return [
         await _profile(context, kept[slug], asked, replace(asked, where=where), risk)
         for slug, where, risk in zip(wanted, wheres, risks, strict=True)
@@ -64,8 +65,10 @@ async def persona_profiles(
 
 
 async def _profile(
-    context: Context, persona: Persona, everybody: Question, own: Question, risk: Estimate | None
+    context: Context, persona: Persona, everybody: Question, own: Question, churn: "_Churn"
 ) -> PersonaProfile:
+    groups, count = await _groups(context, own) if own.by else ((), 0)
+    everybody, own = replace(everybody, by=()), replace(own, by=())
     (acquired, lifetime_value), (figures, retention, preferences) = await abreast(
         _from_log(context, persona, everybody, own), _from_kept(context, everybody, own)
     )
@@ -78,17 +81,54 @@ async def _profile(
         subjects=subjects,
         conversion=conversion,
         revenue=revenue,
-        revenue_per_subject=_per_subject(revenue, subjects),
+        revenue_per_subject=_per_subject(revenue.estimate, subjects.estimate),
         lifetime_value=lifetime_value,
         acquisition_cost=acquired,
         retention=retention,
-        churn_risk=risk,
+        churn_risk=churn.risk,
+        churn_gap=churn.gap,
+        churn_findings=churn.findings,
         ai_requests=requests,
         ai_cost=cost,
         ai_success=success,
         channels=channels,
         features=features,
+        groups=groups,
+        group_count=count,
     )
+
+
+async def _groups(context: Context, own: Question) -> tuple[tuple[PersonaGroup, ...], int]:
+    """The metrics of those who have the same values, most subjects first, and how many such groups there are."""
+    asked = replace(own, granularity=Granularity.MONTH)
+    (subjects,) = await metrics(context, _SLUGS[:1], asked)
+    keys = [tuple(key.value for key in group.keys) for group in subjects.groups if not group.other]
+    others = await metrics(context, _SLUGS[1:], asked, groups=keys)
+    found = []
+    for group in subjects.groups:
+        conversion, revenue, requests, cost, success = (_of_group(answer, group) for answer in others)
+        found.append(
+            PersonaGroup(
+                keys=group.keys,
+                other=group.other,
+                subjects=group.estimate,
+                conversion=conversion,
+                revenue=revenue,
+                revenue_per_subject=_per_subject(revenue, group.estimate),
+                ai_requests=requests,
+                ai_cost=cost,
+                ai_success=success,
+            )
+        )
+    return tuple(found), subjects.group_count
+
+
+def _of_group(answer: MetricAnswer, group: MetricGroup) -> Estimate:
+    """A metric of a group, of nothing where it has no event of the metric."""
+    for one in answer.groups:
+        if (one.keys, one.other) == (group.keys, group.other):
+            return one.estimate
+    return finish(answer.metric, {}, None, answer.estimate.currency or "", answer.estimate.as_of)
 
 
 async def _from_log(
@@ -113,8 +153,7 @@ def _by_week(question: Question) -> Question:
     return replace(question, granularity=Granularity.WEEK, compare=None)
 
 
-def _per_subject(revenue: MetricAnswer, subjects: MetricAnswer) -> Estimate:
-    total, count = revenue.estimate, subjects.estimate
+def _per_subject(total: Estimate, count: Estimate) -> Estimate:
     before = None
     if total.previous is not None and count.previous is not None:
         before = quotient(total.previous, count.previous)
@@ -150,10 +189,24 @@ async def _acquisition_cost(context: Context, persona: Persona, everybody: Quest
     )
 
 
-async def _churn(context: Context, wheres: Sequence[Filter]) -> list[Estimate | None]:
-    """The mean probability of churn under each condition; None where there is no model to tell it."""
+@dataclass(frozen=True, slots=True)
+class _Churn:
+    """The mean probability of churn, or why there is none."""
+
+    risk: Estimate | None
+    gap: ChurnGap | None
+    findings: tuple[Finding, ...] = ()
+
+
+async def _churn(context: Context, wheres: Sequence[Filter]) -> list[_Churn]:
+    """That of those under each condition."""
     found = await churn_risks(context, [Asking(where=where) for where in wheres])
-    return [None if one.model is None else one.probability for one in found]
+    return [
+        _Churn(None, ChurnGap.NO_MODEL, one.findings)
+        if one.model is None
+        else _Churn(one.probability, None, one.findings)
+        for one in found
+    ]
 
 
 async def _preferences(

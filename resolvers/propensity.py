@@ -18,6 +18,7 @@ from resolvers.analysis.behaviour import (
     observed,
     steps,
 )
+from resolvers.analysis.code_groups import Keys
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import EVERYTHING, All, Filter, NameIs, in_segments, weight
 from resolvers.analysis.filters import Any as AnyOf
@@ -30,11 +31,12 @@ from resolvers.analysis.propensity_answers import (
     PropensityAnswer,
     Ranked,
     assessed,
+    compared,
     whom,
 )
 from resolvers.answers import Kinds, Resolved, depends_on, kept, of_history
 from resolvers.context import Context, Role
-from resolvers.cutoffs import POINTS, Asking, cursor_of, definite, page_size, place_of
+from resolvers.cutoffs import POINTS, Asking, cursor_of, definite, earlier, page_size, place_of
 from resolvers.errors import BadInput
 from resolvers.lanes import abreast
 from resolvers.store.journeys import JourneyRepository
@@ -45,6 +47,8 @@ from resolvers.store.terms import SUBJECTS, TERMS, TermRepository
 from resolvers.store.turns import turn
 
 LONGEST_NAME = 200
+_HORIZON = timedelta(days=RECENT_DAYS)
+"""How far is foretold."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -75,21 +79,18 @@ def kinds() -> Kinds:
 
 async def churn_risk(context: Context, asking: Asking) -> PropensityAnswer:
     """How likely subjects are to churn; raises BadInput naming the argument at fault."""
-    context.require(Role.VIEWER)
-    return (await _propensities(context, asking, "")).answer
+    return await _answered(context, asking, "", {})
 
 
 async def churn_risks(context: Context, askings: Sequence[Asking]) -> list[PropensityAnswer]:
     """The same of several circles of subjects; what differs by segments alone is read once."""
-    context.require(Role.VIEWER)
     readings: Readings = {}
-    return [(await _propensities(context, asking, "", readings)).answer for asking in askings]
+    return [await _answered(context, asking, "", readings) for asking in askings]
 
 
 async def conversion_propensity(context: Context, name: str, asking: Asking) -> PropensityAnswer:
     """How likely subjects are to have a conversion of that name; raises BadInput naming the argument at fault."""
-    context.require(Role.VIEWER)
-    return (await _propensities(context, asking, _named(name))).answer
+    return await _answered(context, asking, _named(name), {})
 
 
 async def subjects_at_risk(context: Context, asking: Asking, *, first: int, after: str | None) -> CandidatePage:
@@ -109,7 +110,8 @@ async def upsell_candidates(
 async def candidates(context: Context, name: str, asking: Asking, subjects: Sequence[str]) -> dict[str, Candidate]:
     """Those of the subjects that are on the list of the likeliest; ``name`` is empty for churn."""
     principal = context.require(Role.ANALYST)
-    found = await _propensities(context, asking, name and _named(name))
+    asked = definite(asking, principal, context.services.now())
+    found = await _propensities(context, asked, name and _named(name), {})
     async with context.services.database.tenant(principal.tenant_id) as session:
         terms = SpendRepository(session, context.services.memory).terms
         codes = await terms.codes(principal.tenant_id, SUBJECTS, set(subjects))
@@ -129,7 +131,8 @@ async def _page(context: Context, asking: Asking, name: str, first: int, after: 
     principal = context.require(Role.ANALYST)
     size = page_size(first)
     place = None if after is None else place_of(after)
-    found = await _propensities(context, asking, name)
+    asked = definite(asking, principal, context.services.now())
+    found = await _propensities(context, asked, name, {})
     following = [one for one in found.ranked if place is None or (-one.probability, one.subject) > place]
     shown = following[:size]
     async with context.services.database.tenant(principal.tenant_id) as session:
@@ -148,14 +151,25 @@ def _shown(one: Ranked, subject: str) -> Candidate:
     return Candidate(subject, one.probability, seen, one.reason)
 
 
+async def _answered(context: Context, asking: Asking, name: str, readings: "Readings") -> PropensityAnswer:
+    """The answer, held against that of an earlier moment if it is asked to be."""
+    principal, now = context.require(Role.VIEWER), context.services.now()
+    asked = definite(asking, principal, now)
+    before = earlier(asking, asked, _HORIZON, principal, now)
+    found = (await _propensities(context, asked, name, readings)).answer
+    if before is None:
+        return found
+    like = tuple(group.keys for group in found.groups if not group.other)
+    return compared(found, (await _propensities(context, before, name, readings, like)).answer)
+
+
 async def _propensities(
-    context: Context, asking: Asking, name: str, readings: "Readings | None" = None
+    context: Context, asked: Resolved, name: str, readings: "Readings", like: tuple[Keys, ...] | None = None
 ) -> Propensities:
-    principal = context.require(Role.VIEWER)
-    asked = definite(asking, principal, context.services.now())
+    """What is foretold; of the largest groups, or of those that are ``like`` given ones."""
     context.spend(POINTS + weight(asked.where))
-    subject = ("propensity", name, asked)
-    compute = partial(_computed, context, asked, name, {} if readings is None else readings)
+    subject = ("propensity", name, asked, *(() if like is None else (like,)))
+    compute = partial(_computed, context, asked, name, readings, like)
     # Nothing after the cut-off matters, so that a day's first answer is that of the whole day.
     unless = partial(of_history, context, subject, asked, compute, points=POINTS)
     return await kept(context, subject, kinds(), unless, points=POINTS)
@@ -184,7 +198,9 @@ Readings = dict[tuple[object, ...], _Reading]
 """What was read, by what was asked for; whoever asks for several answers may have it read once."""
 
 
-async def _computed(context: Context, asked: Resolved, name: str, readings: Readings) -> Propensities:
+async def _computed(
+    context: Context, asked: Resolved, name: str, readings: Readings, like: tuple[Keys, ...] | None
+) -> Propensities:
     as_of, tenant_id = context.services.now(), context.require(Role.VIEWER).tenant_id
     read = (*DIMENSIONS, *(dimension for dimension in asked.by if dimension not in DIMENSIONS))
     members, where = by_members(asked.where)
@@ -217,6 +233,7 @@ async def _computed(context: Context, asked: Resolved, name: str, readings: Read
         cutoff=asked.period.end,
         as_of=as_of,
         explain=found.explain,
+        like=like,
     )
 
 

@@ -1,17 +1,18 @@
 """What came of a recommendation: its figures before and after it was accepted, over equal spans."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from resolvers.analysis.clocks import midnight, zone
 from resolvers.analysis.estimates import Estimate, Unit, estimate, quotient, student
 from resolvers.analysis.metrics import Form
-from resolvers.analysis.periods import Granularity, Period, PeriodRequest
-from resolvers.analysis.questions import Question
+from resolvers.analysis.periods import Period
 from resolvers.analysis.recommendation_basis import Basis
 from resolvers.analysis.recommendation_json import from_json
-from resolvers.analysis.recommendation_statistics import Sums, difference_of_means, difference_of_shares
+from resolvers.analysis.recommendation_statistics import difference_of_means, difference_of_shares
 from resolvers.analysis.recommendations import (
     ChurnMeasure,
     Effect,
@@ -23,10 +24,10 @@ from resolvers.analysis.recommendations import (
 )
 from resolvers.catalogue import metric
 from resolvers.context import Context, Role
-from resolvers.funnels import funnel
-from resolvers.metrics import metrics
+from resolvers.errors import GatewayError
+from resolvers.lanes import side_by_side
+from resolvers.recommendation_figures import Figures, figures
 from resolvers.recommendations import STATES
-from resolvers.recurring_revenue import recurring_revenue
 from resolvers.store.recommendations import RecommendationRepository
 
 FEWEST_DAYS, MOST_DAYS = 7, 30
@@ -37,26 +38,50 @@ STATEMENT = (
 
 
 async def realised_effect(context: Context, key: str, timezone: str | None = None) -> RealisedEffect | None:
-    """What was measured since a recommendation was accepted.
+    """What was measured since a recommendation was accepted, read together with others that are asked for beside it.
 
     None unless it was, and until ``FEWEST_DAYS`` whole days are over; at most ``MOST_DAYS`` are looked at.
     """
     principal = context.require(Role.VIEWER)
+    local = timezone or principal.timezone
+    zone(local)
+    return await context.batched(("realised", local), key, partial(_realised, context, local))
+
+
+async def _realised(
+    context: Context, timezone: str, keys: Sequence[str]
+) -> Sequence[RealisedEffect | GatewayError | None]:
+    async def alone(key: str) -> RealisedEffect | None:
+        return (await _together(context, timezone, [key]))[0]
+
+    return await side_by_side(keys, partial(_together, context, timezone), alone)
+
+
+async def _together(context: Context, timezone: str, keys: Sequence[str]) -> list[RealisedEffect | None]:
+    principal, now = context.require(Role.VIEWER), context.services.now()
     if context.reliance is not None:
         # It also changes with the days that pass, of which the reliance cannot be told.
         context.reliance.add((), (), None)
     async with context.services.database.tenant(principal.tenant_id) as session:
-        row = (await RecommendationRepository(session).by_keys(principal.tenant_id, [key])).get(key)
-    if row is None or row.state != STATES[State.ACCEPTED]:
-        return None
-    spans = _spans(row.decided_at, context.services.now(), timezone or principal.timezone)
-    if spans is None:
-        return None
-    days, before, after = spans
-    own = Context(context.services, principal)
-    reader = _Reader(own, Basis(principal.currency, Decimal(0), context.services.now()), timezone)
-    effects = [await reader.effect(one, before, after) for one in from_json(row.finding).measures]
-    return RealisedEffect(days, before, after, tuple(effects), STATEMENT)
+        rows = await RecommendationRepository(session).by_keys(principal.tenant_id, keys)
+    spans = {
+        key: found
+        for key, row in rows.items()
+        if row.state == STATES[State.ACCEPTED] and (found := _spans(row.decided_at, now, timezone)) is not None
+    }
+    measures = {key: from_json(rows[key].finding).measures for key in spans}
+    asked = dict.fromkeys(
+        (one, period) for key, (_, *periods) in spans.items() for one in measures[key] for period in periods
+    )
+    known = await figures(Context(context.services, principal), asked, timezone) if asked else Figures()
+    teller = _Teller(known, Basis(principal.currency, Decimal(0), now))
+    told = {
+        key: RealisedEffect(
+            days, before, after, tuple(teller.effect(one, before, after) for one in measures[key]), STATEMENT
+        )
+        for key, (days, before, after) in spans.items()
+    }
+    return [told.get(key) for key in keys]
 
 
 def _spans(decided: datetime, now: datetime, timezone: str) -> tuple[int, Period, Period] | None:
@@ -71,19 +96,18 @@ def _spans(decided: datetime, now: datetime, timezone: str) -> tuple[int, Period
     return days, before, Period(midnight(first, local), midnight(first + width, local))
 
 
-class _Reader:
-    """Reads measures before and after."""
+@dataclass(frozen=True, slots=True)
+class _Teller:
+    """Tells measures before and after from their figures."""
 
-    def __init__(self, context: Context, basis: Basis, timezone: str | None) -> None:
-        self.context = context
-        self.basis = basis
-        self.timezone = timezone
+    found: Figures
+    basis: Basis
 
-    async def effect(self, measure: Measure, before: Period, after: Period) -> Effect:
+    def effect(self, measure: Measure, before: Period, after: Period) -> Effect:
         """A measure in both periods, and the difference."""
         match measure:
             case MetricMeasure(slug, _) if metric(slug).form is not Form.RATIO:
-                return await self._daily(measure, before, after)
+                return self._daily(measure, before, after)
             case MetricMeasure(slug, _):
                 title, definition = metric(slug).title, metric(slug).definition
             case StepMeasure(of, step):
@@ -94,8 +118,7 @@ class _Reader:
                 )
             case ChurnMeasure():
                 title, definition = "Churn", "Customers who churned, of those at the start."
-        a, m = await self._share(measure, after)
-        b, n = await self._share(measure, before)
+        (a, m), (b, n) = self.found.shares[measure, after], self.found.shares[measure, before]
         told = [self.basis.share(part, of_all, definition) for part, of_all in ((b, n), (a, m))]
         return Effect(title, told[0], told[1], self._difference(a, m, b, n))
 
@@ -105,24 +128,9 @@ class _Reader:
             return estimate(None, n=m + n, as_of=self.basis.as_of, definition=definition, unit=Unit.RATIO)
         return self.basis.ratio(difference_of_shares(a, m, b, n), m + n, definition, "Newcombe")
 
-    async def _share(self, measure: Measure, period: Period) -> tuple[int, int]:
-        """How many of how many."""
-        question = Question(PeriodRequest(start=period.start, end=period.end), self.timezone, Granularity.MONTH)
-        match measure:
-            case MetricMeasure(slug, where):
-                (answer,) = await metrics(self.context, [slug], replace(question, where=where))
-                return int(answer.estimate.numerator or 0), answer.estimate.n
-            case StepMeasure(definition, step):
-                steps = (await funnel(self.context, definition, question)).steps
-                before = [one for one in steps[:step] if not one.optional]
-                return steps[step].count, before[-1].count
-            case ChurnMeasure(where):
-                moved = (await recurring_revenue(self.context, replace(question, where=where))).movements
-                return moved.churned_customers, moved.customers_at_start
-
-    async def _daily(self, measure: MetricMeasure, before: Period, after: Period) -> Effect:
+    def _daily(self, measure: MetricMeasure, before: Period, after: Period) -> Effect:
         """A sum or count a day: the days are the observations."""
-        then, now = [await self._days(measure, period) for period in (before, after)]
+        then, now = self.found.days[measure, before], self.found.days[measure, after]
         declared = metric(measure.slug)
         told = [
             estimate(
@@ -142,10 +150,3 @@ class _Reader:
         show = self.basis.money if declared.unit is Unit.MONEY else self.basis.count
         difference = show(difference_of_means(now, then), now.n + then.n, definition, "Welch")
         return Effect(f"{declared.title} a day", told[0], told[1], difference)
-
-    async def _days(self, measure: MetricMeasure, period: Period) -> Sums:
-        request = PeriodRequest(start=period.start, end=period.end)
-        question = Question(request, self.timezone, Granularity.DAY, where=measure.where)
-        (answer,) = await metrics(self.context, [measure.slug], question)
-        days = [value or Decimal(0) for value in answer.series.exact]
-        return Sums(len(days), sum(days, Decimal(0)), sum((day * day for day in days), Decimal(0)))

@@ -1,7 +1,7 @@
 """Recurring revenue: MRR and what moved it, from what subscriptions were said to pay."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +12,7 @@ import numpy as np
 
 from resolvers.analysis.estimates import Estimate, Money
 from resolvers.analysis.events import Kind
-from resolvers.analysis.filters import KindIs, weight
+from resolvers.analysis.filters import Filter, KindIs, weight
 from resolvers.analysis.ledgers import currency_of, number_of
 from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.mrr import Movements, merged, movements, ranked, tally
@@ -26,7 +26,7 @@ from resolvers.analysis.mrr_answers import (
     told,
 )
 from resolvers.analysis.mrr_ratios import Circumstances, acquisition, months_in, ratios
-from resolvers.analysis.periods import Granularity, epoch_us
+from resolvers.analysis.periods import Granularity, Period, buckets, epoch_us
 from resolvers.analysis.questions import Question
 from resolvers.analysis.subscriptions import Changes, changes, decimal
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved, segments_of
@@ -34,7 +34,7 @@ from resolvers.context import Context, Role
 from resolvers.errors import BadInput
 from resolvers.metrics import kinds as kinds_of_metrics
 from resolvers.metrics import metrics
-from resolvers.store.subscriptions import SubscriptionLog, SubscriptionRepository
+from resolvers.store.subscriptions import MOST_CONDITIONS, SubscriptionLog, SubscriptionRepository
 from resolvers.store.turns import turn
 from resolvers.store.walked_subscriptions import Keys, Walked
 
@@ -114,24 +114,41 @@ def _circumstances(asked: Resolved, cost_per_customer: Decimal, currency: str, a
 async def _found(context: Context, asked: Resolved, cost_per_customer: Decimal) -> RecurringRevenue:
     principal = context.require(Role.VIEWER)
     given = _circumstances(asked, cost_per_customer, principal.currency, context.services.now())
-    return await asyncio.to_thread(_Told(asked, given, await _walked(context, asked)).told)
+    walked = await _walked(context, [asked.where], asked.by)
+    return await asyncio.to_thread(_Told(asked, given, walked[asked.where]).told)
 
 
-async def _walked(context: Context, asked: Resolved) -> Walked:
-    """What subscriptions ever came to, walked anew only where something was said of them since."""
+async def churned(context: Context, asked: Sequence[tuple[Filter, Period]], timezone: str) -> list[tuple[int, int]]:
+    """How many customers churned in a period, of how many at its start, each of the subscriptions under a condition."""
+    walked = await _walked(context, {where for where, _ in asked})
+    found = []
+    for where, period in asked:
+        edges = _edges(buckets(period, Granularity.MONTH, timezone), period.end)
+        moved = told(tally(walked[where].together, edges, 0))
+        found.append((moved.churned_customers, moved.customers_at_start))
+    return found
+
+
+async def _walked(context: Context, wheres: Collection[Filter], by: tuple[str, ...] = ()) -> dict[Filter, Walked]:
+    """What subscriptions under conditions ever came to, walked anew only where something was said of them since."""
     principal, services = context.require(Role.VIEWER), context.services
-    key = principal.tenant_id, principal.currency, asked.where, asked.by
     # Looked at before what is read, so that this is as new as the state says, or newer.
-    state = await services.versions.of(principal.tenant_id, tuple(sorted(_KINDS | segments_of(asked.where))))
-    if (known := services.subscriptions.of(key, state)) is not None:
-        return known
-    async with turn(services.heavy):
-        async with services.database.tenant(principal.tenant_id) as session:
-            repository = SubscriptionRepository(session, services.memory, services.segments)
-            log = await repository.ever(principal.tenant_id, asked.where, asked.by, currency=principal.currency)
-        walked = await asyncio.to_thread(_walk, log, principal.currency)
-    services.subscriptions.keep(key, state, walked)
-    return walked
+    seen = await services.versions.seen(principal.tenant_id)
+    states = {where: seen.of(sorted(_KINDS | segments_of(where))) for where in wheres}
+    keys = {where: (principal.tenant_id, principal.currency, where, by) for where in wheres}
+    known = {where: services.subscriptions.of(keys[where], state) for where, state in states.items()}
+    found = {where: walked for where, walked in known.items() if walked is not None}
+    missing = [where for where in wheres if where not in found]
+    for start in range(0, len(missing), MOST_CONDITIONS):
+        some = missing[start : start + MOST_CONDITIONS]
+        async with turn(services.heavy):
+            async with services.database.tenant(principal.tenant_id) as session:
+                repository = SubscriptionRepository(session, services.memory, services.segments)
+                logs = await repository.ever(principal.tenant_id, some, by, currency=principal.currency)
+            for where, log in zip(some, logs, strict=True):
+                found[where] = await asyncio.to_thread(_walk, log, principal.currency)
+                services.subscriptions.keep(keys[where], states[where], found[where])
+    return found
 
 
 def _walk(log: SubscriptionLog, currency: str) -> Walked:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.numbering import counts_among, ranks
 from resolvers.analysis.questions import Question
 from resolvers.analysis.segment_comparisons import (
+    Carried,
     Carriers,
     SegmentOverlapAnswer,
     SegmentTrait,
@@ -81,7 +82,7 @@ async def segment_traits(
     if not dimensions or len(set(dimensions)) < len(dimensions):
         raise BadInput("Name at least one dimension, each once.", field="dimensions")
     asked = resolved(question, principal, context.services.now())
-    points = 5 * asked.top + 2 * len(dimensions)
+    points = 5 * asked.top + 2 * len(dimensions) * (1 if asked.previous is None else 2)
     context.spend(points + weight(asked.where))
     compute = partial(_traits, context, named, asked, tuple(dimensions))
     return await kept(context, ("segment traits", named, asked, tuple(dimensions)), TRAIT_KINDS, compute, points=points)
@@ -95,22 +96,24 @@ async def _traits(
     principal, memory = context.require(Role.VIEWER), context.services.memory
     async with turn(context.services.heavy), context.services.database.tenant(principal.tenant_id) as session:
         members = (await MemberRepository(session, memory.members).of(principal.tenant_id, [named]))[named.segment]
-        reader = _Reader(JourneyRepository(session, memory, context.services.segments), principal.tenant_id, asked)
-        found: list[Carriers] = []
-        for start in range(0, len(dimensions), _TOGETHER):
-            found += await reader.carriers(dimensions[start : start + _TOGETHER], members)
-        subjects, own = reader.subjects, reader.members
-        shown, tested = await asyncio.to_thread(traits, found, subjects, own, top=asked.top, as_of=as_of)
+        journeys = JourneyRepository(session, memory, context.services.segments)
+        reader = _Reader(journeys, principal.tenant_id, asked)
+        found, before = await reader.carried(dimensions, members), None
+        if asked.previous is not None:
+            earlier = _Reader(journeys, principal.tenant_id, replace(asked, period=asked.previous))
+            before = await earlier.carried(dimensions, members)
+        shown, tested = await asyncio.to_thread(traits, found, top=asked.top, as_of=as_of, previous=before)
         sharing = [one for one in shown if distinguishing(one)][:MOST_TRAITS]
         alike = lookalikes(await reader.carrying(sharing), members, reader.length) if sharing else ()
     return SegmentTraitsAnswer(
         SegmentSummary(segment.id, segment.name, members.size),
         asked.period,
-        subjects,
-        own,
+        asked.previous,
+        found.subjects,
+        found.members,
         shown,
         tested,
-        len(found) - tested,
+        len(found.values) - tested,
         alike,
         as_of,
         dearest(reader.explanations),
@@ -135,16 +138,23 @@ class _Reader:
         self.journeys = journeys
         self.tenant_id = tenant_id
         self.asked = asked
-        self.subjects = 0
-        self.members = 0
         self.length = 1
         self.explanations: list[Explanation] = []
 
-    async def carriers(self, dimensions: Sequence[str], members: Members) -> list[Carriers]:
-        """Each value of some dimensions that anybody carries, with how many do."""
-        parts = await self._parts([EVERYTHING], dimensions, partial(_carried, members))
-        self.subjects, self.members = (sum(getattr(part, name) for part in parts) for name in ("subjects", "members"))
-        self.length = max((part.last for part in parts), default=0) + 1
+    async def carried(self, dimensions: Sequence[str], members: Members) -> Carried:
+        """Each value that anybody carries, with how many do."""
+        found: list[Carriers] = []
+        subjects = own = 0
+        for start in range(0, len(dimensions), _TOGETHER):
+            some = dimensions[start : start + _TOGETHER]
+            parts = await self._parts([EVERYTHING], some, partial(_carried, members))
+            subjects, own = sum(part.subjects for part in parts), sum(part.members for part in parts)
+            self.length = max((part.last for part in parts), default=0) + 1
+            found += await self._carriers(some, parts)
+        return Carried(found, subjects, own)
+
+    async def _carriers(self, dimensions: Sequence[str], parts: "Sequence[_Part]") -> list[Carriers]:
+        """The values of some dimensions."""
         found: list[Carriers] = []
         for place, name in enumerate(dimensions):
             codes, inverse = np.unique(np.concatenate([part.values[place][0] for part in parts]), return_inverse=True)

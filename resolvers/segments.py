@@ -11,7 +11,6 @@ import numpy as np
 from resolvers.analysis.filters import InSegment
 from resolvers.analysis.segment_json import from_json, to_json
 from resolvers.analysis.segments import Rule, Segment, references
-from resolvers.analysis.subjects import Subject
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, GatewayError, NotFound
 from resolvers.segment_checks import check_name, check_refresh, check_size, checked
@@ -36,15 +35,6 @@ class SegmentPage:
     """A page of segments, oldest first; ``cursors[i]`` leads to what follows ``segments[i]``."""
 
     segments: tuple[Segment, ...]
-    cursors: tuple[str, ...]
-    has_next: bool
-
-
-@dataclass(frozen=True, slots=True)
-class MemberPage:
-    """A page of members in the order in which they first appeared; ``cursors[i]`` leads to what follows."""
-
-    subjects: tuple[Subject, ...]
     cursors: tuple[str, ...]
     has_next: bool
 
@@ -226,24 +216,11 @@ async def numbers_named(context: Context, named: Sequence[InSegment]) -> dict[in
 async def segments(context: Context, *, first: int = 50, after: str | None = None) -> SegmentPage:
     """A page of the segments that the tenant keeps."""
     principal = context.require(Role.VIEWER)
-    place = _place(first, after)
+    place = place_of(first, after)
     async with context.services.database.tenant(principal.tenant_id) as session:
         found = await SegmentDefinitions(session, principal.tenant_id).page(after=place, limit=first + 1)
     shown = tuple(map(_segment, found[:first]))
     return SegmentPage(shown, tuple(str(one.id) for one in shown), len(found) > first)
-
-
-async def members(context: Context, segment_id: int, *, first: int = 50, after: str | None = None) -> MemberPage:
-    """A page of the subjects in a segment; raises Forbidden, NotFound, Unavailable where they were not found yet."""
-    principal = context.require(Role.ANALYST)
-    place = _place(first, after) or 0
-    async with context.services.database.tenant(principal.tenant_id) as session:
-        repository = MemberRepository(session, context.services.memory.members)
-        found = (await repository.of(principal.tenant_id, [InSegment(segment_id, field="id")]))[segment_id]
-        codes = found.codes[np.searchsorted(found.codes, place, side="right") :][: first + 1].tolist()
-        names = await TermRepository(session, context.services.memory).values(principal.tenant_id, SUBJECTS, codes)
-    shown = codes[:first]
-    return MemberPage(tuple(Subject(names[code]) for code in shown), tuple(map(str, shown)), len(codes) > first)
 
 
 async def memberships(context: Context, subject: str, ids: Collection[int]) -> set[int]:
@@ -265,7 +242,8 @@ async def memberships_of(context: Context, subjects: Sequence[str], ids: Collect
     }
 
 
-def _place(first: int, after: str | None) -> int | None:
+def place_of(first: int, after: str | None) -> int | None:
+    """The place that a cursor of a list names, None at its beginning; raises BadInput."""
     if not 1 <= first <= LARGEST_PAGE:
         raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
     if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 9):

@@ -14,8 +14,8 @@ from resolvers.analysis.ai_providers import AiProvidersAnswer
 from resolvers.analysis.attribution import AttributionAnswer
 from resolvers.analysis.cohorts import CohortsAnswer
 from resolvers.analysis.experiment_answers import ExperimentAnswer
-from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer
-from resolvers.analysis.funnels import FunnelAnswer
+from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer, FunnelCorrelationAnswers
+from resolvers.analysis.funnels import FunnelAnswer, FunnelAnswers
 from resolvers.analysis.lifetime_value import LifetimeValues
 from resolvers.analysis.metrics import Metric, MetricAnswer
 from resolvers.analysis.mrr_answers import RecurringRevenue
@@ -28,6 +28,7 @@ from resolvers.analysis.segment_comparisons import SegmentOverlapAnswer, Segment
 from resolvers.analysis.segments import SegmentPreviewAnswer
 from resolvers.analysis.survival_answers import SurvivalAnswer
 from resolvers.catalogue import metric
+from resolvers.funnel_subjects import SubjectPage, SubjectPages
 from resolvers.keys import digest
 from resolvers.live.cache import Sharing
 from resolvers.live.shared import SharedMemory
@@ -41,7 +42,11 @@ Answers = (
     | RecurringRevenue
     | CohortsAnswer
     | FunnelAnswer
+    | FunnelAnswers
     | FunnelCorrelationAnswer
+    | FunnelCorrelationAnswers
+    | SubjectPage
+    | SubjectPages
     | AttributionAnswer
     | RoiAnswer
     | AiProvidersAnswer

@@ -5,13 +5,14 @@ from functools import partial
 
 import numpy as np
 
+from resolvers.analysis.code_groups import Keys
 from resolvers.analysis.filters import weight
 from resolvers.analysis.periods import epoch_us
 from resolvers.analysis.spells import STEPS, durations, joined, spells
-from resolvers.analysis.survival_answers import SurvivalAnswer, survived
+from resolvers.analysis.survival_answers import SurvivalAnswer, compared, survived
 from resolvers.answers import ANYTHING, Kinds, Resolved, kept
 from resolvers.context import Context, Role
-from resolvers.cutoffs import Asking, definite
+from resolvers.cutoffs import Asking, definite, earlier
 from resolvers.store.journeys import JourneyRepository
 from resolvers.store.turns import turn
 
@@ -23,15 +24,26 @@ def kinds() -> Kinds:
 
 async def survival(context: Context, asking: Asking) -> SurvivalAnswer:
     """How long subjects stay; raises BadInput naming the argument at fault."""
-    principal = context.require(Role.VIEWER)
-    asked = definite(asking, principal, context.services.now())
+    principal, now = context.require(Role.VIEWER), context.services.now()
+    asked = definite(asking, principal, now)
+    before = earlier(asking, asked, asking.history, principal, now)
+    found = await _survival(context, asked)
+    if before is None:
+        return found
+    like = tuple(group.keys for group in found.groups if not group.other)
+    return compared(found, await _survival(context, before, like))
+
+
+async def _survival(context: Context, asked: Resolved, like: tuple[Keys, ...] | None = None) -> SurvivalAnswer:
+    """The answer about the largest groups, or about those that are ``like`` given ones."""
     # A curve has a point for each day at most.
     points = (asked.period.end - asked.period.start).days * (asked.top + 2 if asked.by else 1)
     context.spend(points + weight(asked.where))
-    return await kept(context, ("survival", asked), kinds(), partial(_computed, context, asked), points=points)
+    subject = ("survival", asked, *(() if like is None else (like,)))
+    return await kept(context, subject, kinds(), partial(_computed, context, asked, like), points=points)
 
 
-async def _computed(context: Context, asked: Resolved) -> SurvivalAnswer:
+async def _computed(context: Context, asked: Resolved, like: tuple[Keys, ...] | None) -> SurvivalAnswer:
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
     async with turn(context.services.heavy), context.services.database.tenant(principal.tenant_id) as session:
@@ -49,4 +61,5 @@ async def _computed(context: Context, asked: Resolved) -> SurvivalAnswer:
         cutoff=asked.period.end,
         as_of=as_of,
         explain=reading.explain,
+        like=like,
     )

@@ -7,7 +7,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from resolvers.analysis import ai_budgets as values
-from schema.common import Estimate, Money, Period
+from schema.common import DimensionValue, Estimate, Money, Period
 from schema.conditions import write_filter
 from schema.explanations import Explanation
 from schema.scalars import BigInt
@@ -52,6 +52,19 @@ class BudgetSeries:
     )
 
 
+@shapes(values.BudgetGroup)
+@strawberry.type(description="What the calls of the period that carry the same values took of the budget so far.")
+class BudgetGroup:
+    keys: list[DimensionValue] = strawberry.field(
+        description="The group's values, in the order of `by`; empty for the group of all others."
+    )
+    other: bool = strawberry.field(description="Whether this sums up all groups that are not shown.")
+    spent: Decimal = strawberry.field(description="Sum of its known costs.")
+    share: Decimal | None = strawberry.field(description="Its part of all that is spent; null where nothing is.")
+    calls: BigInt = strawberry.field(description="Its AI interactions.")
+    unpriced: BigInt = strawberry.field(description="Of these the ones whose cost nobody knows.")
+
+
 @shapes(values.AiBudgetAnswer)
 @strawberry.type(
     description=(
@@ -91,6 +104,13 @@ class AiBudgetAnswer:
         description="The beginning of the day on which it is, or is expected to be, exceeded; null where it is not."
     )
     series: BudgetSeries = strawberry.field(description="The period day by day.")
+    groups: list[BudgetGroup] = strawberry.field(
+        description=(
+            "What the budget went to, dearest first: at most `top` groups, and one of all others; empty unless `by` "
+            "was asked for."
+        )
+    )
+    group_count: int = strawberry.field(description="How many groups there are in all, shown or not.")
     unconverted: list[Money] = strawberry.field(
         description="Costs that no exchange rate is known for, one sum each, which are left out above."
     )

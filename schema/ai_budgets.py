@@ -16,7 +16,7 @@ from resolvers.analysis.questions import Question
 from resolvers.context import Context, Role
 from schema.access import Info, field
 from schema.ai_budget_answers import AiBudgetAnswer, BudgetDefinition
-from schema.arguments import TimezoneArgument
+from schema.arguments import ByArgument, TimezoneArgument, TopArgument
 from schema.conditions import read_filter
 from schema.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated
 from schema.filters import FilterInput
@@ -108,8 +108,10 @@ def _ai_budget(
     context: Context,
     name: Annotated[str, strawberry.argument(description="The budget's name.")] = "all",
     timezone: TimezoneArgument = None,
+    by: ByArgument = (),
+    top: TopArgument = 20,
 ) -> Asked[values.AiBudgetAnswer]:
-    question = Question(_NOW, timezone=timezone)
+    question = Question(_NOW, timezone=timezone, by=tuple(one.value for one in by), top=top)
     return Asked(question, partial(ai_budget_status.ai_budget, context, name), ai_budget_status.kinds())
 
 
@@ -117,7 +119,8 @@ AI_BUDGET = Analysis(
     _ai_budget,
     AiBudgetAnswer,
     "How a budget for AI stands: spent so far, what the period will have cost in the end, and whether and when the "
-    "budget will be exceeded. NOT_FOUND where there is none of that name.",
+    "budget will be exceeded. Which calls count, and in which period, the budget says. NOT_FOUND where there is none "
+    "of that name.",
 )
 
 

@@ -1,6 +1,6 @@
 """The subjects who are likeliest to churn or to convert, each with the reason, in pages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -9,10 +9,10 @@ import strawberry
 from resolvers import propensity
 from resolvers.context import Context, Role
 from resolvers.cutoffs import Asking
-from schema.access import Info, field
 from schema.arguments import WhereArgument
 from schema.conditions import read_filter
-from schema.cutoffs import CutoffArgument, HistoryArgument, Key, found_again, read_asking
+from schema.cutoffs import CutoffArgument, HistoryArgument, Key, asked, found_again, read_asking
+from schema.live import Analysis, Asked
 from schema.nodes import Node, encode
 from schema.pages import After, Connection, First, open_cursor, page
 from schema.propensity import NameArgument
@@ -71,53 +71,79 @@ async def _loaded(context: Context, cls: type[C], key: Key, subjects: Sequence[s
     return {subject: _shown(cls, one, key) for subject, one in found.items()}
 
 
-def _paged(
-    cls: type[C], found: propensity.CandidatePage, asking: Asking, name: str, after: str | None
-) -> Connection[C]:
-    key = Key.made(found.cutoff, asking, name)
-    nodes = [_shown(cls, one, key) for one in found.candidates]
-    return page(cls.__name__, nodes, found.cursors, has_next=found.has_next, after=after)
+def _asked(
+    cls: type[C],
+    ask: Callable[[Asking, str | None], Awaitable[propensity.CandidatePage]],
+    asking: Asking,
+    name: str,
+    after: str | None,
+) -> Asked[Connection[C]]:
+    """The question for a page of a list that ``ask`` reads."""
+    cursor = open_cursor(cls.__name__, after)
+
+    async def seek(wanted: Asking) -> Connection[C]:
+        found = await ask(wanted, cursor)
+        key = Key.made(found.cutoff, wanted, name)
+        nodes = [_shown(cls, one, key) for one in found.candidates]
+        return page(cls.__name__, nodes, found.cursors, has_next=found.has_next, after=after)
+
+    return asked(asking, seek, propensity.kinds())
+
+
+def _subjects_at_risk(
+    context: Context,
+    cutoff: CutoffArgument = None,
+    history: HistoryArgument = "730d",
+    where: WhereArgument = None,
+    first: First = 50,
+    after: After = None,
+) -> Asked[Connection[SubjectAtRisk]]:
+    async def ask(asking: Asking, cursor: str | None) -> propensity.CandidatePage:
+        return await propensity.subjects_at_risk(context, asking, first=first, after=cursor)
+
+    return _asked(SubjectAtRisk, ask, read_asking(cutoff, history, read_filter(where)), "", after)
+
+
+def _upsell_candidates(
+    context: Context,
+    name: NameArgument = "upgrade",
+    cutoff: CutoffArgument = None,
+    history: HistoryArgument = "730d",
+    where: WhereArgument = None,
+    first: First = 50,
+    after: After = None,
+) -> Asked[Connection[UpsellCandidate]]:
+    async def ask(asking: Asking, cursor: str | None) -> propensity.CandidatePage:
+        return await propensity.upsell_candidates(context, name, asking, first=first, after=cursor)
+
+    return _asked(UpsellCandidate, ask, read_asking(cutoff, history, read_filter(where)), name, after)
+
+
+SUBJECTS_AT_RISK = Analysis(
+    _subjects_at_risk,
+    Connection[SubjectAtRisk],
+    "The subjects likeliest to churn, the likeliest first, at most 5,000 in all: the people behind `churnRisk`. "
+    "Empty where its `quality` is `INSUFFICIENT`.",
+    least="1m",
+    role=Role.ANALYST,
+)
+UPSELL_CANDIDATES = Analysis(
+    _upsell_candidates,
+    Connection[UpsellCandidate],
+    "The subjects likeliest to have a conversion of a name, such as an upgrade, the likeliest first, at most 5,000 "
+    "in all: the people behind `conversionPropensity`. Empty where its `quality` is `INSUFFICIENT`.",
+    least="1m",
+    role=Role.ANALYST,
+)
 
 
 @strawberry.type
 class CandidateQuery:
-    @field(
-        Role.ANALYST,
-        Connection[SubjectAtRisk],
-        "The subjects likeliest to churn, the likeliest first, at most 5,000 in all: the people behind `churnRisk`. "
-        "Empty where its `quality` is `INSUFFICIENT`.",
-    )
-    async def subjects_at_risk(
-        self,
-        info: Info,
-        cutoff: CutoffArgument = None,
-        history: HistoryArgument = "730d",
-        where: WhereArgument = None,
-        first: First = 50,
-        after: After = None,
-    ) -> Connection[SubjectAtRisk]:
-        asking = read_asking(cutoff, history, read_filter(where))
-        cursor = open_cursor("SubjectAtRisk", after)
-        found = await propensity.subjects_at_risk(info.context, asking, first=first, after=cursor)
-        return _paged(SubjectAtRisk, found, asking, "", after)
+    subjects_at_risk = SUBJECTS_AT_RISK.query()
+    upsell_candidates = UPSELL_CANDIDATES.query()
 
-    @field(
-        Role.ANALYST,
-        Connection[UpsellCandidate],
-        "The subjects likeliest to have a conversion of a name, such as an upgrade, the likeliest first, at most 5,000 "
-        "in all: the people behind `conversionPropensity`. Empty where its `quality` is `INSUFFICIENT`.",
-    )
-    async def upsell_candidates(
-        self,
-        info: Info,
-        name: NameArgument = "upgrade",
-        cutoff: CutoffArgument = None,
-        history: HistoryArgument = "730d",
-        where: WhereArgument = None,
-        first: First = 50,
-        after: After = None,
-    ) -> Connection[UpsellCandidate]:
-        asking = read_asking(cutoff, history, read_filter(where))
-        cursor = open_cursor("UpsellCandidate", after)
-        found = await propensity.upsell_candidates(info.context, name, asking, first=first, after=cursor)
-        return _paged(UpsellCandidate, found, asking, name, after)
+
+@strawberry.type
+class CandidateSubscription:
+    subjects_at_risk = SUBJECTS_AT_RISK.subscription()
+    upsell_candidates = UPSELL_CANDIDATES.subscription()

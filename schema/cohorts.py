@@ -9,7 +9,7 @@ import strawberry
 
 from resolvers import cohorts
 from resolvers.analysis import cohorts as values
-from resolvers.analysis.periods import Granularity
+from resolvers.analysis.periods import Compare, Granularity
 from resolvers.context import Context
 from schema.arguments import (
     ByArgument,
@@ -35,6 +35,8 @@ enumerate_in_schema(
     },
 )
 
+_BEFORE = "of the cohort at the same place of the period compared with; null without one"
+_PREVIOUS_SUBJECTS = "The same of the period compared with; null unless `compare` was asked for."
 _UNKNOWN = "Null where bucket k has not begun by the end of the period, or by now: that is unknown, not 0."
 
 
@@ -62,6 +64,13 @@ class Cohort:
             "for a cohort of nobody."
         )
     )
+    previous_size: BigInt | None = strawberry.field(description=f"`size` {_BEFORE}.")
+    previous_rate: list[Decimal | None] | None = strawberry.field(
+        description=f"`rate` {_BEFORE}; within it null where it was unknown, and for a cohort of nobody."
+    )
+    previous_per_member: list[Decimal | None] | None = strawberry.field(
+        description=f"`perMember` {_BEFORE}; within it null where it was unknown, and for a cohort of nobody."
+    )
 
 
 @shapes(values.CohortGroup)
@@ -78,6 +87,7 @@ class CohortGroup:
     other: bool = strawberry.field(description="Whether this is of the events of all groups that are not shown.")
     cohorts: list[Cohort] = strawberry.field(description="One for each bucket that has begun, earliest first.")
     subjects: BigInt = strawberry.field(description="How many came first in the period: the sum of the sizes.")
+    previous_subjects: BigInt | None = strawberry.field(description=_PREVIOUS_SUBJECTS)
     repeat: Estimate = strawberry.field(description="The share of them who came back; null without subjects.")
 
 
@@ -88,6 +98,12 @@ class CohortsAnswer:
     period: Period = strawberry.field(
         description="The period answered for, in instants: the one asked about, begun with its first bucket as a whole."
     )
+    previous_period: Period | None = strawberry.field(
+        description=(
+            "The period compared with, as many buckets long: where the period is still running, its last bucket ends "
+            "as far gone as the present one is. Null unless `compare` was asked for."
+        )
+    )
     granularity: Granularity = strawberry.field(description="The width of the buckets.")
     timezone: str = strawberry.field(description="The IANA time zone in which the buckets begin.")
     currency: str = strawberry.field(description="ISO 4217 code of the amounts: the tenant's currency.")
@@ -95,6 +111,7 @@ class CohortsAnswer:
         description="One for each bucket that has begun, earliest first. Who came before the period is in none."
     )
     subjects: BigInt = strawberry.field(description="How many came first in the period: the sum of the sizes.")
+    previous_subjects: BigInt | None = strawberry.field(description=_PREVIOUS_SUBJECTS)
     repeat: Estimate = strawberry.field(
         description=(
             "The share of them who came back: for ACTIVITY in a later bucket, for REVENUE with a second order, be it "
@@ -136,9 +153,20 @@ def _cohorts(
     ] = Granularity.MONTH,
     by: ByArgument = (),
     where: WhereArgument = None,
+    compare: Annotated[
+        Compare | None,
+        strawberry.argument(
+            description=(
+                "The cohorts to hold these against, place by place: PREVIOUS_PERIOD as many buckets before them, "
+                "PREVIOUS_YEAR as many from the one a year earlier; none where absent."
+            )
+        ),
+    ] = None,
     top: Annotated[int, strawberry.argument(description="How many groups are shown, 1 to 10.")] = 5,
 ) -> Asked[values.CohortsAnswer]:
-    question = read_question(period, timezone=timezone, granularity=granularity, by=by, where=where, top=top)
+    question = read_question(
+        period, timezone=timezone, granularity=granularity, by=by, where=where, compare=compare, top=top
+    )
     return Asked(question, partial(cohorts.cohorts, context, of), cohorts.kinds(of))
 
 

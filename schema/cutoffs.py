@@ -12,7 +12,7 @@ import strawberry
 from resolvers.analysis import diagnoses
 from resolvers.analysis.filters import EVERYTHING, Filter
 from resolvers.analysis.intake_values import Invalid, instant
-from resolvers.analysis.periods import PeriodRequest
+from resolvers.analysis.periods import Compare, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.answers import Kinds
 from resolvers.cutoffs import Asking
@@ -44,6 +44,15 @@ HistoryArgument = Annotated[
         description="How far back from the cut-off events are read, `60d` to `3650d`; who was seen before seems new.",
     ),
 ]
+
+
+def compared_with(earlier: str) -> str:
+    """What is said of the argument that has an answer held against that of a moment which is so much ``earlier``."""
+    return (
+        "The earlier moment to hold the answer against, asked the same with as long a history: PREVIOUS_PERIOD is "
+        f"{earlier} before the cut-off, PREVIOUS_YEAR a year. None where absent; it costs a second answer."
+    )
+
 
 enumerate_in_schema(
     diagnoses.Diagnosis,
@@ -78,6 +87,7 @@ def read_asking(
     history: object,
     where: Filter = EVERYTHING,
     by: tuple[str, ...] = (),
+    compare: Compare | None = None,
     top: int = 20,
 ) -> Asking:
     """What the arguments ask; BadInput on the one that cannot be read."""
@@ -85,7 +95,7 @@ def read_asking(
         moment = None if cutoff is None else instant(cutoff)
     except Invalid as bad:
         raise refusal("cutoff", bad.message) from None
-    return Asking(moment, read_span(history, "history"), where, by, top)
+    return Asking(moment, read_span(history, "history"), where, by, top, compare=compare)
 
 
 def asked(asking: Asking, answer: Callable[[Asking], Awaitable[T]], kinds: Kinds) -> Asked[T]:

@@ -8,15 +8,17 @@ from typing import Annotated
 import strawberry
 
 from resolvers import funnel_checks, funnel_subjects
+from resolvers import funnel_correlations as correlations
 from resolvers.analysis import funnel_correlations as values
 from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.funnel_outcomes import Outcome
 from resolvers.analysis.funnels import Counting, Entry, FunnelDefinition, Order
+from resolvers.analysis.questions import Question
 from resolvers.context import Context, Role
 from schema import funnel_definitions
-from schema.access import Info, field
 from schema.arguments import (
     LAST_30_DAYS,
+    CompareArgument,
     PeriodArgument,
     TimezoneArgument,
     TopArgument,
@@ -57,12 +59,15 @@ class FunnelAssociation:
     key: DimensionValue = strawberry.field(description="The dimension and the value.")
     entered: BigInt = strawberry.field(description="How many subjects entered with the value.")
     converted: BigInt = strawberry.field(description="How many of them reached the last step.")
-    rate: Estimate = strawberry.field(description="converted / entered, a ratio.")
+    rate: Estimate = strawberry.field(
+        description="converted / entered, a ratio; `previous` is null where nobody entered with the value then."
+    )
     rate_without: Estimate = strawberry.field(description="The same of the subjects that entered without the value.")
     odds_ratio: Estimate = strawberry.field(
         description=(
             "The odds of converting with the value / the odds without it, 0.5 added to each count (Haldane and "
-            "Anscombe), with Woolf's interval: above 1 the value goes with converting, below 1 with not."
+            "Anscombe), with Woolf's interval: above 1 the value goes with converting, below 1 with not. `previous` is "
+            "null where the value would not have been tested then."
         )
     )
     p_value: float = strawberry.field(
@@ -94,6 +99,9 @@ class FunnelAssociation:
 class FunnelCorrelationAnswer:
     definition: funnel_definitions.FunnelDefinition = strawberry.field(description="The funnel asked about.")
     period: Period = strawberry.field(description="The period asked about, in instants.")
+    previous_period: Period | None = strawberry.field(
+        description="The period compared with; null unless `compare` was asked for."
+    )
     entered: BigInt = strawberry.field(description="How many subjects entered.")
     converted: BigInt = strawberry.field(description="How many of them reached the last step.")
     associations: list[FunnelAssociation] = strawberry.field(
@@ -117,12 +125,16 @@ def ask_correlations(
     period: PeriodArgument = LAST_30_DAYS,
     timezone: TimezoneArgument = None,
     where: WhereArgument = None,
+    compare: CompareArgument = None,
     top: TopArgument = 20,
+    *,
+    of_list: bool = False,
 ) -> Asked[values.FunnelCorrelationAnswer]:
-    """The question what goes with converting in a funnel that has been read."""
-    question = read_question(period, timezone=timezone, where=where, top=top)
+    """The question what goes with converting in a funnel that has been read; ``of_list`` as of ``ask_subjects``."""
+    question = read_question(period, timezone=timezone, where=where, compare=compare, top=top)
     wanted = DIMENSIONS if dimensions is None else tuple(one.value for one in dimensions)
-    seek = partial(funnel_subjects.funnel_correlations, context, definition, dimensions=wanted)
+    answer = correlations.correlations_of_list if of_list else correlations.funnel_correlations
+    seek = partial(answer, context, definition, dimensions=wanted)
     return Asked(question, seek, funnel_checks.kinds(definition))
 
 
@@ -139,10 +151,11 @@ def _correlations(
     period: PeriodArgument = LAST_30_DAYS,
     timezone: TimezoneArgument = None,
     where: WhereArgument = None,
+    compare: CompareArgument = None,
     top: TopArgument = 20,
 ) -> Asked[values.FunnelCorrelationAnswer]:
     definition = read_definition(steps, window, entry, order, strictly_later, exclusions, constant)
-    return ask_correlations(context, definition, dimensions, period, timezone, where, top)
+    return ask_correlations(context, definition, dimensions, period, timezone, where, compare, top)
 
 
 FUNNEL_CORRELATIONS = Analysis(
@@ -152,64 +165,73 @@ FUNNEL_CORRELATIONS = Analysis(
 )
 
 
-async def subjects(
+def ask_subjects(
     context: Context,
     definition: FunnelDefinition,
-    step: int,
-    outcome: Outcome,
+    step: StepArgument,
+    outcome: OutcomeArgument,
     period: PeriodArgument,
-    timezone: str | None,
+    timezone: TimezoneArgument,
     where: WhereArgument,
-    first: int,
-    after: str | None,
-) -> Connection[Subject]:
-    """A page of the subjects that a funnel which has been read leaves at a step."""
-    found = await funnel_subjects.funnel_subjects(
-        context,
-        definition,
-        read_question(period, timezone=timezone, where=where),
-        step=step,
-        outcome=outcome,
-        first=first,
-        after=open_cursor("Subject", after),
-    )
-    nodes = [Subject.of(one) for one in found.subjects]
-    return page("Subject", nodes, found.cursors, has_next=found.has_next, after=after)
+    first: First,
+    after: After,
+    *,
+    of_list: bool = False,
+) -> Asked[Connection[Subject]]:
+    """The question which subjects a funnel that has been read leaves at a step.
+
+    ``of_list`` has it read together with those asked beside it.
+    """
+    cursor = open_cursor("Subject", after)
+    answer = funnel_subjects.subjects_of_list if of_list else funnel_subjects.funnel_subjects
+
+    async def seek(question: Question) -> Connection[Subject]:
+        found = await answer(context, definition, question, step=step, outcome=outcome, first=first, after=cursor)
+        nodes = [Subject.of(one) for one in found.subjects]
+        return page("Subject", nodes, found.cursors, has_next=found.has_next, after=after)
+
+    return Asked(read_question(period, timezone=timezone, where=where), seek, funnel_checks.kinds(definition))
+
+
+def _subjects(
+    context: Context,
+    steps: StepsArgument,
+    step: StepArgument,
+    outcome: OutcomeArgument = Outcome.DROPPED,
+    window: WindowArgument = "7d",
+    entry: EntryArgument = Entry.FIRST,
+    order: OrderArgument = Order.ORDERED,
+    strictly_later: StrictlyLaterArgument = False,
+    exclusions: ExclusionsArgument = (),
+    constant: ConstantArgument = (),
+    counting: CountingArgument = Counting.SUBJECTS,
+    period: PeriodArgument = LAST_30_DAYS,
+    timezone: TimezoneArgument = None,
+    where: WhereArgument = None,
+    first: First = 50,
+    after: After = None,
+) -> Asked[Connection[Subject]]:
+    definition = read_definition(steps, window, entry, order, strictly_later, exclusions, constant, counting)
+    return ask_subjects(context, definition, step, outcome, period, timezone, where, first, after)
+
+
+FUNNEL_SUBJECTS = Analysis(
+    _subjects,
+    Connection[Subject],
+    "The subjects that reached a step of a funnel, or dropped out at it, in the order in which they first appeared. "
+    "They are whom `funnel` counts: of several walks or sessions one that reaches the step is enough.",
+    least="10s",
+    role=Role.ANALYST,
+)
 
 
 @strawberry.type
 class FunnelSubjectQuery:
     funnel_correlations = FUNNEL_CORRELATIONS.query()
-
-    @field(
-        Role.ANALYST,
-        Connection[Subject],
-        "The subjects that reached a step of a funnel, or dropped out at it, in the order in which they first "
-        "appeared. They are whom `funnel` counts: of several walks or sessions one that reaches the step is enough.",
-    )
-    async def funnel_subjects(
-        self,
-        info: Info,
-        steps: StepsArgument,
-        step: StepArgument,
-        outcome: OutcomeArgument = Outcome.DROPPED,
-        window: WindowArgument = "7d",
-        entry: EntryArgument = Entry.FIRST,
-        order: OrderArgument = Order.ORDERED,
-        strictly_later: StrictlyLaterArgument = False,
-        exclusions: ExclusionsArgument = (),
-        constant: ConstantArgument = (),
-        counting: CountingArgument = Counting.SUBJECTS,
-        period: PeriodArgument = LAST_30_DAYS,
-        timezone: TimezoneArgument = None,
-        where: WhereArgument = None,
-        first: First = 50,
-        after: After = None,
-    ) -> Connection[Subject]:
-        definition = read_definition(steps, window, entry, order, strictly_later, exclusions, constant, counting)
-        return await subjects(info.context, definition, step, outcome, period, timezone, where, first, after)
+    funnel_subjects = FUNNEL_SUBJECTS.query()
 
 
 @strawberry.type
 class FunnelSubjectSubscription:
     funnel_correlations = FUNNEL_CORRELATIONS.subscription()
+    funnel_subjects = FUNNEL_SUBJECTS.subscription()

@@ -173,12 +173,14 @@ def ask(
     where: WhereArgument = None,
     compare: CompareArgument = None,
     top: TopArgument = 20,
+    *,
+    of_list: bool = False,
 ) -> Asked[values.FunnelAnswer]:
-    """The question about a funnel that has been read."""
+    """The question about a funnel that has been read; ``of_list`` has it read together with those asked beside it."""
     question = read_question(
         period, timezone=timezone, granularity=granularity, by=by, where=where, compare=compare, top=top
     )
-    seek = partial(funnels.funnel, context, definition, by_step=by_step)
+    seek = partial(funnels.funnel_of_list if of_list else funnels.funnel, context, definition, by_step=by_step)
     return Asked(question, seek, funnel_checks.kinds(definition))
 
 

@@ -12,12 +12,22 @@ from resolvers import lifetime_value
 from resolvers.analysis import customers
 from resolvers.analysis import lifetime_value as values
 from resolvers.analysis.estimates import Quality
+from resolvers.analysis.periods import Compare
 from resolvers.context import Context, Role
-from schema.access import Info, field
+from resolvers.cutoffs import Asking
 from schema.arguments import ByArgument, TopArgument, WhereArgument, read_span
 from schema.common import DimensionValue, Estimate, Money
 from schema.conditions import read_filter
-from schema.cutoffs import CutoffArgument, HistoryArgument, Key, ModelFinding, asked, found_again, read_asking
+from schema.cutoffs import (
+    CutoffArgument,
+    HistoryArgument,
+    Key,
+    ModelFinding,
+    asked,
+    compared_with,
+    found_again,
+    read_asking,
+)
 from schema.explanations import Explanation
 from schema.live import Analysis, Asked
 from schema.nodes import Node, encode
@@ -110,9 +120,15 @@ class LifetimeValueGroup(LifetimeValueFigures):
 )
 class LifetimeValueAnswer(LifetimeValueFigures):
     cutoff: datetime = strawberry.field(description="The moment it is foretold from.")
+    previous_cutoff: datetime | None = strawberry.field(
+        description="The moment compared with; null unless `compare` was asked for."
+    )
     horizon: timedelta = strawberry.field(description="How far.")
     quality: Quality = strawberry.field(
         description="`INSUFFICIENT` where there is too little to fit to: then nothing is foretold. `LOW` with findings."
+    )
+    previous_quality: Quality | None = strawberry.field(
+        description="The same of the moment compared with; null unless `compare` was asked for."
     )
     findings: list[ModelFinding] = strawberry.field(description="What is wrong with the models; empty if nothing.")
     groups: list[LifetimeValueGroup] = strawberry.field(
@@ -145,6 +161,12 @@ HorizonArgument = Annotated[
 ]
 
 
+CompareArgument = Annotated[
+    Compare | None,
+    strawberry.argument(description=compared_with("one horizon, as far as is foretold,")),
+]
+
+
 def _lifetime_value(
     context: Context,
     horizon: HorizonArgument = "90d",
@@ -152,9 +174,10 @@ def _lifetime_value(
     history: HistoryArgument = "730d",
     by: ByArgument = (),
     where: WhereArgument = None,
+    compare: CompareArgument = None,
     top: TopArgument = 20,
 ) -> Asked[values.LifetimeValueAnswer]:
-    asking = read_asking(cutoff, history, read_filter(where), tuple(one.value for one in by), top)
+    asking = read_asking(cutoff, history, read_filter(where), tuple(one.value for one in by), compare, top)
     span = read_span(horizon, "horizon")
     return asked(asking, partial(lifetime_value.lifetime_value, context, span), lifetime_value.kinds())
 
@@ -201,35 +224,44 @@ async def _loaded(context: Context, key: Key, subjects: Sequence[str]) -> dict[s
     return {subject: _shown(one, key) for subject, one in found.items()}
 
 
-@strawberry.type
-class LifetimeValueQuery:
-    lifetime_value = LIFETIME_VALUE.query()
+def _valuable_customers(
+    context: Context,
+    horizon: HorizonArgument = "90d",
+    cutoff: CutoffArgument = None,
+    history: HistoryArgument = "730d",
+    where: WhereArgument = None,
+    first: First = 50,
+    after: After = None,
+) -> Asked[Connection[ValuableCustomer]]:
+    span = read_span(horizon, "horizon")
+    cursor = open_cursor("ValuableCustomer", after)
 
-    @field(
-        Role.ANALYST,
-        Connection[ValuableCustomer],
-        "The customers with the highest expected value (or, where no spend can be foretold, expected purchases), at "
-        "most 5,000 in all: the people behind `lifetimeValue`. Empty where its `quality` is `INSUFFICIENT`.",
-    )
-    async def valuable_customers(
-        self,
-        info: Info,
-        horizon: HorizonArgument = "90d",
-        cutoff: CutoffArgument = None,
-        history: HistoryArgument = "730d",
-        where: WhereArgument = None,
-        first: First = 50,
-        after: After = None,
-    ) -> Connection[ValuableCustomer]:
-        asking = read_asking(cutoff, history, read_filter(where))
-        span = read_span(horizon, "horizon")
-        cursor = open_cursor("ValuableCustomer", after)
-        found = await lifetime_value.valuable_customers(info.context, span, asking, first=first, after=cursor)
+    async def seek(asking: Asking) -> Connection[ValuableCustomer]:
+        found = await lifetime_value.valuable_customers(context, span, asking, first=first, after=cursor)
         key = Key.made(found.cutoff, asking, str(horizon))
         nodes = [_shown(one, key) for one in found.customers]
         return page("ValuableCustomer", nodes, found.cursors, has_next=found.has_next, after=after)
+
+    return asked(read_asking(cutoff, history, read_filter(where)), seek, lifetime_value.kinds())
+
+
+VALUABLE_CUSTOMERS = Analysis(
+    _valuable_customers,
+    Connection[ValuableCustomer],
+    "The customers with the highest expected value (or, where no spend can be foretold, expected purchases), at "
+    "most 5,000 in all: the people behind `lifetimeValue`. Empty where its `quality` is `INSUFFICIENT`.",
+    least="1m",
+    role=Role.ANALYST,
+)
+
+
+@strawberry.type
+class LifetimeValueQuery:
+    lifetime_value = LIFETIME_VALUE.query()
+    valuable_customers = VALUABLE_CUSTOMERS.query()
 
 
 @strawberry.type
 class LifetimeValueSubscription:
     lifetime_value = LIFETIME_VALUE.subscription()
+    valuable_customers = VALUABLE_CUSTOMERS.subscription()

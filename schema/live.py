@@ -65,6 +65,8 @@ class Analysis(Generic[T]):
     least: str | None = None
     arguments: Sequence[StrawberryArgument] | None = None
     """Those of the field, where it is not ``read`` that has them."""
+    role: Role = Role.VIEWER
+    """Who may ask."""
 
     def query(self) -> StrawberryField:
         """The field that answers once."""
@@ -73,7 +75,7 @@ class Analysis(Generic[T]):
             oldest = read_max_age(max_age)
             return await self._asked(info.context, arguments).answer(oldest)
 
-        once = field(Role.VIEWER, self.graphql_type, self.description)(resolver)
+        once = field(self.role, self.graphql_type, self.description)(resolver)
         once.arguments = [*self.own_arguments(), *arguments_of(_max_age)]
         once.metadata = MappingProxyType({STATE: True})
         return once
@@ -97,7 +99,7 @@ class Analysis(Generic[T]):
         description = f"{self.description}\n\n{_LIVE}"
         if self.least is not None:
             description += f" `every` is at least `{self.least}` here."
-        again = field(Role.VIEWER, self.graphql_type, description, is_subscription=True)(resolver)
+        again = field(self.role, self.graphql_type, description, is_subscription=True)(resolver)
         again.arguments = [*self.own_arguments(), *arguments_of(more)]
         again.metadata = MappingProxyType({STATE: True})
         return again

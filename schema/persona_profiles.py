@@ -14,19 +14,56 @@ from resolvers.context import Context
 from resolvers.errors import BadInput
 from schema.arguments import (
     LAST_30_DAYS,
+    ByArgument,
     CompareArgument,
     GranularityArgument,
     PeriodArgument,
     TimezoneArgument,
+    TopArgument,
     WhereArgument,
     read_question,
 )
-from schema.common import Estimate, Period
+from schema.common import DimensionValue, Estimate, Period
+from schema.cutoffs import ModelFinding
 from schema.live import Analysis, Asked
 from schema.metrics import MetricAnswer
 from schema.nodes import encode
 from schema.scalars import BigInt
-from schema.shapes import shapes
+from schema.shapes import enumerate_in_schema, shapes
+
+
+@shapes(values.PersonaGroup)
+@strawberry.type(description="What a persona's events that carry the same values come to.")
+class PersonaGroup:
+    keys: list[DimensionValue] = strawberry.field(
+        description="The group's values, in the order of `by`; empty for the group of all others."
+    )
+    other: bool = strawberry.field(description="Whether this sums up all groups that are not shown.")
+    subjects: Estimate = strawberry.field(
+        description="How many of the persona had such an event; who had several values counts in the group of each."
+    )
+    conversion: Estimate = strawberry.field(
+        description="Those with such a conversion / those with such an event, a ratio; its value is null without any."
+    )
+    revenue: Estimate = strawberry.field(description="What these events brought in.")
+    revenue_per_subject: Estimate = strawberry.field(
+        description="revenue / subjects; its value is null where there are none."
+    )
+    ai_requests: Estimate = strawberry.field(description="How many AI calls there were.")
+    ai_cost: Estimate = strawberry.field(description="What these cost.")
+    ai_success: Estimate = strawberry.field(
+        description="The share of them that succeeded; its value is null where none says whether it did."
+    )
+
+
+enumerate_in_schema(
+    values.ChurnGap,
+    "Why a profile tells no churn risk.",
+    {
+        "NOT_ASKED": "The argument `churn` was not true.",
+        "NO_MODEL": "There is too little to learn a model from: `churnFindings` says what.",
+    },
+)
 
 
 @shapes(values.PersonaPreference)
@@ -85,7 +122,14 @@ class PersonaProfileAnswer:
         description="Of those first seen in the period, those who came back in a later week, as `cohorts` tells it."
     )
     churn_risk: Estimate | None = strawberry.field(
-        description="Their mean probability of churn; null unless `churn` is asked for, or where no model fits."
+        description="Their mean probability of churn; null where there is none, see `churnGap`."
+    )
+    churn_gap: values.ChurnGap | None = strawberry.field(description="Why `churnRisk` is null; null where it is not.")
+    churn_findings: list[ModelFinding] = strawberry.field(
+        description=(
+            "What is wrong with the model of churn or, where there is none, why, with the figures; empty where nothing "
+            "is, and unless `churn` was asked for."
+        )
     )
     ai_requests: MetricAnswer = strawberry.field(description="How many AI calls they made.")
     ai_cost: MetricAnswer = strawberry.field(description="What these cost.")
@@ -96,6 +140,13 @@ class PersonaProfileAnswer:
     features: list[PersonaPreference] = strawberry.field(
         description="The features they use, those of most subjects first, at most 10."
     )
+    groups: list[PersonaGroup] = strawberry.field(
+        description=(
+            "The groups of the breakdown, most subjects first: at most `top`, and one of all others; empty unless `by` "
+            "was asked for."
+        )
+    )
+    group_count: int = strawberry.field(description="How many groups there are in all, shown or not.")
 
 
 ChurnArgument = Annotated[
@@ -114,11 +165,15 @@ def _profiles(
     period: PeriodArgument = LAST_30_DAYS,
     timezone: TimezoneArgument = None,
     granularity: GranularityArgument = None,
+    by: ByArgument = (),
     where: WhereArgument = None,
     compare: CompareArgument = Compare.PREVIOUS_PERIOD,
+    top: TopArgument = 5,
     churn: ChurnArgument = False,
 ) -> Asked[list[values.PersonaProfile]]:
-    question = read_question(period, timezone=timezone, granularity=granularity, where=where, compare=compare)
+    question = read_question(
+        period, timezone=timezone, granularity=granularity, by=by, where=where, compare=compare, top=top
+    )
     seek = partial(persona_profiles.persona_profiles, context, slugs, churn=churn)
     return Asked(question, seek, persona_profiles.KINDS)
 
@@ -129,11 +184,13 @@ def _profile(
     period: PeriodArgument = LAST_30_DAYS,
     timezone: TimezoneArgument = None,
     granularity: GranularityArgument = None,
+    by: ByArgument = (),
     where: WhereArgument = None,
     compare: CompareArgument = Compare.PREVIOUS_PERIOD,
+    top: TopArgument = 5,
     churn: ChurnArgument = False,
 ) -> Asked[values.PersonaProfile]:
-    asked = _profiles(context, [slug], period, timezone, granularity, where, compare, churn)
+    asked = _profiles(context, [slug], period, timezone, granularity, by, where, compare, top, churn)
 
     async def seek(question: Question) -> values.PersonaProfile:
         try:

@@ -10,11 +10,12 @@ from resolvers import propensity
 from resolvers.analysis import logistic, propensity_answers, validation
 from resolvers.analysis import propensity as models
 from resolvers.analysis.estimates import Quality
+from resolvers.analysis.periods import Compare
 from resolvers.context import Context
 from schema.arguments import ByArgument, TopArgument, WhereArgument
 from schema.common import DimensionValue, Estimate
 from schema.conditions import read_filter
-from schema.cutoffs import CutoffArgument, HistoryArgument, ModelFinding, asked, read_asking
+from schema.cutoffs import CutoffArgument, HistoryArgument, ModelFinding, asked, compared_with, read_asking
 from schema.explanations import Explanation
 from schema.live import Analysis, Asked
 from schema.scalars import BigInt
@@ -123,11 +124,20 @@ class PropensityGroup:
 )
 class PropensityAnswer:
     cutoff: datetime = strawberry.field(description="The moment it is foretold from.")
+    previous_cutoff: datetime | None = strawberry.field(
+        description="The moment compared with; null unless `compare` was asked for."
+    )
     outcome: propensity_answers.Outcome = strawberry.field(description="What is foretold.")
     definition: str = strawberry.field(description="One sentence that says of whom, and what.")
     subjects: BigInt = strawberry.field(description="How many subjects are judged.")
     quality: Quality = strawberry.field(
         description="`INSUFFICIENT` with too little to learn from: then nothing is foretold. `LOW` with findings."
+    )
+    previous_quality: Quality | None = strawberry.field(
+        description=(
+            "The same of the moment compared with; null without one, or where something else was foretold then, such "
+            "as inactivity instead of churn: then `previous` is null everywhere."
+        )
     )
     findings: list[ModelFinding] = strawberry.field(description="What is wrong with the model; empty where nothing is.")
     probability: Estimate = strawberry.field(description="Mean probability; its value is null without a model.")
@@ -150,15 +160,22 @@ class PropensityAnswer:
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")
 
 
+CompareArgument = Annotated[
+    Compare | None,
+    strawberry.argument(description=compared_with("30 days, as far as is foretold,")),
+]
+
+
 def _churn_risk(
     context: Context,
     cutoff: CutoffArgument = None,
     history: HistoryArgument = "730d",
     by: ByArgument = (),
     where: WhereArgument = None,
+    compare: CompareArgument = None,
     top: TopArgument = 20,
 ) -> Asked[propensity_answers.PropensityAnswer]:
-    asking = read_asking(cutoff, history, read_filter(where), tuple(one.value for one in by), top)
+    asking = read_asking(cutoff, history, read_filter(where), tuple(one.value for one in by), compare, top)
     return asked(asking, partial(propensity.churn_risk, context), propensity.kinds())
 
 
@@ -174,9 +191,10 @@ def _conversion_propensity(
     history: HistoryArgument = "730d",
     by: ByArgument = (),
     where: WhereArgument = None,
+    compare: CompareArgument = None,
     top: TopArgument = 20,
 ) -> Asked[propensity_answers.PropensityAnswer]:
-    asking = read_asking(cutoff, history, read_filter(where), tuple(one.value for one in by), top)
+    asking = read_asking(cutoff, history, read_filter(where), tuple(one.value for one in by), compare, top)
     return asked(asking, partial(propensity.conversion_propensity, context, name), propensity.kinds())
 
 

@@ -7,7 +7,7 @@ from schema.ai_budgets import AiBudgetMutation, AiBudgetQuery, AiBudgetSubscript
 from schema.ai_costs import AiCostQuery, AiCostSubscription
 from schema.ai_providers import AiProviderQuery, AiProviderSubscription
 from schema.attribution import AttributionQuery, AttributionSubscription
-from schema.candidates import CandidateQuery
+from schema.candidates import CandidateQuery, CandidateSubscription
 from schema.cohorts import CohortQuery, CohortSubscription
 from schema.events import EventQuery, EventSubscription
 from schema.exchange_rates import ExchangeRateMutation, ExchangeRateQuery
@@ -133,6 +133,7 @@ class Subscription(
     AiBudgetSubscription,
     SurvivalSubscription,
     PropensitySubscription,
+    CandidateSubscription,
     LifetimeValueSubscription,
     ExperimentResultsSubscription,
     ExperimentTrailSubscription,

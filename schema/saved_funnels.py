@@ -41,7 +41,7 @@ from schema.funnel_subjects import (
     OutcomeArgument,
     StepArgument,
     ask_correlations,
-    subjects,
+    ask_subjects,
 )
 from schema.funnels import ByStepArgument, FunnelAnswer, ask
 from schema.nodes import IdArgument, NameArgument, Node, encode, key_of, one_of
@@ -93,7 +93,9 @@ class SavedFunnel(Node):
         top: TopArgument = 20,
         max_age: MaxAgeArgument = None,
     ) -> values.FunnelAnswer:
-        asked = ask(info.context, self.asked, period, timezone, granularity, by, by_step, where, compare, top)
+        asked = ask(
+            info.context, self.asked, period, timezone, granularity, by, by_step, where, compare, top, of_list=True
+        )
         return await asked.answer(read_max_age(max_age))
 
     @field(
@@ -108,9 +110,12 @@ class SavedFunnel(Node):
         period: PeriodArgument = LAST_30_DAYS,
         timezone: TimezoneArgument = None,
         where: WhereArgument = None,
+        compare: CompareArgument = None,
         top: TopArgument = 20,
     ) -> FunnelCorrelations:
-        asked = ask_correlations(info.context, self.asked, dimensions, period, timezone, where, top)
+        asked = ask_correlations(
+            info.context, self.asked, dimensions, period, timezone, where, compare, top, of_list=True
+        )
         return await asked.answer()
 
     @field(
@@ -129,7 +134,10 @@ class SavedFunnel(Node):
         first: First = 50,
         after: After = None,
     ) -> Connection[Subject]:
-        return await subjects(info.context, self.asked, step, outcome, period, timezone, where, first, after)
+        asked = ask_subjects(
+            info.context, self.asked, step, outcome, period, timezone, where, first, after, of_list=True
+        )
+        return await asked.answer()
 
 
 def _number(key: str) -> int | None:

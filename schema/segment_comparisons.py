@@ -16,7 +16,15 @@ from resolvers.analysis.filters import InSegment
 from resolvers.analysis.periods import PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.context import Context
-from schema.arguments import LAST_30_DAYS, PeriodArgument, TimezoneArgument, TopArgument, WhereArgument, read_question
+from schema.arguments import (
+    LAST_30_DAYS,
+    CompareArgument,
+    PeriodArgument,
+    TimezoneArgument,
+    TopArgument,
+    WhereArgument,
+    read_question,
+)
 from schema.common import DimensionValue, Estimate, Period
 from schema.conditions import segment_reference
 from schema.explanations import Explanation
@@ -116,6 +124,12 @@ class SegmentTrait:
 class SegmentTraitsAnswer:
     segment: SegmentSummary = strawberry.field(description="The segment.")
     period: Period = strawberry.field(description="The period asked about, in instants.")
+    previous_period: Period | None = strawberry.field(
+        description=(
+            "The period compared with, in which those who are members now count as members; null unless `compare` was "
+            "asked for."
+        )
+    )
     subjects: BigInt = strawberry.field(description="How many subjects have an event, members among them.")
     members: BigInt = strawberry.field(description="How many of them are members.")
     traits: list[SegmentTrait] = strawberry.field(
@@ -158,9 +172,10 @@ def _traits(
     period: PeriodArgument = LAST_30_DAYS,
     timezone: TimezoneArgument = None,
     where: WhereArgument = None,
+    compare: CompareArgument = None,
     top: TopArgument = 20,
 ) -> Asked[values.SegmentTraitsAnswer]:
-    question = read_question(period, timezone=timezone, where=where, top=top)
+    question = read_question(period, timezone=timezone, where=where, compare=compare, top=top)
     wanted: Sequence[str] = DIMENSIONS if dimensions is None else [one.value for one in dimensions]
     named = InSegment(segment_reference(segment, "segment"), field="segment")
     seek = partial(comparisons.segment_traits, context, named, dimensions=wanted)
@@ -170,7 +185,8 @@ def _traits(
 SEGMENT_OVERLAP = Analysis(
     _overlap,
     SegmentOverlapAnswer,
-    "How many subjects segments share: each two of them, and all together.",
+    "How many subjects segments share: each two of them, and all together. It takes no `where`, `by` or `compare`, as "
+    "it is of people and not of events: who is a member the rules of the segments say, who was one before is not kept.",
 )
 SEGMENT_TRAITS = Analysis(
     _traits,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import strawberry
 from strawberry.scalars import JSON
 
-from resolvers import segment_previews, segments
+from resolvers import segment_members, segment_previews, segments
 from resolvers.analysis import segments as values
 from resolvers.analysis.periods import PeriodRequest
 from resolvers.analysis.questions import Question
@@ -85,7 +85,9 @@ class Segment(Node):
         "The subjects in the segment, in the order in which they first appeared.",
     )
     async def members(self, info: Info, first: First = 50, after: After = None) -> Connection[Subject]:
-        found = await segments.members(info.context, self.number, first=first, after=open_cursor("Subject", after))
+        found = await segment_members.members(
+            info.context, self.number, first=first, after=open_cursor("Subject", after)
+        )
         nodes = [Subject.of(one) for one in found.subjects]
         return page("Subject", nodes, found.cursors, has_next=found.has_next, after=after)
 

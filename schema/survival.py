@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from functools import partial
+from typing import Annotated
 
 import strawberry
 
@@ -10,11 +11,12 @@ from resolvers.analysis import spells
 from resolvers.analysis import survival as curves
 from resolvers.analysis import survival_answers as values
 from resolvers.analysis.estimates import Quality
+from resolvers.analysis.periods import Compare
 from resolvers.context import Context
 from schema.arguments import ByArgument, TopArgument, WhereArgument
 from schema.common import DimensionValue
 from schema.conditions import read_filter
-from schema.cutoffs import CutoffArgument, HistoryArgument, asked, read_asking
+from schema.cutoffs import CutoffArgument, HistoryArgument, asked, compared_with, read_asking
 from schema.explanations import Explanation
 from schema.live import Analysis, Asked
 from schema.scalars import BigInt
@@ -75,6 +77,9 @@ class SurvivalGroup:
     )
     other: bool = strawberry.field(description="Whether this sums up all groups that are not shown.")
     survival: Survival = strawberry.field(description="How long they stay.")
+    previous: Survival | None = strawberry.field(
+        description="The same as of the moment compared with, null where that of all is."
+    )
 
 
 @shapes(curves.LogRank)
@@ -94,9 +99,18 @@ class LogRank:
 @strawberry.type(description="How long subjects stay, those included who have not left yet.")
 class SurvivalAnswer:
     cutoff: datetime = strawberry.field(description="The moment up to which events are known.")
+    previous_cutoff: datetime | None = strawberry.field(
+        description="The moment compared with; null unless `compare` was asked for."
+    )
     kind: spells.SpellKind = strawberry.field(description="What begins a stay and what ends it.")
     definition: str = strawberry.field(description="One sentence that says from what to what days are counted.")
     total: Survival = strawberry.field(description="All subjects.")
+    previous: Survival | None = strawberry.field(
+        description=(
+            "All subjects as of the moment compared with; null without one, or where stays began and ended with other "
+            "things then, as `definition` says. Its `restrictedMean` reaches to its own `longest`."
+        )
+    )
     groups: list[SurvivalGroup] = strawberry.field(
         description="The groups of the breakdown, largest first: at most `top`, and one of all others."
     )
@@ -108,15 +122,22 @@ class SurvivalAnswer:
     as_of: datetime = strawberry.field(description="The instant at which the answer was read from the log.")
 
 
+CompareArgument = Annotated[
+    Compare | None,
+    strawberry.argument(description=compared_with("one history, so that both are of different events,")),
+]
+
+
 def _survival(
     context: Context,
     cutoff: CutoffArgument = None,
     history: HistoryArgument = "730d",
     by: ByArgument = (),
     where: WhereArgument = None,
+    compare: CompareArgument = None,
     top: TopArgument = 5,
 ) -> Asked[values.SurvivalAnswer]:
-    asking = read_asking(cutoff, history, read_filter(where), tuple(one.value for one in by), top)
+    asking = read_asking(cutoff, history, read_filter(where), tuple(one.value for one in by), compare, top)
     return asked(asking, partial(survival.survival, context), survival.kinds())
 
 

@@ -29,5 +29,7 @@ BOUNDED = {
     "AiCostAnswer.unpricedModels": "at most 21",
     "AiCostAnswer.unconverted": "each currency once",
     "AiBudgetAnswer.unconverted": "each currency once",
+    "AiBudgetAnswer.groups": "top + 1",
+    "BudgetGroup.keys": "as long as by, at most 3",
     **{f"BudgetSeries.{column}": "the days of a year" for column in ("at", "cost", "expected")},
 }

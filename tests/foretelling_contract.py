@@ -3,6 +3,8 @@
 _LISTS = ("SubjectAtRisk", "UpsellCandidate", "ValuableCustomer")
 IDS = {f"{item}.id" for item in _LISTS}
 MADE = {f"{item}{part}" for item in _LISTS for part in ("Connection", "Edge")}
+LISTS = ("subjectsAtRisk", "upsellCandidates", "valuableCustomers")
+"""The people behind the analyses."""
 LEAST_EVERY = {"churnRisk": "1m", "conversionPropensity": "1m", "lifetimeValue": "1m", "survival": "10s"}
 """The least time between two live answers of an analysis that is dear to come by."""
 BOUNDED = {

@@ -62,4 +62,7 @@ BOUNDED = {
     "Subscription.personaProfiles": "at most 10",
     "PersonaProfileAnswer.channels": "at most 10",
     "PersonaProfileAnswer.features": "at most 10",
+    "PersonaProfileAnswer.churnFindings": "each diagnosis once",
+    "PersonaProfileAnswer.groups": "top + 1",
+    "PersonaGroup.keys": "as long as by, at most 3",
 }

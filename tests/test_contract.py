@@ -126,7 +126,7 @@ SCALARS: dict[str, type] = {
 MRR_COLUMNS = ("start", "new", "expansion", "contraction", "churn", "reactivation", "ending", "customersAtStart")
 MRR_COLUMNS += ("newCustomers", "expandedCustomers", "contractedCustomers", "churnedCustomers")
 MRR_COLUMNS += ("reactivatedCustomers", "customers")
-COHORT_COLUMNS = ("retained", "rate", "revenue", "cumulative", "perMember")
+COHORT_COLUMNS = ("retained", "rate", "revenue", "cumulative", "perMember", "previousRate", "previousPerMember")
 BOUNDED = {
     "Query.metrics": "as long as slugs, at most 20",
     "Query.metricCatalogue": "the catalogue is fixed",
@@ -381,9 +381,15 @@ ANALYSES = {
     *foretelling.LEAST_EVERY,
     *segments.ANALYSES,
 }
-WATCHED_LISTS = {"recommendations"}
+WATCHED_LISTS = {"recommendations", "funnelSubjects", *foretelling.LISTS}
 """Lists that can be watched as analyses can."""
-LEAST_EVERY = {**foretelling.LEAST_EVERY, **segments.LEAST_EVERY, "recommendations": "10s"}
+LEAST_EVERY = {
+    **foretelling.LEAST_EVERY,
+    **dict.fromkeys(foretelling.LISTS, "1m"),
+    **segments.LEAST_EVERY,
+    "recommendations": "10s",
+    "funnelSubjects": "10s",
+}
 
 
 def test_every_analysis_has_a_live_twin() -> None:
@@ -400,6 +406,27 @@ def test_every_analysis_has_a_live_twin() -> None:
         assert watch.pop("every")[:2] == ("Duration!", LEAST_EVERY.get(name, "1s"))
         assert ask.pop("maxAge")[:2] == ("Duration", None)
         assert ask == watch
+
+
+NOT_TAKEN = {
+    "previewSegment": {"where", "by", "compare"},
+    "segmentOverlap": {"where", "by", "compare"},
+    "aiBudget": {"where", "compare"},
+    "attribution": {"by"},
+    "attributionBySegment": {"by"},
+    "funnelCorrelations": {"by"},
+    "funnelCorrelationsBySegment": {"by"},
+    "segmentTraits": {"by"},
+    "experimentResults": {"where", "compare"},
+}
+"""What analyses do not take: they are of people, of a budget's own calls and period, are breakdowns themselves, or hold
+variants against each other."""
+
+
+@pytest.mark.parametrize("name", sorted(ANALYSES))
+def test_every_analysis_is_filtered_broken_down_and_compared(name: str) -> None:
+    missing = {"where", "by", "compare"} - set(fields_of("Query")[name].args)
+    assert missing == NOT_TAKEN.get(name, set())
 
 
 def test_names() -> None:

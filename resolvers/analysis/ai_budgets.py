@@ -14,6 +14,7 @@ from resolvers.analysis.clocks import months_later
 from resolvers.analysis.estimates import LEVEL, Estimate, Interval, Money
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import Filter
+from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.periods import Period
 
 HISTORY_DAYS = 28
@@ -66,6 +67,19 @@ class BudgetSeries:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetGroup:
+    """What the calls that carry the same values took of a budget; ``other`` are those of all groups not shown."""
+
+    keys: tuple[DimensionValue, ...]
+    other: bool
+    spent: Decimal
+    share: Decimal | None
+    """Of all that is spent; None where nothing is."""
+    calls: int
+    unpriced: int
+
+
+@dataclass(frozen=True, slots=True)
 class AiBudgetAnswer:
     """How a budget stands; money in ``currency``, the tenant's."""
 
@@ -85,6 +99,9 @@ class AiBudgetAnswer:
     probability: float | None
     exceeds_at: datetime | None
     series: BudgetSeries
+    groups: tuple[BudgetGroup, ...]
+    """Dearest first, ``other`` last; none unless a breakdown was asked for."""
+    group_count: int
     unconverted: tuple[Money, ...]
     explain: Explanation = field(compare=False)
     as_of: datetime = field(compare=False)

@@ -1,7 +1,7 @@
 """Cohorts: who came in the same calendar period, how many of them came back, and what they have brought in since."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -47,6 +47,10 @@ class Cohort:
     revenue: tuple[Decimal | None, ...]
     cumulative: tuple[Decimal | None, ...]
     per_member: tuple[Decimal | None, ...]
+    previous_size: int | None = None
+    """Of the cohort at the same place of the period compared with, as the columns that follow."""
+    previous_rate: tuple[Decimal | None, ...] | None = None
+    previous_per_member: tuple[Decimal | None, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class CohortGroup:
     other: bool
     cohorts: tuple[Cohort, ...]
     subjects: int
+    previous_subjects: int | None
     repeat: Estimate
 
 
@@ -66,12 +71,15 @@ class CohortsAnswer:
 
     of: CohortBasis
     period: Period
+    previous_period: Period | None
+    """Begins with as many whole buckets earlier; what has not begun of the period is left out."""
     granularity: Granularity
     timezone: str
     currency: str
     cohorts: tuple[Cohort, ...]
     subjects: int
     """How many came first in the period: the sum of the cohorts' sizes."""
+    previous_subjects: int | None
     repeat: Estimate
     """Of them, those who came back: with an event in a later bucket or, for revenue, with a second order."""
     partial: bool
@@ -156,12 +164,33 @@ def _cohort(at: datetime, width: int, subjects: Sequence[int], revenue: Sequence
     )
 
 
+def held_against(cohorts: Sequence[Cohort], earlier: Sequence[Cohort]) -> tuple[Cohort, ...]:
+    """Cohorts with the figures of those at the same places of an earlier period, which may be fewer."""
+    before = dict(enumerate(earlier))
+    return tuple(_against(one, before.get(place)) for place, one in enumerate(cohorts))
+
+
+def _against(now: Cohort, before: Cohort | None) -> Cohort:
+    if before is None:
+        return now
+    return replace(
+        now,
+        previous_size=before.size,
+        previous_rate=_as_long(before.rate, now.rate),
+        previous_per_member=_as_long(before.per_member, now.per_member),
+    )
+
+
+def _as_long(column: tuple[Decimal | None, ...], as_: Sequence[object]) -> tuple[Decimal | None, ...]:
+    return (*column, *(None,) * (len(as_) - len(column)))
+
+
 _REPEATED = {
     CohortBasis.ACTIVITY: "Subjects with an event in a later bucket than their first, divided by all of the cohorts.",
     CohortBasis.REVENUE: "Subjects with two orders or more by the end of the period, divided by all of the cohorts.",
 }
 
 
-def repeated(of: CohortBasis, subjects: int, again: int, as_of: datetime) -> Estimate:
+def repeated(of: CohortBasis, subjects: int, again: int, as_of: datetime, previous: Decimal | None = None) -> Estimate:
     """The share of the cohorts' subjects who came back."""
-    return share(again, subjects, as_of=as_of, definition=_REPEATED[of])
+    return share(again, subjects, as_of=as_of, definition=_REPEATED[of], previous=previous)

@@ -3,7 +3,7 @@
 Divisions are carried to 28 significant digits of Decimal; nothing here turns money into a float.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 from enum import Enum
@@ -106,6 +106,11 @@ def change(value: Decimal | None, previous: Decimal | None) -> Decimal | None:
     if value is None or previous is None:
         return None
     return quotient(CONTEXT.subtract(value, previous), previous.copy_abs())
+
+
+def against(now: Estimate, previous: Decimal | None) -> Estimate:
+    """An estimate held against a previous value."""
+    return replace(now, previous=previous, change=change(now.value, previous))
 
 
 def wilson(successes: int, n: int) -> Interval:

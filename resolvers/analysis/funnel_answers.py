@@ -234,7 +234,7 @@ def _group_answers(
     outcomes = _outcomes(definition, walk, groups.slot, shown + (groups.count > shown))
     before = None
     if previous is not None:
-        slots = slots_like(groups, previous.by, previous.walk.depth.size)
+        slots = slots_like(groups.keys, previous.by, previous.walk.depth.size)
         before = _reached_by_slot(previous.walk, slots, shown + 1)
     for slot, outcome in enumerate(outcomes):
         earlier = None if before is None else before[slot]

@@ -1,6 +1,6 @@
 """What goes with converting: the values of the entry event, each held against all other entries."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtri
 
-from resolvers.analysis.estimates import CONTEXT, FEW, LEVEL, RARE, Estimate, Interval, Unit, estimate, share
+from resolvers.analysis.estimates import CONTEXT, FEW, LEVEL, RARE, Estimate, Interval, Unit, estimate, quotient, share
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.funnel_groups import Breakdown
 from resolvers.analysis.funnels import FunnelDefinition
@@ -59,6 +59,7 @@ class FunnelCorrelationAnswer:
 
     definition: FunnelDefinition
     period: Period
+    previous_period: Period | None
     entered: int
     converted: int
     associations: tuple[Association, ...]
@@ -71,50 +72,57 @@ class FunnelCorrelationAnswer:
     explain: Explanation = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Lot:
-    """Some dimensions of walks that were read together, and which of these walks converted."""
+@dataclass(frozen=True, slots=True)
+class FunnelCorrelationAnswers:
+    """Several answers, read together."""
 
-    converted: NDArray[np.bool_]
-    columns: Sequence[Breakdown]
+    answers: tuple[FunnelCorrelationAnswer, ...]
 
 
 def correlations(
     definition: FunnelDefinition,
     period: Period,
-    lots: Sequence[Lot],
+    crossed: "Crossed",
     *,
     top: int,
     as_of: datetime,
     explain: Explanation,
+    previous: "tuple[Period, Crossed] | None" = None,
 ) -> FunnelCorrelationAnswer:
-    """The ``top`` values, of at least one lot, that go most with converting, or with not converting.
+    """The ``top`` values that go most with converting, or with not converting.
 
     A value is tested if at least ``FEW`` subjects entered with it and as many without it, and if among all at least
     ``RARE`` converted and as many did not. B. Woolf, "On estimating the relation between blood group and disease",
     Annals of Human Genetics 19 (1955); Y. Benjamini, Y. Hochberg, "Controlling the false discovery rate", Journal of
     the Royal Statistical Society B 57 (1995).
+
+    Values are compared with what was true of the same ones in the ``previous`` period.
     """
-    every = [table for lot in lots for column in lot.columns for table in _tables(column, lot.converted)]
-    tables = [table for table in every if table.sufficient]
+    tables = [table for table in crossed.tables.values() if table.sufficient]
+    earlier, before = previous or (None, None)
     adjusted = benjamini_hochberg([table.log_p for table in tables])
-    found = [table.association(q, as_of) for table, q in zip(tables, adjusted, strict=True)]
+    found = [table.association(q, as_of, before) for table, q in zip(tables, adjusted, strict=True)]
     order = sorted(range(len(found)), key=lambda place: (not found[place].significant, -abs(tables[place].log_odds)))
     return FunnelCorrelationAnswer(
         definition=definition,
         period=period,
-        entered=lots[0].converted.size,
-        converted=int(lots[0].converted.sum()),
+        previous_period=earlier,
+        entered=crossed.entered,
+        converted=crossed.successes,
         associations=tuple(found[place] for place in order[:top]),
         tested=len(tables),
-        untested=len(every) - len(tables),
+        untested=len(crossed.tables) - len(tables),
         as_of=as_of,
         explain=explain,
     )
 
 
+def tables(columns: Sequence[Breakdown], converted: NDArray[np.bool_]) -> list["Table"]:
+    """A table for each value that somebody entered with, of some dimensions of walks, and which of these converted."""
+    return [table for column in columns for table in _tables(column, converted)]
+
+
 def _tables(column: Breakdown, converted: NDArray[np.bool_]) -> Iterator["Table"]:
-    """A table for each value that somebody entered with."""
     with_value = np.bincount(column.codes, minlength=len(column.values)).tolist()
     of_these = np.bincount(column.codes[converted], minlength=len(column.values)).tolist()
     successes = int(converted.sum())
@@ -158,7 +166,24 @@ class Table:
         """The natural logarithm of the p-value, which itself may be too small for a float."""
         return min(0.0, log(2) + float(log_ndtr(-abs(self.log_odds) / self._error)))
 
-    def association(self, log_adjusted: float, as_of: datetime) -> Association:
+    @property
+    def rate(self) -> Decimal | None:
+        """Of those with the value the share that converted."""
+        return quotient(Decimal(self.hits), Decimal(self.size))
+
+    @property
+    def rate_without(self) -> Decimal | None:
+        """Of those without the value the share that converted."""
+        return quotient(Decimal(self.successes - self.hits), Decimal(self.entered - self.size))
+
+    @property
+    def odds_ratio(self) -> Decimal | None:
+        """None where too few are there to be tested."""
+        return exponential(self.log_odds) if self.sufficient else None
+
+    def association(self, log_adjusted: float, as_of: datetime, before: "Crossed | None" = None) -> Association:
+        """What a table that is tested says, held against the same value before."""
+        earlier = None if before is None else before.table(self.key)
         low, high = (exponential(self.log_odds + side * _Z * self._error) for side in (-1, 1))
         odds_ratio = estimate(
             exponential(self.log_odds),
@@ -167,6 +192,7 @@ class Table:
             definition=_ODDS_RATIO,
             unit=Unit.RATIO,
             interval=Interval(low, high, LEVEL, "Woolf logit"),
+            previous=None if earlier is None else earlier.odds_ratio,
             successes=self.successes,
         )
         adjusted = probability(log_adjusted)
@@ -174,9 +200,15 @@ class Table:
             key=self.key,
             entered=self.size,
             converted=self.hits,
-            rate=share(self.hits, self.size, as_of=as_of, definition=_RATE),
+            rate=share(
+                self.hits, self.size, as_of=as_of, definition=_RATE, previous=None if earlier is None else earlier.rate
+            ),
             rate_without=share(
-                self.successes - self.hits, self.entered - self.size, as_of=as_of, definition=_RATE_WITHOUT
+                self.successes - self.hits,
+                self.entered - self.size,
+                as_of=as_of,
+                definition=_RATE_WITHOUT,
+                previous=None if earlier is None else earlier.rate_without,
             ),
             odds_ratio=odds_ratio,
             p_value=probability(self.log_p),
@@ -185,6 +217,24 @@ class Table:
             log10_adjusted_p=log_adjusted / log(10),
             significant=adjusted <= ALPHA,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """Values, each held against what is asked of all: of ``entered`` subjects ``successes`` did."""
+
+    tables: Mapping[DimensionValue, Table]
+    entered: int
+    successes: int
+
+    @classmethod
+    def of(cls, tables: Sequence[Table], entered: int, successes: int) -> "Crossed":
+        """From the tables of all values that anybody had."""
+        return cls({table.key: table for table in tables}, entered, successes)
+
+    def table(self, key: DimensionValue) -> Table:
+        """That of one value, which may be nobody's."""
+        return self.tables.get(key) or Table(key, 0, 0, self.successes, self.entered)
 
 
 def exponential(power: float) -> Decimal:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from resolvers.analysis.code_groups import Keys
 from resolvers.analysis.funnel_columns import Ints
 from resolvers.analysis.metrics import DimensionValue
 
@@ -23,7 +24,7 @@ class Breakdown:
 class Groups:
     """The groups of a breakdown: ``slot`` numbers each walk's, those not shown coming last as one."""
 
-    keys: tuple[tuple[DimensionValue, ...], ...]
+    keys: tuple[Keys, ...]
     slot: Ints
     count: int
 
@@ -63,12 +64,12 @@ def _numbered(values: Ints) -> Ints:
     return (np.cumsum(present) - 1)[values]
 
 
-def slots_like(groups: Groups, by: Sequence[Breakdown], walks: int) -> Ints:
-    """The groups that other walks belong to by the same dimensions; what none of those shown has is the last."""
+def slots_like(like: Sequence[Keys], by: Sequence[Breakdown], walks: int) -> Ints:
+    """Which of the groups other walks belong to by the same dimensions; what none of them has is the last."""
     if not walks:
         return np.zeros(0, np.int64)
     theirs = grouped(by, walks, walks)
-    place = {keys: slot for slot, keys in enumerate(groups.keys)}
+    place = {keys: slot for slot, keys in enumerate(like)}
     table = np.array([place.get(keys, len(place)) for keys in theirs.keys], np.int64)
     found: Ints = table[theirs.slot]
     return found

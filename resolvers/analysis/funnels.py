@@ -215,3 +215,10 @@ class FunnelAnswer:
     as_of: datetime = field(compare=False)
     explain: Explanation = field(compare=False)
     previous_period: Period | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelAnswers:
+    """Several answers, read together."""
+
+    answers: tuple[FunnelAnswer, ...]

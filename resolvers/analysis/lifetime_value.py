@@ -1,6 +1,6 @@
 """Lifetime value: what customers without a contract will buy within a horizon, by BG/NBD times Gamma-Gamma."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.bgnbd import Floats
+from resolvers.analysis.code_groups import Keys
 from resolvers.analysis.customers import Customers, Fitted, Holdout, customers, fitted, foretold, held_out
 from resolvers.analysis.diagnoses import Finding
-from resolvers.analysis.estimates import Estimate, Money, Quality, Unit, estimate
+from resolvers.analysis.estimates import Estimate, Money, Quality, Unit, against, estimate
 from resolvers.analysis.explanations import Explanation
-from resolvers.analysis.funnel_groups import Breakdown, Groups, grouped
-from resolvers.analysis.metrics import DimensionValue
+from resolvers.analysis.funnel_groups import Breakdown, Groups, grouped, slots_like
 
 MOST_RANKED = 5_000
 _SHARES = tuple(place / 10 for place in range(11))
@@ -64,7 +64,7 @@ class LifetimeValueFigures:
 class LifetimeValueGroup(LifetimeValueFigures):
     """The customers whose first purchase carried the same values."""
 
-    keys: tuple[DimensionValue, ...]
+    keys: Keys
     other: bool
 
 
@@ -73,8 +73,10 @@ class LifetimeValueAnswer(LifetimeValueFigures):
     """What the customers of a moment will buy within the horizon after it."""
 
     cutoff: datetime
+    previous_cutoff: datetime | None
     horizon: timedelta
     quality: Quality
+    previous_quality: Quality | None
     findings: tuple[Finding, ...]
     groups: tuple[LifetimeValueGroup, ...]
     """Most customers first; by the models of all of them."""
@@ -147,10 +149,11 @@ def valued(
     explain: Explanation,
     beginnings: Beginnings | None = None,
     top: int = 0,
+    like: Sequence[Keys] | None = None,
 ) -> LifetimeValues:
     """What follows from purchases, given as one row for each subject and day; days count from any one of them.
 
-    Where ``beginnings`` are given, the ``top`` largest groups by them are told apart.
+    Where ``beginnings`` are given, the ``top`` largest groups by them are told apart, or those of ``like``.
     """
     known = customers(subject, day, amount, cutoff_day)
     models = fitted(known)
@@ -158,12 +161,17 @@ def valued(
     count, alive, value = foretold(models, known, days)
     said = _Said(models.quality, currency, as_of, known, count, alive, value)
     breakdown = [] if beginnings is None else beginnings.of(known.subject)
-    groups = grouped(breakdown, known.subject.size, top)
+    people = known.subject.size
+    groups = grouped(breakdown, people, top)
+    if like:
+        groups = Groups(tuple(like), slots_like(like, breakdown, people), len(like) + 1)
     answer = LifetimeValueAnswer(
-        **said.of(np.ones(known.subject.size, np.bool_)),
+        **said.of(np.ones(people, np.bool_)),
         cutoff=cutoff,
+        previous_cutoff=None,
         horizon=horizon,
         quality=models.quality,
+        previous_quality=None,
         findings=models.findings,
         groups=tuple(_groups(said, groups)),
         group_count=groups.count,
@@ -177,6 +185,25 @@ def valued(
         as_of=as_of,
     )
     return LifetimeValues(answer, _ranked(known, count, alive, value))
+
+
+def compared(now: LifetimeValueAnswer, before: LifetimeValueAnswer) -> LifetimeValueAnswer:
+    """An answer held against an earlier one, of the same groups."""
+    groups = {group.keys: group for group in before.groups}
+    return replace(
+        now,
+        **_held_against(now, before),
+        previous_cutoff=before.cutoff,
+        previous_quality=before.quality,
+        groups=tuple(replace(group, **_held_against(group, groups.get(group.keys))) for group in now.groups),
+    )
+
+
+def _held_against(now: LifetimeValueFigures, before: LifetimeValueFigures | None) -> dict[str, Any]:
+    names = ("value", "average_value", "purchases", "probability_alive")
+    return {
+        name: against(getattr(now, name), None if before is None else getattr(before, name).value) for name in names
+    }
 
 
 def _ranked(

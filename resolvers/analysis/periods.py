@@ -231,69 +231,15 @@ def _clock_boundaries(start: datetime, width: timedelta, local: ZoneInfo) -> Ite
 
 def _first_days(day: date, granularity: Granularity) -> Iterator[date]:
     """The first days of the buckets from the one that holds ``day``."""
-    if granularity is Granularity.MONTH:
-        day = day.replace(day=1)
-        while True:
-            yield day
-            day = months_later(day, 1)
+    day = first_day(day, granularity)
     width = _DAY if granularity is Granularity.DAY else 7 * _DAY
-    if granularity is Granularity.WEEK:
-        day -= day.weekday() * _DAY
     while True:
         yield day
-        day += width
+        day = months_later(day, 1) if granularity is Granularity.MONTH else day + width
 
 
-def previous(period: Period, compare: Compare, timezone: str, now: datetime) -> Period:
-    """The earlier period to hold this one against.
-
-    PREVIOUS_PERIOD is the one of the same length that ends where this one starts, in local days where this
-    one is whole local days. PREVIOUS_YEAR is the same dates a year earlier (29 February begins on the 28th
-    and, as an end, on 1 March); a period that is not whole local days keeps its length and starts a year
-    earlier. Where this period is still running at ``now``, the earlier one is cut to the same elapsed part;
-    nothing of a future one has elapsed.
-    """
-    local = zone(timezone)
-    earlier = _earlier_days(period, compare, local) or _earlier_span(period, compare, local)
-    if now >= period.end:
-        return earlier
-    elapsed_to = _after_same_part(period, earlier, local, max(now, period.start))
-    return Period(earlier.start, min(elapsed_to, earlier.end))
-
-
-def _whole_days(period: Period, local: ZoneInfo) -> tuple[date, date] | None:
-    """The local dates of start and end where both are local midnights."""
-    start, end = (instant.astimezone(local).date() for instant in (period.start, period.end))
-    whole = midnight(start, local) == period.start and midnight(end, local) == period.end
-    return (start, end) if whole else None
-
-
-def _earlier_days(period: Period, compare: Compare, local: ZoneInfo) -> Period | None:
-    days = _whole_days(period, local)
-    if days is None:
-        return None
-    start, end = days
-    if compare is Compare.PREVIOUS_PERIOD:
-        return Period(midnight(start - (end - start), local), period.start)
-    # months_later takes 29 February to the 28th; as an exclusive end it would drop the 28th itself.
-    ending = months_later(end, -12) + (end.month == 2 and end.day == 29) * _DAY
-    return Period(midnight(months_later(start, -12), local), midnight(ending, local))
-
-
-def _earlier_span(period: Period, compare: Compare, local: ZoneInfo) -> Period:
-    length = period.end - period.start
-    if compare is Compare.PREVIOUS_PERIOD:
-        return Period(period.start - length, period.start)
-    wall = period.start.astimezone(local)
-    day = months_later(wall.date(), -12)
-    start = datetime.combine(day, wall.timetz()).astimezone(UTC)
-    return Period(start, start + length)
-
-
-def _after_same_part(period: Period, earlier: Period, local: ZoneInfo, now: datetime) -> datetime:
-    """The instant as far into ``earlier`` as ``now`` is into ``period``, in local days if those are whole."""
-    if _whole_days(period, local) is None:
-        return earlier.start + (now - period.start)
-    today = now.astimezone(local).date()
-    days = today - period.start.astimezone(local).date()
-    return midnight(earlier.start.astimezone(local).date() + days, local) + (now - midnight(today, local))
+def first_day(day: date, granularity: Granularity) -> date:
+    """The first day of the day, week or month that holds ``day``."""
+    if granularity is Granularity.MONTH:
+        return day.replace(day=1)
+    return day - day.weekday() * _DAY if granularity is Granularity.WEEK else day

@@ -5,8 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 
+from resolvers.analysis.diagnoses import Finding
 from resolvers.analysis.estimates import Estimate
-from resolvers.analysis.metrics import MetricAnswer
+from resolvers.analysis.metrics import DimensionValue, MetricAnswer
 from resolvers.analysis.periods import Period
 from resolvers.analysis.segments import Rule
 
@@ -48,6 +49,28 @@ class PersonaPreference:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonaGroup:
+    """What a persona's events that carry the same values come to; ``other`` are those of all groups not shown."""
+
+    keys: tuple[DimensionValue, ...]
+    other: bool
+    subjects: Estimate
+    conversion: Estimate
+    revenue: Estimate
+    revenue_per_subject: Estimate
+    ai_requests: Estimate
+    ai_cost: Estimate
+    ai_success: Estimate
+
+
+class ChurnGap(Enum):
+    """Why a profile tells no churn risk."""
+
+    NOT_ASKED = "not_asked"
+    NO_MODEL = "no_model"
+
+
+@dataclass(frozen=True, slots=True)
 class PersonaProfile:
     """What the subjects of a persona do and bring in, in a period."""
 
@@ -62,8 +85,14 @@ class PersonaProfile:
     acquisition_cost: Estimate
     retention: Estimate
     churn_risk: Estimate | None
+    churn_gap: ChurnGap | None
+    churn_findings: tuple[Finding, ...]
+    """What is wrong with the model, or why there is none."""
     ai_requests: MetricAnswer
     ai_cost: MetricAnswer
     ai_success: MetricAnswer
     channels: tuple[PersonaPreference, ...]
     features: tuple[PersonaPreference, ...]
+    groups: tuple[PersonaGroup, ...]
+    """Most subjects first, ``other`` last; none unless a breakdown was asked for."""
+    group_count: int

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.behaviour import Behaviour, Bools, Floats
+from resolvers.analysis.code_groups import Keys, having, named
 from resolvers.analysis.diagnoses import Finding
-from resolvers.analysis.estimates import Estimate, Quality, Unit, estimate
+from resolvers.analysis.estimates import Estimate, Quality, Unit, against, estimate
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.propensity import Columns, Design, Learnt, PropensityModel, designed, learnt, reasons
@@ -102,11 +103,14 @@ class PropensityAnswer:
     """How likely the subjects of a moment are to do something in the 30 days after it."""
 
     cutoff: datetime
+    previous_cutoff: datetime | None
     outcome: Outcome
     definition: str
     subjects: int
     """How many are judged."""
     quality: Quality
+    previous_quality: Quality | None
+    """Of what is compared with; None too where something else was foretold then."""
     findings: tuple[Finding, ...]
     probability: Estimate
     expected: Estimate
@@ -167,11 +171,12 @@ def assessed(
     cutoff: datetime,
     as_of: datetime,
     explain: Explanation,
+    like: Sequence[Keys] | None = None,
 ) -> Propensities:
     """Learn from the earlier moment what will happen after the present one.
 
     ``by`` are the rows of the behaviours' dimensions to break down by, ``names`` their names, ``texts`` what codes
-    stand for.
+    stand for. The groups are the ``top`` largest, or those of ``like``.
     """
     # Places of the subjects who are judged: of a large tenant a second copy of all columns would not fit.
     then, now = np.flatnonzero(who.among(earlier.at)), np.flatnonzero(who.among(present.at))
@@ -191,14 +196,17 @@ def assessed(
             for subject, place, seen, reason in zip(likeliest.at.subject, order, likeliest.at.last_us, why, strict=True)
         )
     share = _Share(found, who.definition(), as_of)
-    groups, count = _groups(share, present.at.dimensions[list(by)][:, now], probability, names, top, texts)
+    codes = present.at.dimensions[list(by)][:, now]
+    groups, count = _groups(share, codes, probability, names, top, texts, like)
     edges = np.linspace(0, 1, _BINS + 1)
     answer = PropensityAnswer(
         cutoff=cutoff,
+        previous_cutoff=None,
         outcome=who.outcome,
         definition=who.definition(),
         subjects=probability.size,
         quality=found.quality,
+        previous_quality=None,
         findings=found.findings,
         probability=share.mean(probability),
         expected=share.total(probability),
@@ -212,6 +220,22 @@ def assessed(
         as_of=as_of,
     )
     return Propensities(answer, ranked)
+
+
+def compared(now: PropensityAnswer, before: PropensityAnswer) -> PropensityAnswer:
+    """An answer held against an earlier one of the same groups; against nothing where that foretold something else."""
+    alike = now.definition == before.definition
+    groups = {group.keys: group.probability.value for group in before.groups} if alike else {}
+    return replace(
+        now,
+        previous_cutoff=before.cutoff,
+        previous_quality=before.quality if alike else None,
+        probability=against(now.probability, before.probability.value if alike else None),
+        expected=against(now.expected, before.expected.value if alike else None),
+        groups=tuple(
+            replace(group, probability=against(group.probability, groups.get(group.keys))) for group in now.groups
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,20 +275,19 @@ def _groups(
     names: Sequence[str],
     top: int,
     texts: Mapping[int, str],
+    like: Sequence[Keys] | None,
 ) -> tuple[tuple[PropensityGroup, ...], int]:
     if not names:
         return (), 0
     keys = list(map(tuple, codes.T.tolist()))
-    largest = sorted(Counter(keys).items(), key=lambda one: (-one[1], one[0]))
-    place = {key: number for number, (key, _) in enumerate(largest[:top])}
-    number = np.array([place.get(key, top) for key in keys], np.int64)
+    largest = [key for key, _ in sorted(Counter(keys).items(), key=lambda one: (-one[1], one[0]))]
+    shown = largest[:top] if like is None else having(largest, like, names, texts)
+    place = {key: number for number, key in enumerate(shown)}
+    number = np.array([place.get(key, len(shown)) for key in keys], np.int64)
     made = []
-    for key, one in [*place.items(), (None, top)]:
+    for key, one in [*place.items(), (None, len(shown))]:
         among = probability[number == one]
         if key is None and not among.size:
             continue
-        named = tuple(
-            DimensionValue(name, texts.get(code)) for name, code in zip(names, key or (), strict=key is not None)
-        )
-        made.append(PropensityGroup(named, key is None, among.size, share.mean(among)))
+        made.append(PropensityGroup(named(key or (), names, texts), key is None, among.size, share.mean(among)))
     return tuple(made), len(largest)

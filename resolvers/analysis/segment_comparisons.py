@@ -1,6 +1,6 @@
 """Segments held against each other, and against everybody."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from resolvers.analysis.estimates import LEVEL, Estimate, Interval, Unit, estimate, quotient, share
 from resolvers.analysis.explanations import Explanation
-from resolvers.analysis.funnel_correlations import Table
+from resolvers.analysis.funnel_correlations import Crossed, Table
 from resolvers.analysis.members import Members
 from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.multiplicity import benjamini_hochberg
@@ -104,6 +104,7 @@ class SegmentTraitsAnswer:
 
     segment: SegmentSummary
     period: Period
+    previous_period: Period | None
     subjects: int
     members: int
     traits: tuple[SegmentTrait, ...]
@@ -125,18 +126,32 @@ class Carriers:
     members: int
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Who carries each value, of ``subjects`` with an event, ``members`` of these."""
+
+    values: Sequence[Carriers]
+    subjects: int
+    members: int
+
+    def crossed(self) -> Crossed:
+        """Each value held against being a member."""
+        tables = [Table(one.key, one.members, one.subjects, self.members, self.subjects) for one in self.values]
+        return Crossed.of(tables, self.subjects, self.members)
+
+
 def traits(
-    found: Sequence[Carriers], subjects: int, members: int, *, top: int, as_of: datetime
+    found: Carried, *, top: int, as_of: datetime, previous: Carried | None = None
 ) -> tuple[tuple[SegmentTrait, ...], int]:
-    """The ``top`` values that set members apart, and how many were tested; ``subjects`` are all, ``members`` of these.
+    """The ``top`` values that set members apart, held against the same ones before, and how many were tested.
 
     A value is tested where `funnel_correlations` would test it, by the same statistics; the lift's interval is the
     delta method's on the logarithm of a ratio of multinomial counts.
     """
-    tables = [Table(one.key, one.members, one.subjects, members, subjects) for one in found]
-    tables = [table for table in tables if table.sufficient]
+    tables = [table for table in found.crossed().tables.values() if table.sufficient]
+    before = None if previous is None else previous.crossed()
     adjusted = benjamini_hochberg([table.log_p for table in tables])
-    told = [_trait(table, q, as_of) for table, q in zip(tables, adjusted, strict=True)]
+    told = [_trait(table, q, as_of, before) for table, q in zip(tables, adjusted, strict=True)]
     told.sort(key=lambda one: (not distinguishing(one), -(one.lift.value or Decimal(0)), one.key.dimension))
     return tuple(told[:top]), len(told)
 
@@ -146,22 +161,32 @@ def distinguishing(trait: SegmentTrait) -> bool:
     return trait.significant and trait.lift.value is not None and trait.lift.value > 1
 
 
-def _trait(table: Table, log_adjusted: float, as_of: datetime) -> SegmentTrait:
-    association = table.association(log_adjusted, as_of)
-    lift = quotient(Decimal(table.hits * table.entered), Decimal(table.size * table.successes))
+def _lift(table: Table) -> Decimal | None:
+    return quotient(Decimal(table.hits * table.entered), Decimal(table.size * table.successes))
+
+
+def _trait(table: Table, log_adjusted: float, as_of: datetime, before: Crossed | None) -> SegmentTrait:
+    association = table.association(log_adjusted, as_of, before)
+    earlier = None if before is None else before.table(table.key)
+
+    def part(size: Callable[[Table], int], of: Callable[[Table], int], definition: str) -> Estimate:
+        previous = None if earlier is None else quotient(Decimal(size(earlier)), Decimal(of(earlier)))
+        return share(size(table), of(table), as_of=as_of, definition=definition, previous=previous)
+
     return SegmentTrait(
         key=table.key,
         subjects=table.size,
         members=table.hits,
-        share_of_members=share(table.hits, table.successes, as_of=as_of, definition=_OF_MEMBERS),
-        share_of_everybody=share(table.size, table.entered, as_of=as_of, definition=_OF_EVERYBODY),
+        share_of_members=part(lambda of: of.hits, lambda of: of.successes, _OF_MEMBERS),
+        share_of_everybody=part(lambda of: of.size, lambda of: of.entered, _OF_EVERYBODY),
         lift=estimate(
-            lift,
+            _lift(table),
             n=table.entered,
             as_of=as_of,
             definition=_LIFT,
             unit=Unit.RATIO,
             interval=_interval(table),
+            previous=None if earlier is None else _lift(earlier),
             successes=table.hits,
         ),
         odds_ratio=replace(association.odds_ratio, definition=_ODDS_RATIO),

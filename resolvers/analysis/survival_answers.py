@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
 
+from resolvers.analysis.code_groups import Keys, having, named
 from resolvers.analysis.estimates import FEW, RARE, Quality
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.metrics import DimensionValue
@@ -53,6 +54,7 @@ class SurvivalGroup:
     keys: tuple[DimensionValue, ...]
     other: bool
     survival: Survival
+    previous: Survival | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,12 @@ class SurvivalAnswer:
     """How long the subjects of a history stay."""
 
     cutoff: datetime
+    previous_cutoff: datetime | None
     kind: SpellKind
     definition: str
     total: Survival
+    previous: Survival | None
+    """Of what is compared with; None too where stays were other ones then."""
     groups: tuple[SurvivalGroup, ...]
     group_count: int
     log_rank: LogRank | None
@@ -79,32 +84,50 @@ def survived(
     cutoff: datetime,
     as_of: datetime,
     explain: Explanation,
+    like: Sequence[Keys] | None = None,
 ) -> SurvivalAnswer:
-    """The curves of all and of the ``top`` largest groups; ``texts`` are what the codes of dimensions stand for."""
+    """The curves of all and of the ``top`` largest groups, or those of ``like``; ``texts`` are what codes stand for."""
     groups: list[SurvivalGroup] = []
     compared: LogRank | None = None
-    largest: list[tuple[tuple[int, ...], int]] = []
+    largest: list[tuple[int, ...]] = []
     if names:
         keys = list(map(tuple, found.dimensions.T.tolist()))
-        largest = sorted(Counter(keys).items(), key=lambda one: (-one[1], one[0]))
-        place = {key: number for number, (key, _) in enumerate(largest[:top])}
+        largest = [key for key, _ in sorted(Counter(keys).items(), key=lambda one: (-one[1], one[0]))]
+        shown = largest[:top] if like is None else having(largest, like, names, texts)
+        place = {key: number for number, key in enumerate(shown)}
         number = np.array([place.get(key, len(place)) for key in keys], np.int64)
         for key, rows in zip([*place, None], grouped(number, len(place) + 1), strict=True):
             if key is not None or rows.size:
-                pairs = zip(names, key or (), strict=key is not None)
-                named = tuple(DimensionValue(name, texts.get(code)) for name, code in pairs)
-                groups.append(SurvivalGroup(named, key is None, survival(found.days[rows], found.left[rows])))
+                own = survival(found.days[rows], found.left[rows])
+                groups.append(SurvivalGroup(named(key or (), names, texts), key is None, own, None))
         compared = log_rank(found.days, found.left, number)
     return SurvivalAnswer(
         cutoff=cutoff,
+        previous_cutoff=None,
         kind=found.kind,
         definition=found.definition,
         total=survival(found.days, found.left),
+        previous=None,
         groups=tuple(groups),
         group_count=len(largest),
         log_rank=compared,
         explain=explain,
         as_of=as_of,
+    )
+
+
+def compared(now: SurvivalAnswer, before: SurvivalAnswer) -> SurvivalAnswer:
+    """An answer held against an earlier one, of the same groups; against no curves where that told of other stays."""
+    nobody = survival(np.empty(0), np.empty(0, np.bool_))
+    alike = now.definition == before.definition or not before.total.n
+    groups = {group.keys: group.survival for group in before.groups}
+    return replace(
+        now,
+        previous_cutoff=before.cutoff,
+        previous=before.total if alike else None,
+        groups=tuple(
+            replace(group, previous=groups.get(group.keys, nobody) if alike else None) for group in now.groups
+        ),
     )
 
 

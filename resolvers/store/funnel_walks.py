@@ -1,6 +1,7 @@
 """Reading journeys and walking them through a funnel."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,7 +17,8 @@ from resolvers.analysis.funnel_rules import Rules
 from resolvers.analysis.funnels import Constant, Counting, FunnelDefinition, Trait
 from resolvers.analysis.journeys import Journeys
 from resolvers.analysis.periods import Period
-from resolvers.store.journeys import JourneyRepository
+from resolvers.store.journeys import Held, JourneyRepository, Reading
+from resolvers.store.logged_journeys import JourneyQuestion
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,32 +56,53 @@ class _Layout:
         return cls(dimensions, others, tuple(held))
 
 
-async def walked(
-    repository: JourneyRepository,
-    tenant_id: int,
-    definition: FunnelDefinition,
-    where: Filter,
-    period: Period,
-    by: tuple[str, ...] = (),
-    by_step: int | None = 0,
-) -> Walked:
+@dataclass(frozen=True, slots=True)
+class WalkQuestion:
     """The walks that enter in a period, with the dimensions of the events that ``by_step`` took, None for the last."""
-    reach = Period(period.start, period.end + definition.window)
-    layout = _Layout.of(definition, by)
-    work = partial(_walked, Rules.of(definition, period.end), layout, len(by), by_step)
-    conditions = definition.conditions()
-    reading = await repository.by_subject(tenant_id, reach, where, conditions, layout.dimensions, work, layout.constant)
-    breakdowns = []
-    for place, name in enumerate(by):
-        column = Coded.of(np.concatenate([part.codes[place] for part in reading.parts]))
-        texts = await repository.texts(tenant_id, [code for code in column.codes.tolist() if code])
-        breakdowns.append(Breakdown(name, column.index, [texts.get(code) for code in column.codes.tolist()]))
-    return Walked(
-        joined_walks([part.walk for part in reading.parts]),
-        np.concatenate([part.subject for part in reading.parts]),
-        breakdowns,
-        reading.explain,
-    )
+
+    definition: FunnelDefinition
+    where: Filter
+    period: Period
+    by: tuple[str, ...] = ()
+    by_step: int | None = 0
+
+    def journeys(self) -> JourneyQuestion:
+        """The events that tell of them."""
+        layout, window = _Layout.of(self.definition, self.by), self.definition.window
+        reach, steps = Period(self.period.start, self.period.end + window), self.definition.conditions()
+        return JourneyQuestion(reach, self.where, steps, layout.dimensions, layout.constant)
+
+    def work(self) -> "Callable[[Journeys], _Part]":
+        """What makes walks of these."""
+        rules, layout = Rules.of(self.definition, self.period.end), _Layout.of(self.definition, self.by)
+        return partial(_walked, rules, layout, len(self.by), self.by_step)
+
+
+async def walked(repository: JourneyRepository, tenant_id: int, asked: WalkQuestion) -> Walked:
+    """The walks that are asked for."""
+    held = await repository.hold(tenant_id, [asked.journeys()])
+    found = _Found.of(asked, await asyncio.to_thread(held.made, 0, asked.work()))
+    return found.walked(await repository.texts(tenant_id, sorted(found.codes())))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Walks:
+    """Several questions about walks whose events, and the texts they carry, are in memory."""
+
+    asked: Sequence[WalkQuestion]
+    held: Held
+    texts: Mapping[int, str]
+
+    @classmethod
+    async def held_for(cls, repository: JourneyRepository, tenant_id: int, asked: Sequence[WalkQuestion]) -> "Walks":
+        """Read what all of them take, in as many statements as those of one."""
+        held = await repository.hold(tenant_id, [one.journeys() for one in asked])
+        return cls(asked, held, await repository.texts(tenant_id, sorted(held.codes())))
+
+    def walked(self, place: int) -> Walked:
+        """The walks of one of the questions; takes its time, and no more of the database."""
+        one = self.asked[place]
+        return _Found.of(one, self.held.made(place, one.work())).walked(self.texts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +111,43 @@ class _Part:
     subject: NDArray[np.int32]
     codes: NDArray[np.int32]
     """A row for each dimension to break down by."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """The walks of a question in parts, by codes."""
+
+    asked: WalkQuestion
+    reading: "Reading[_Part]"
+    columns: list[Coded]
+    """A column for each dimension to break down by."""
+
+    @classmethod
+    def of(cls, asked: WalkQuestion, reading: "Reading[_Part]") -> "_Found":
+        places = range(len(asked.by))
+        return cls(
+            asked,
+            reading,
+            [Coded.of(np.concatenate([part.codes[place] for part in reading.parts])) for place in places],
+        )
+
+    def codes(self) -> set[int]:
+        """Those of the dimension values."""
+        return set[int]().union(*(column.codes.tolist() for column in self.columns)) - {0}
+
+    def walked(self, texts: Mapping[int, str]) -> Walked:
+        """The walks as one, codes replaced by what they stand for."""
+        parts = self.reading.parts
+        breakdowns = [
+            Breakdown(name, column.index, [texts.get(code) for code in column.codes.tolist()])
+            for name, column in zip(self.asked.by, self.columns, strict=True)
+        ]
+        return Walked(
+            joined_walks([part.walk for part in parts]),
+            np.concatenate([part.subject for part in parts]),
+            breakdowns,
+            self.reading.explain,
+        )
 
 
 def _walked(rules: Rules, layout: _Layout, by: int, by_step: int | None, journeys: Journeys) -> _Part:

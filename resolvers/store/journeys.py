@@ -1,7 +1,7 @@
 """Reading a tenant's journeys: from segments and what the log has since, or from the log alone."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from time import perf_counter
@@ -9,28 +9,28 @@ from typing import Any, Generic, TypeVar
 
 import asyncpg
 import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import BigInteger, ColumnElement, Integer, case, func, literal, select
+from sqlalchemy import ColumnElement
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.columns import Coding, EventColumns, columns_of
 from resolvers.analysis.explanations import Explanation, Source
-from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.filters import Filter
 from resolvers.analysis.funnels import Constant
-from resolvers.analysis.journeys import SMALL, Journeys, Selection, gathered, joined, scattered, step_bits
+from resolvers.analysis.journeys import SMALL, Journeys, Selection, gathered, joined, scattered
 from resolvers.analysis.numbering import Numbering
 from resolvers.analysis.periods import Period, epoch_us
-from resolvers.errors import BadInput, Unavailable
-from resolvers.store.conditions import Codes, condition, trait
-from resolvers.store.copying import EPOCH_US, copied, too_many
-from resolvers.store.events import EVENT
+from resolvers.errors import BadInput, Pending
+from resolvers.store.conditions import Codes
+from resolvers.store.copying import too_many
+from resolvers.store.logged_journeys import JourneyQuestion, logged, span
 from resolvers.store.scans import Keys
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.segments import Run, SegmentRepository, State, overlapping, uncovered
 from resolvers.store.terms import TERMS, TermMemory, TermRepository
 
 T = TypeVar("T")
+Way = Callable[..., Any]
+"""How parts are made of runs."""
 
 _LARGEST = 256 << 20
 """Bytes of journeys in memory at once."""
@@ -52,25 +52,51 @@ class Reading(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
-    tenant_id: int
-    period: Period
-    where: Filter
-    steps: Sequence[Filter]
-    by: Sequence[str]
-    codes: Codes
-    constant: Sequence[Constant]
-    way: Callable[..., Any]
-    """How parts are made of runs."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Loaded:
     """Runs in memory, or several of them as one."""
 
     columns: list[EventColumns]
     runs: int
     rows: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """The events of questions in memory: what is made of them takes no more of the database."""
+
+    asked: Sequence[JourneyQuestion]
+    coding: Coding
+    loaded: _Loaded
+    """What segments hold of all that are not in ``logged``."""
+    tails: Mapping[int, Journeys]
+    """By the place of a question what the log has beside segments."""
+    logged: Mapping[int, Journeys]
+    """By the place of a question all of its events, where segments are of no use."""
+    began: float
+
+    def made(self, place: int, work: Callable[[Journeys], T], way: Way = gathered) -> Reading[T]:
+        """What ``work`` makes of the events of a question, in parts as ``way`` has them."""
+        if place in self.logged:
+            journeys = self.logged[place]
+            parts = [work(journeys)]
+            return Reading(parts, 0, Explanation(Source.LOG, journeys.subject.size, _milliseconds_since(self.began)))
+        one, tail = self.asked[place], self.tails.get(place)
+        selection = Selection(epoch_us(one.period.start), epoch_us(one.period.end), one.where, one.steps, one.by)
+        parts = way(self.loaded.columns, tail, selection, self.coding, work)
+        late = 0 if tail is None else tail.subject.size
+        took = _milliseconds_since(self.began)
+        return Reading(parts, self.loaded.runs, Explanation(Source.JOURNEYS, self.loaded.rows + late, took, tail=late))
+
+    def codes(self) -> set[int]:
+        """The codes of all dimension values that the questions are broken down by."""
+        found = set[int]()
+        for name in {name for one in self.asked for name in one.by}:
+            for run in self.loaded.columns:
+                column = run.coded.get(name)
+                found.update(() if column is None else column.codes.tolist())
+        for place, journeys in [*self.tails.items(), *self.logged.items()]:
+            found.update(np.unique(journeys.dimensions[: len(self.asked[place].by)]).tolist())
+        return found - {0}
 
 
 class JourneyRepository:
@@ -110,27 +136,42 @@ class JourneyRepository:
         they are read from the log. Work is done in threads. Raises BadInput where the events have to be read from the
         log and are more than fit in memory.
         """
-        codes = await Codes.of(self.terms, tenant_id, where, *steps)
-        return await self._made(_Question(tenant_id, period, where, steps, by, codes, constant, gathered), work)
+        held = await self.hold(tenant_id, [JourneyQuestion(period, where, steps, by, constant)])
+        return await asyncio.to_thread(held.made, 0, work)
 
     async def scattered(
         self, tenant_id: int, period: Period, where: Filter, steps: Sequence[Filter], work: Callable[[Journeys], T]
     ) -> Reading[T]:
         """The same where parts may share subjects, those within one being in order: for what adds up."""
-        codes = await Codes.of(self.terms, tenant_id, where, *steps)
-        return await self._made(_Question(tenant_id, period, where, steps, (), codes, (), scattered), work)
+        held = await self.hold(tenant_id, [JourneyQuestion(period, where, steps)])
+        return await asyncio.to_thread(held.made, 0, work, scattered)
 
-    async def _made(self, asked: _Question, work: Callable[[Journeys], T]) -> Reading[T]:
+    async def hold(self, tenant_id: int, asked: Sequence[JourneyQuestion]) -> Held:
+        """The events of questions, read in as many statements as those of one."""
         began = perf_counter()
-        needed = columns_of(asked.where, *asked.steps)
-        state = await self.segments.state(asked.tenant_id)
-        if needed is not None and not asked.constant:
-            found = await self._folded(asked, state, sorted(needed | set(asked.by)), work, began)
-            if found is not None:
-                return found
-        journeys = await self._unfolded(asked, None, state)
-        parts = [await asyncio.to_thread(work, journeys)]
-        return Reading(parts, 0, Explanation(Source.LOG, journeys.subject.size, _milliseconds_since(began)))
+        codes = await Codes.of(self.terms, tenant_id, *(part for one in asked for part in (one.where, *one.steps)))
+        state = await self.segments.state(tenant_id)
+        known = [columns_of(one.where, *one.steps) if not one.constant else None for one in asked]
+        folded = [place for place, names in enumerate(known) if names is not None]
+        names = {name for place in folded for name in (*(known[place] or ()), *asked[place].by)}
+        loaded, state, behind = await self._folded(tenant_id, [asked[place].period for place in folded], names, state)
+        if not loaded.runs:
+            folded = []
+        tails: list[Journeys] = []
+        folded_to = state.manifest.folded_to
+        if folded and (state.version > folded_to or behind):
+            beside = uncovered(folded_to, state.version, behind)
+            tails = await self._unfolded(tenant_id, [asked[place] for place in folded], codes, beside, state)
+        rest = [place for place in range(len(asked)) if place not in folded]
+        logged = await self._unfolded(tenant_id, [asked[place] for place in rest], codes, None, state) if rest else []
+        return Held(
+            asked,
+            Coding(codes.terms, codes.subjects, codes.members),
+            loaded,
+            dict(zip(folded, tails, strict=False)),
+            dict(zip(rest, logged, strict=True)),
+            began,
+        )
 
     async def texts(self, tenant_id: int, codes: Sequence[int]) -> dict[int, str]:
         """The dimension values behind codes."""
@@ -142,45 +183,37 @@ class JourneyRepository:
         return [tuple(texts.get(code) for code in codes) for codes in numbering.known]
 
     async def _folded(
-        self, asked: _Question, state: State, names: Sequence[str], work: Callable[[Journeys], T], began: float
-    ) -> Reading[T] | None:
-        """Segments as far as they reach, the log from there on; None where segments are of no use."""
-        loaded, behind = await self._loaded(asked, names, state)
+        self, tenant_id: int, periods: Sequence[Period], names: Collection[str], state: State
+    ) -> "tuple[_Loaded, State, Mapping[date, int]]":
+        """Segments as far as they reach, no runs where they are of no use; what state they are of, what is behind."""
+        if not periods:
+            return _Loaded([], 0, 0), state, state.manifest.behind
+        asked = tenant_id, span(periods), sorted(names)
+        loaded, behind = await self._loaded(*asked, state)
         if behind != state.manifest.behind:
             # Most likely runs were merged meanwhile; the new ones are known by now.
-            state = await self.segments.state(asked.tenant_id)
-            loaded, behind = await self._loaded(asked, names, state)
-        if not loaded.runs:
-            return None
-        start_us, end_us = epoch_us(asked.period.start), epoch_us(asked.period.end)
-        selection = Selection(start_us, end_us, asked.where, asked.steps, asked.by)
-        coding = Coding(asked.codes.terms, asked.codes.subjects, asked.codes.members)
-        folded_to, tail = state.manifest.folded_to, None
-        if state.version > folded_to or behind:
-            tail = await self._unfolded(asked, uncovered(folded_to, state.version, behind), state)
-        parts = await asyncio.to_thread(asked.way, loaded.columns, tail, selection, coding, work)
-        late = 0 if tail is None else tail.subject.size
-        rows = loaded.rows + late
-        return Reading(parts, loaded.runs, Explanation(Source.JOURNEYS, rows, _milliseconds_since(began), tail=late))
+            state = await self.segments.state(tenant_id)
+            loaded, behind = await self._loaded(*asked, state)
+        return loaded, state, behind
 
     async def _loaded(
-        self, asked: _Question, names: Sequence[str], state: State
+        self, tenant_id: int, period: Period, names: Sequence[str], state: State
     ) -> "tuple[_Loaded, Mapping[date, int]]":
         """The runs that overlap the period, unless they are too many to hold, and the months that are behind."""
-        runs = overlapping(state.manifest, asked.period)
+        runs = overlapping(state.manifest, period)
         behind = dict(state.manifest.behind)
         broken = set[date]()
         if sum(run.rows for run in runs) * (_ROW_BYTES + len(names)) > 2 * self.cache.budget:
             return _Loaded([], 0, 0), behind
-        span = asked.tenant_id, tuple(runs), epoch_us(asked.period.start), epoch_us(asked.period.end), tuple(names)
-        together = self.cache.span(span)
+        whole = tenant_id, tuple(runs), epoch_us(period.start), epoch_us(period.end), tuple(names)
+        together = self.cache.span(whole)
         if together is not None:
             return _Loaded([together], len(runs), together.subject.size), behind
         loaded: list[tuple[Run, EventColumns]] = []
         for run in runs:
             if run.month in broken:
                 continue
-            columns = await self.cache.columns(self.segments, asked.tenant_id, run, names)
+            columns = await self.cache.columns(self.segments, tenant_id, run, names)
             if columns is None:
                 broken.add(run.month)
                 behind[run.month] = run.after
@@ -189,68 +222,27 @@ class JourneyRepository:
         columns_of_runs = _large_first(loaded)
         rows = sum(run.rows for run, _ in loaded)
         if not broken and rows > SMALL and len(runs) > 1:
-            together = await self.cache.merge(span, columns_of_runs)
+            together = await self.cache.merge(whole, columns_of_runs)
         return _Loaded(columns_of_runs if together is None else [together], len(loaded), rows), behind
 
-    async def _unfolded(self, asked: _Question, uncovered: ColumnElement[bool] | None, state: State) -> Journeys:
+    async def _unfolded(
+        self,
+        tenant_id: int,
+        asked: Sequence[JourneyQuestion],
+        codes: Codes,
+        uncovered: ColumnElement[bool] | None,
+        state: State,
+    ) -> list[Journeys]:
         """What has to come from the log; raises Unavailable where it is too much only because upkeep is behind."""
         try:
-            return await self._logged(asked, uncovered)
+            return await logged(self.session, tenant_id, asked, codes, uncovered)
         except (BadInput, asyncpg.QueryCanceledError):
             if state.version - state.manifest.folded_to < _FAR_BEHIND:
                 raise
-            raise Unavailable(
+            raise Pending(
                 "Very many events came in at once and are still being put in order; try again in a minute.",
                 retry_after=30,
             ) from None
-
-    async def _logged(self, asked: _Question, uncovered: ColumnElement[bool] | None) -> Journeys:
-        """The same from the log, or from the part of it that meets a condition."""
-        mask: ColumnElement[int] = literal(0, Integer)
-        for place, step in enumerate(asked.steps):
-            bit = literal(1 << place, Integer)
-            mask = mask + case((condition(step, asked.codes), bit), else_=literal(0, Integer))
-        query = select(
-            EVENT.position,
-            EVENT.subject,
-            EVENT.occurred_at,
-            mask.cast(Integer),
-            *(func.coalesce(EVENT[name], literal(0, Integer)).cast(Integer) for name in asked.by),
-            *(func.coalesce(trait(one), literal(0, BigInteger)).cast(BigInteger) for one in asked.constant),
-        ).where(
-            EVENT.tenant_id == asked.tenant_id,
-            EVENT.subject.is_not(None),
-            EVENT.occurred_at >= asked.period.start,
-            EVENT.occurred_at < asked.period.end,
-            condition(asked.where, asked.codes),
-            condition(AnyOf(tuple(asked.steps)), asked.codes),
-        )
-        if uncovered is not None:
-            query = query.where(uncovered)
-        dimensions = [(f"d{place}", ">i4") for place in range(len(asked.by))]
-        constants = [(f"c{place}", ">i8") for place in range(len(asked.constant))]
-        fields = [("position", ">i8"), ("subject", ">i4"), ("at", ">i8"), ("steps", ">i4"), *dimensions, *constants]
-        rows = await copied(self.session, query, fields)
-        position = rows["position"].astype(np.int64)
-        if np.any(position[1:] < position[:-1]):
-            # A scan mostly meets rows in the order they came in, so that this is rarely needed.
-            rows = rows[np.argsort(position)]
-        codes = [rows[name].astype(np.int32) for name, _ in dimensions]
-        codes += [_numbered(rows[name]) for name, _ in constants]
-        return Journeys(
-            subject=rows["subject"].astype(np.int32),
-            at=rows["at"].astype(np.int64) + EPOCH_US,
-            steps=rows["steps"].astype(step_bits(len(asked.steps))),
-            dimensions=np.stack(codes) if codes else np.empty((0, len(rows)), np.int32),
-            ordered=False,
-        )
-
-
-def _numbered(values: NDArray[np.int64]) -> NDArray[np.int32]:
-    """The values under codes from 1 on, 0 staying itself."""
-    codes = np.unique(values, return_inverse=True)[1].astype(np.int32) + 1
-    codes[values == 0] = 0
-    return codes
 
 
 def _milliseconds_since(began: float) -> float:

@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.filters import InSegment
 from resolvers.analysis.members import Members
-from resolvers.errors import BadInput, Unavailable
+from resolvers.errors import BadInput, Pending
 from resolvers.store.database import driver
 from resolvers.store.segment_codec import Damaged, opened, pack_subjects, seal, unpack_subjects
 
@@ -23,7 +23,9 @@ SELECT s.segment_id, s.name, CASE WHEN m.of_rules = s.edition THEN m.edition END
 FROM segment s LEFT JOIN segment_members m USING (tenant_id, segment_id)
 WHERE s.tenant_id = $1 AND (s.segment_id = ANY($2::integer[]) OR s.name = ANY($3::text[]))
 """
-_CODES = "SELECT edition, codes FROM segment_members WHERE tenant_id = $1 AND segment_id = $2"
+_CODES = (
+    "SELECT segment_id, edition, codes FROM segment_members WHERE tenant_id = $1 AND segment_id = ANY($2::integer[])"
+)
 _KEEP = """
 INSERT INTO segment_members (tenant_id, segment_id, edition, of_rules, as_of, position, size, codes)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -108,14 +110,11 @@ class MemberRepository:
         known: dict[int | str, tuple[int, int | None]] = {}
         for row in rows:
             known[row["segment_id"]] = known[row["name"]] = row["segment_id"], row["edition"]
-        found: dict[int | str, Members] = {}
-        for leaf in asked:
-            if leaf.segment not in known:
-                raise no_segment(leaf)
-            if leaf.segment not in found:
-                segment_id, edition = known[leaf.segment]
-                found[leaf.segment] = await self._members(tenant_id, segment_id, edition)
-        return found
+        missing = next((leaf for leaf in asked if leaf.segment not in known), None)
+        if missing is not None:
+            raise no_segment(missing)
+        found = await self._members(tenant_id, dict(known[leaf.segment] for leaf in asked))
+        return {leaf.segment: found[known[leaf.segment][0]] for leaf in asked}
 
     async def number(self, tenant_id: int, segment: int | str) -> int:
         """The number of a segment that there is."""
@@ -124,22 +123,30 @@ class MemberRepository:
         query = "SELECT segment_id FROM segment WHERE tenant_id = $1 AND name = $2"
         return int(await (await driver(self.session)).fetchval(query, tenant_id, segment) or 0)
 
-    async def _members(self, tenant_id: int, segment_id: int, edition: int | None) -> Members:
-        if edition is None:
-            raise _pending()
-        held = self.memory.get(edition)
-        if held is not None:
-            return held
-        row = await (await driver(self.session)).fetchrow(_CODES, tenant_id, segment_id)
-        if row is None or row["edition"] != edition:
-            # They were replaced since they were looked for: by whom the version is advanced, so that nobody keeps this.
-            raise _pending(seconds=0.1)
-        try:
-            found = unsealed(row["codes"], tenant_id, segment_id, edition)
-        except Damaged:
-            await self.due(tenant_id, [segment_id])
-            raise _pending() from None
-        self.memory.keep(edition, found)
+    async def _members(self, tenant_id: int, editions: Mapping[int, int | None]) -> dict[int, Members]:
+        """The members of each segment, which are to be of an edition."""
+        found: dict[int, Members] = {}
+        for segment_id, edition in editions.items():
+            if edition is None:
+                raise _pending()
+            held = self.memory.get(edition)
+            if held is not None:
+                found[segment_id] = held
+        missing = [segment_id for segment_id in editions if segment_id not in found]
+        rows = await (await driver(self.session)).fetch(_CODES, tenant_id, missing) if missing else ()
+        sealed = {row["segment_id"]: row for row in rows}
+        for segment_id in missing:
+            row, edition = sealed.get(segment_id), editions[segment_id]
+            if row is None or edition is None or row["edition"] != edition:
+                # They were replaced since they were looked for: by whom the version is advanced, so that nobody keeps
+                # this.
+                raise _pending(seconds=0.1)
+            try:
+                found[segment_id] = unsealed(row["codes"], tenant_id, segment_id, edition)
+            except Damaged:
+                await self.due(tenant_id, [segment_id])
+                raise _pending() from None
+            self.memory.keep(edition, found[segment_id])
         return found
 
     async def sealed(self, tenant_id: int, segment_ids: Collection[int]) -> Mapping[int, Members]:
@@ -149,7 +156,7 @@ class MemberRepository:
             tenant_id,
             list(segment_ids),
         )
-        return {row["segment_id"]: await self._members(tenant_id, *row) for row in rows}
+        return await self._members(tenant_id, dict(map(tuple, rows)))
 
     async def due(self, tenant_id: int, segment_ids: Sequence[int]) -> None:
         """Have upkeep find the members of segments anew."""
@@ -212,8 +219,8 @@ def _same(members: Members, sealed: bytes, place: str) -> bool:
         return False
 
 
-def _pending(*, seconds: float = 2) -> Unavailable:
-    return Unavailable("The members of a segment are still being found; try again.", retry_after=seconds)
+def _pending(*, seconds: float = 2) -> Pending:
+    return Pending("The members of a segment are still being found; try again.", retry_after=seconds)
 
 
 def _place(tenant_id: int, segment_id: int, edition: int) -> str:

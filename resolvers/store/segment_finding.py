@@ -22,7 +22,7 @@ from resolvers.analysis.segment_rules import Judge, span_of, tallies
 from resolvers.analysis.segments import Did, InFunnel, Leaf, Listed, Rule, Seen, leaves, references
 from resolvers.errors import BadInput, NotFound
 from resolvers.store.database import Database, driver, take_time
-from resolvers.store.funnel_walks import walked
+from resolvers.store.funnel_walks import WalkQuestion, walked
 from resolvers.store.funnels import FunnelRepository
 from resolvers.store.members import Finding, MemberRepository
 from resolvers.store.segment_cache import SegmentCache
@@ -96,7 +96,7 @@ class SegmentFinder:
             if definition is None:
                 raise BadInput("A rule names a funnel that there is not.", field="rules")
             period = span_of(leaf.period, tenant.timezone, now)
-            made = await walked(self.tallies.journeys, self.tenant_id, definition, leaf.where, period)
+            made = await walked(self.tallies.journeys, self.tenant_id, WalkQuestion(definition, leaf.where, period))
             found[leaf] = left_at(definition, made.walk, made.subject, leaf.step, leaf.outcome)
             rows += made.explain.rows
         return found, rows

@@ -1,7 +1,7 @@
 """Reading what a tenant's subscriptions were ever said to be: few events among many, in ledgers of their own."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -33,6 +33,8 @@ from resolvers.store.terms import TERMS, TermMemory, TermRepository
 from resolvers.store.walked_subscriptions import Keys
 
 EVER = Period(EARLIEST, datetime(9999, 1, 1, tzinfo=UTC))
+MOST_CONDITIONS = 31
+"""Conditions that are read together, a bit each."""
 _MOST = 1_000_000
 """Events that are walked at once; they take some 300 MB for as long as that lasts."""
 
@@ -55,12 +57,15 @@ class SubscriptionRepository:
         self.ledgers = LedgerRepository(session, memory, cache)
         self.exchange = ExchangeRateRepository(session)
 
-    async def ever(self, tenant_id: int, where: Filter, by: Sequence[str], *, currency: str) -> SubscriptionLog:
-        """All that was ever said, whether or not it passes ``where``, as what was said may end what passes.
+    async def ever(
+        self, tenant_id: int, wheres: Sequence[Filter], by: Sequence[str], *, currency: str
+    ) -> list[SubscriptionLog]:
+        """All that was ever said, under each condition: whether or not it passes, as what was said may end what passes.
 
-        ``currency`` is the tenant's. Raises BadInput where the events are more than fit in memory.
+        There are at most ``MOST_CONDITIONS``; ``currency`` is the tenant's. Raises BadInput where the events are more
+        than fit in memory.
         """
-        question = LedgerQuestion(tenant_id, "subscriptions", EVER, steps=(where,), by=by)
+        question = LedgerQuestion(tenant_id, "subscriptions", EVER, steps=wheres, by=by)
         reading = await self.ledgers.read(question)
         entries = reading.entries
         if entries.size > _MOST:
@@ -83,7 +88,11 @@ class SubscriptionRepository:
         factors = {
             (number_of(other), day): factor for other, by_day in rates.factors.items() for day, factor in by_day.items()
         }
-        return SubscriptionLog(events, Exchange(number_of(currency), factors), groups, reading.explain)
+        exchange = Exchange(number_of(currency), factors)
+        return [
+            SubscriptionLog(replace(events, inside=entries.step(place)), exchange, groups, reading.explain)
+            for place in range(len(wheres))
+        ]
 
     async def _groups(self, tenant_id: int, columns: Sequence[Ints], size: int) -> tuple[Ints, list[Keys]]:
         """The number of each row's group, and the groups."""

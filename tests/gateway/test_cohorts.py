@@ -23,6 +23,7 @@ def paid(subject: str, day: str, amount: str, **more: Any) -> dict[str, Any]:
     return seen(subject, day, **{"kind": "CONVERSION", "name": "purchase", "amount": amount} | more)
 
 
+GRID = "cohorts {size rate perMember}"
 STORY = [
     seen("old", "01-01") | {"occurredAt": "2025-12-31T23:59:59Z"},
     seen("old", "02-01"),
@@ -153,6 +154,59 @@ async def test_where_narrows_cohorts(client: Client) -> None:
         client, f'of: REVENUE, period: {QUARTER}, where: {{dimension: {{dimension: CHANNEL, in: ["x"]}}}}'
     )
     assert paying["subjects"] == 0
+
+
+BEFORE = f"{GRID} subjects repeat {{value}}"
+COMPARED = f"""previousPeriod {{from to}} {BEFORE} previousSubjects repeat {{previous change}} cohorts {{previousSize
+  previousRate previousPerMember}} groups {{keys {{value}} {BEFORE} previousSubjects repeat {{previous}} cohorts {{
+  previousSize previousRate}}}}"""
+
+
+@pytest.mark.parametrize("of", ["ACTIVITY", "REVENUE"])
+async def test_cohorts_are_held_against_as_many_before(client: Client, of: str) -> None:
+    ads, mail = ({"dimensions": {"channel": name}} for name in ("ads", "mail"))
+    await client.ingest(
+        *(
+            paid("ann", day, "5", **ads) | {"occurredAt": f"2025-{day}T12:00:00Z"}
+            for day in ("11-03", "11-20", "12-05")
+        ),
+        *(paid(who, "11-09", "9", **mail) | {"occurredAt": "2025-11-09T12:00:00Z"} for who in ("bob", "cleo")),
+        *(paid("dan", day, "7", **ads) for day in ("01-03", "02-20")),
+        *(paid(who, "02-03", "1", **mail) for who in ("eve", "fay")),
+    )
+    quarter = 'period: {from: "2026-01-01T00:00:00Z", to: "2026-03-15T00:00:00Z"}'
+    before = 'period: {from: "2025-10-01T00:00:00Z", to: "2025-12-15T00:00:00Z"}'
+    told = await asked(client, f"of: {of}, {quarter}, compare: PREVIOUS_PERIOD, by: [CHANNEL]", COMPARED)
+    then = await asked(client, f"of: {of}, {before}, by: [CHANNEL]", f"{BEFORE} groups {{keys {{value}} {BEFORE}}}")
+    assert told["previousPeriod"] == {"from": "2025-10-01T00:00:00Z", "to": "2025-12-15T00:00:00Z"}
+    groups = {str(group["keys"]): group for group in then["groups"]}
+    for now, earlier in [(told, then), *((group, groups[str(group["keys"])]) for group in told["groups"])]:
+        assert now["previousSubjects"] == earlier["subjects"] > 0
+        assert now["repeat"]["previous"] == earlier["repeat"]["value"]
+        for cohort, of_then in zip(now["cohorts"], earlier["cohorts"], strict=True):
+            assert (cohort["previousSize"], cohort["previousRate"]) == (of_then["size"], of_then["rate"])
+    assert [one["previousPerMember"] for one in told["cohorts"]] == [one["perMember"] for one in then["cohorts"]]
+    alone = await asked(client, f"of: {of}, {quarter}, by: [CHANNEL]", COMPARED)
+    assert alone["previousPeriod"] is alone["previousSubjects"] is alone["repeat"]["previous"] is None
+    assert {one["previousRate"] for one in alone["cohorts"]} == {None}
+    year = await asked(client, f"of: {of}, {quarter}, compare: PREVIOUS_YEAR", COMPARED)
+    assert (year["previousPeriod"]["from"], year["previousSubjects"]) == ("2025-01-01T00:00:00Z", 0)
+    assert [one["previousRate"] for one in year["cohorts"]] == [[None] * 3] * 3
+    assert (year["repeat"]["previous"], year["subjects"]) == (None, 3)
+
+
+@pytest.mark.parametrize("of", ["ACTIVITY", "REVENUE"])
+async def test_what_was_before_all_time_is_nobody(client: Client, of: str) -> None:
+    await client.ingest(paid("ann", "01-01", "1") | {"occurredAt": "2000-02-01T00:00:00Z"})
+    period = 'period: {from: "2000-01-01T00:00:00Z", to: "2000-04-01T00:00:00Z"}'
+    told = await asked(client, f"of: {of}, {period}, compare: PREVIOUS_PERIOD", COMPARED)
+    assert (told["subjects"], told["previousSubjects"], told["cohorts"][0]["previousSize"]) == (1, 0, None)
+    to_come = await asked(
+        client,
+        f'of: {of}, compare: PREVIOUS_YEAR, period: {{from: "2090-01-01T00:00:00Z", to: "2090-03-01T00:00:00Z"}}',
+        COMPARED,
+    )
+    assert (to_come["cohorts"], to_come["previousSubjects"], to_come["repeat"]["previous"]) == ([], 0, None)
 
 
 async def test_a_width_that_is_no_calendar_period_is_refused(client: Client) -> None:

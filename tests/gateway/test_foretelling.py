@@ -1,5 +1,8 @@
 """What is foretold, asked over HTTP and watched over WebSocket as a client would."""
 
+import csv
+import io
+from decimal import Decimal
 from typing import Any
 
 import httpx2
@@ -12,7 +15,7 @@ from resolvers.store.database import Database
 from schema.nodes import encode
 from tests.client import Client
 from tests.factories import event, new_principal, purchase
-from tests.resolvers.foretelling import CUTOFF, at, shoppers, subscribers
+from tests.resolvers.foretelling import CUTOFF, at, shoppers, sooner, subscribers
 
 ASKED = f'cutoff: "{CUTOFF.isoformat()}", history: "365d"'
 RISK = """outcome definition subjects quality findings {diagnosis message} probability {value quality definition n}
@@ -122,6 +125,8 @@ async def test_a_list_is_paged_and_its_people_found_again(client: Client, strang
     again = "query ($ids: [ID!]!) {nodes(ids: $ids) {id ... on SubjectAtRisk {subject probability lastEventAt reason}}}"
     assert (await client.ask(again, ids=ids))["nodes"] == [nodes[0], nodes[70]]
     assert (await stranger.ask(again, ids=ids))["nodes"] == [None, None]
+    async with client.stream(query.replace("query", "subscription", 1)) as answers:
+        assert (await anext(answers))["data"]["subjectsAtRisk"] == first
     refused = await stranger.send(query, after=encode("UpsellCandidateCursor", "0.5,1"))
     assert refused["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
@@ -208,6 +213,8 @@ async def test_a_viewer_sees_figures_and_no_names(
     viewer = Client(gateway[0], made.secret, http)
     assert (await viewer.ask("{churnRisk {subjects}}"))["churnRisk"] == {"subjects": 0}
     node = encode("SubjectAtRisk", '["2026-06-01T00:00:00Z",31536000,"","","p1"]')
+    async with viewer.stream("subscription {subjectsAtRisk {edges {cursor}}}") as answers:
+        assert (await anext(answers))["errors"][0]["extensions"]["code"] == "FORBIDDEN"
     for field in (
         "subjectsAtRisk {edges {cursor}}",
         "upsellCandidates {edges {cursor}}",
@@ -216,6 +223,37 @@ async def test_a_viewer_sees_figures_and_no_names(
     ):
         (error,) = (await viewer.send(f"{{{field}}}"))["errors"]
         assert error["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_it_can_be_held_against_an_earlier_moment(client: Client) -> None:
+    await send(client, subscribers() + sooner(subscribers(seed=3), 30))
+    asked = f"{ASKED}, compare: PREVIOUS_PERIOD"
+    data = await client.ask(
+        f"""{{churnRisk({asked}) {{previousCutoff previousQuality probability {{value previous change}}}}
+        survival({asked}) {{previousCutoff previous {{n median series {{at}}}}}}
+        lifetimeValue({asked}, horizon: "30d") {{previousCutoff previousQuality averageValue {{previous}}}}}}"""
+    )
+    risk = data["churnRisk"]
+    assert (risk["previousCutoff"], risk["previousQuality"]) == ("2026-05-02T00:00:00Z", "LOW")
+    now, then = (Decimal(risk["probability"][name]) for name in ("value", "previous"))
+    assert float(risk["probability"]["change"]) == pytest.approx(float((now - then) / then))
+    assert data["survival"] == {
+        "previousCutoff": "2025-06-01T00:00:00Z",
+        "previous": {"n": 0, "median": None, "series": {"at": []}},
+    }
+    assert data["lifetimeValue"]["previousCutoff"] == "2026-05-02T00:00:00Z"
+    response = await client.http.get(
+        f"http://{client.address}/export/churnRisk.csv",
+        headers=client.headers,
+        params={"arguments": f'{{"cutoff": "{CUTOFF.isoformat()}", "history": "365d", "compare": "PREVIOUS_PERIOD"}}'},
+    )
+    (row,) = csv.DictReader(io.StringIO(response.text))
+    assert row["probability.previous"] == risk["probability"]["previous"]
+    assert row["previousCutoff"].startswith("2026-05-02")
+    watched = f"subscription {{conversionPropensity({asked}) {{previousCutoff probability {{previous}}}}}}"
+    async with client.stream(watched) as answers:
+        told = (await anext(answers))["data"]["conversionPropensity"]
+    assert told["probability"]["previous"] is not None
 
 
 async def test_it_can_be_watched_but_not_in_a_hurry(client: Client) -> None:
@@ -227,6 +265,9 @@ async def test_it_can_be_watched_but_not_in_a_hurry(client: Client) -> None:
             await socket.subscribe(f"subscription {{{name}({ASKED}) {{{field}}}}}", id=str(number))
             assert list(await socket.next()) == [name]
             await socket.put({"id": str(number), "type": "complete"})
+        for name in ("subjectsAtRisk", "upsellCandidates", "valuableCustomers"):
+            await socket.subscribe(f"subscription {{{name}({ASKED}) {{edges {{node {{subject}}}}}}}}", id=name)
+            assert (await socket.next())[name] == {"edges": []}
         await socket.subscribe('subscription {lifetimeValue(every: "1s") {customers}}', id="fast")
         refused = await socket.get()
         (error,) = refused["payload"]["errors"]

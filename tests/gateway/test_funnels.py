@@ -172,6 +172,27 @@ async def test_a_viewer_is_not_told_names(client: Client, owner: Database) -> No
     viewer = await new_client(client.address, owner, client.http, Role.VIEWER)
     (error,) = (await viewer.send(SUBJECTS, after=None))["errors"]
     assert error["extensions"]["code"] == "FORBIDDEN"
+    watched = SUBJECTS.replace("query", "subscription", 1)
+    async with viewer.socket() as socket:
+        await socket.subscribe(watched)
+        assert (await socket.get())["payload"]["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_who_dropped_out_is_watched(client: Client) -> None:
+    await client.ingest(*LOG)
+    page = (await client.ask(SUBJECTS, after=None))["funnelSubjects"]
+    async with asyncio.timeout(20), client.socket() as socket:
+        await socket.subscribe(SUBJECTS.replace("query", "subscription", 1))
+        assert (await socket.next())["funnelSubjects"] == page
+        hurried = SUBJECTS.replace("query", "subscription", 1).replace("step: 2", 'every: "1s", step: 2')
+        await socket.subscribe(hurried, id="hurried")
+        assert (await socket.get())["payload"]["errors"][0]["extensions"]["field"] == "every"
+    aged = SUBJECTS.replace("step: 2", 'maxAge: "1h", step: 2')
+    assert (await client.ask(aged, after=None))["funnelSubjects"] == page
+    await client.ingest(*path("new", "view"))
+    assert (await client.ask(aged, after=None))["funnelSubjects"] == page
+    new = (await client.ask(SUBJECTS.replace("first: 1", "first: 9"), after=None))["funnelSubjects"]["edges"]
+    assert [edge["node"]["subject"] for edge in new] == ["slow", "stays", "elsewhere", "new"]
 
 
 @pytest.mark.parametrize(

@@ -121,5 +121,10 @@ async def test_churn_of_many_personas_is_refused_by_its_own_argument(client: Cli
         await save(client, slug=slug, name=slug)
     (error,) = (await client.send("{ personaProfiles(churn: true) { slug } }"))["errors"]
     assert error["extensions"] == {"code": "BAD_USER_INPUT", "field": "churn"}
-    asked = await client.ask('{ personaProfiles(slugs: ["a", "b", "c"], churn: true) { slug churnRisk { value } } }')
-    assert [one["churnRisk"] for one in asked["personaProfiles"]] == [None, None, None]
+    asked = await client.ask(
+        """{ personaProfiles(slugs: ["a", "b", "c"], churn: true) {
+          churnRisk { value } churnGap churnFindings { diagnosis message } } }"""
+    )
+    assert [(one["churnRisk"], one["churnGap"]) for one in asked["personaProfiles"]] == [(None, "NO_MODEL")] * 3
+    (finding,) = asked["personaProfiles"][0]["churnFindings"]
+    assert finding["diagnosis"] == "TOO_FEW_SUBJECTS"

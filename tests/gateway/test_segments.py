@@ -1,6 +1,8 @@
 """Segments as their users keep and ask them, over HTTP, WebSocket and event streams."""
 
 import asyncio
+import csv
+import io
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -287,6 +289,37 @@ async def test_an_analysis_by_segments(shop: Client) -> None:
         assert (await anext(answers))["data"]["revenueBySegment"][0]["answer"]["total"]["amount"] == "30"
         await shop.ingest(purchase("1", subject="ann", occurredAt=ago(1)))
         assert (await anext(answers))["data"]["revenueBySegment"][0]["answer"]["total"]["amount"] == "31"
+
+
+async def test_an_analysis_by_segments_is_compared(shop: Client) -> None:
+    await kept(shop, "Buyers", BUYERS)
+    asked = await shop.ask(
+        """{ cohortsBySegment(segments: ["Buyers"], period: {last: "30d"}, granularity: DAY, compare: PREVIOUS_PERIOD) {
+               answer { subjects previousSubjects previousPeriod { from } cohorts { previousSize } } }
+             churnRiskBySegment(segments: ["Buyers"], compare: PREVIOUS_PERIOD) {
+               answer { previousCutoff previousQuality probability { previous } } }
+             survivalBySegment(segments: ["Buyers"], history: "60d", compare: PREVIOUS_PERIOD) {
+               answer { total { n } previous { n } } }
+             segmentTraits(segment: "Buyers", compare: PREVIOUS_YEAR) { previousPeriod { from } members } }"""
+    )
+    (cohorts,) = asked["cohortsBySegment"]
+    # Bob bought 90 days ago, before any cohort of either period.
+    assert (cohorts["answer"]["subjects"], cohorts["answer"]["previousSubjects"]) == (1, 0)
+    assert {one["previousSize"] for one in cohorts["answer"]["cohorts"]} == {0}
+    (risk,) = asked["churnRiskBySegment"]
+    assert risk["answer"]["previousCutoff"] is not None
+    assert (risk["answer"]["previousQuality"], risk["answer"]["probability"]) == ("INSUFFICIENT", {"previous": None})
+    (stays,) = asked["survivalBySegment"]
+    assert (stays["answer"]["total"]["n"], stays["answer"]["previous"]["n"]) == (2, 1)
+    assert asked["segmentTraits"]["members"] == 2
+    export = await shop.http.get(
+        f"http://{shop.address}/export/cohorts.csv",
+        headers=shop.headers,
+        params={"arguments": '{"granularity": "DAY", "period": {"last": "2d"}, "compare": "PREVIOUS_YEAR"}'},
+    )
+    rows = list(csv.DictReader(io.StringIO(export.text)))
+    assert {row["previousSize"] for row in rows} == {"0"}
+    assert "previousRate" in rows[0]
 
 
 async def test_how_segments_overlap(shop: Client) -> None:

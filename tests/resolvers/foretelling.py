@@ -62,3 +62,12 @@ def shoppers(people: int = 300, *, seed: int = 2, amount: float | None = None) -
             # Never twice on a day, which would be one purchase.
             day -= 1 + random.expovariate(rate)
     return made
+
+
+def sooner(events: list[dict[str, Any]], days: int) -> list[dict[str, Any]]:
+    """The same of other people, so many days earlier."""
+    span = timedelta(days=days)
+    return [
+        one | {"subject": f"q{one['subject']}", "occurredAt": str(datetime.fromisoformat(one["occurredAt"]) - span)}
+        for one in events
+    ]

@@ -54,6 +54,7 @@ async def test_a_month_seen_from_its_middle(at_noon: Context) -> None:
         datetime(2026, 3, 1, tzinfo=UTC),
         datetime(2026, 4, 1, tzinfo=UTC),
     )
+    assert (answer.groups, answer.group_count) == ((), 0)
     # The 1st to the 15th with two Mondays, and today.
     spent = Decimal(13 + 2 * 2) + Decimal("0.75")
     assert (answer.spent, answer.calls, answer.unpriced) == (spent, 18, 1)
@@ -187,3 +188,32 @@ async def test_costs_and_calls_without_a_price(context: Context) -> None:
 async def test_no_calls_cost_nothing(context: Context) -> None:
     answer = await ai_cost(context, MARCH)
     assert (answer.cost.value, answer.calls, answer.unpriced, answer.unpriced_models) == (0, 0, 0, ())
+
+
+async def test_what_a_budget_went_to(at_noon: Context) -> None:
+    today, before = NOON - timedelta(hours=1), NOON.replace(month=2)
+    await store(at_noon, *(call(today, cost, model=model) for model, cost in (("a", "6"), ("a", "1"), ("b", "2"))))
+    await store(at_noon, call(today, "1", model="c"), call(today, None, model="c"), call(before, "50", model="old"))
+    await store(at_noon, call(today, "7", provider="other", model="a"))
+    await budget(at_noon, "30", where=DimensionIs("provider", Op.IN, ("acme",)))
+    answer = await ai_budget(at_noon, "all", replace(NOW, by=("model",), top=2))
+    shown = [([key.value for key in one.keys], one.other, one.spent, one.calls, one.unpriced) for one in answer.groups]
+    assert shown == [
+        (["a"], False, Decimal(7), 2, 0),
+        (["b"], False, Decimal(2), 1, 0),
+        ([], True, Decimal(1), 2, 1),
+    ]
+    assert (answer.group_count, answer.spent, answer.calls) == (3, 10, 5)
+    assert [one.share for one in answer.groups] == [Decimal("0.7"), Decimal("0.2"), Decimal("0.1")]
+    assert replace(answer, groups=(), group_count=0) == await ai_budget(at_noon, "all", NOW)
+    with pytest.raises(BadInput) as refused:
+        await ai_budget(at_noon, "all", replace(NOW, by=("nothing",)))
+    assert refused.value.field == "by"
+
+
+async def test_a_budget_that_nothing_was_spent_of_has_no_shares(at_noon: Context) -> None:
+    await budget(at_noon)
+    assert (await ai_budget(at_noon, "all", replace(NOW, by=("model",)))).groups == ()
+    await store(at_noon, call(NOON - timedelta(hours=1), None))
+    (only,) = (await ai_budget(at_noon, "all", replace(NOW, by=("model",)))).groups
+    assert (only.spent, only.share, only.calls, only.unpriced) == (0, None, 1, 1)

@@ -1,5 +1,6 @@
 """Funnels of every rule over a stored log, from the log and from segments, against a walk in plain Python."""
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from resolvers.analysis.explanations import Source
-from resolvers.analysis.filters import NameIs
+from resolvers.analysis.filters import InSegment, NameIs
 from resolvers.analysis.funnel_outcomes import Outcome
 from resolvers.analysis.funnels import (
     Constant,
@@ -18,16 +19,19 @@ from resolvers.analysis.funnels import (
     Effect,
     Entry,
     Exclusion,
+    FunnelAnswer,
     FunnelDefinition,
     Order,
+    Step,
     Trait,
 )
 from resolvers.analysis.periods import Compare, Granularity
 from resolvers.analysis.questions import Question
 from resolvers.context import Context
 from resolvers.errors import BadInput
-from resolvers.funnel_subjects import funnel_correlations, funnel_subjects
-from resolvers.funnels import funnel, funnels_by_id, save_funnel
+from resolvers.funnel_correlations import funnel_correlations
+from resolvers.funnel_subjects import funnel_subjects
+from resolvers.funnels import funnel, funnel_of_list, funnels_by_id, save_funnel, several_funnels
 from resolvers.store.folding import fold
 from resolvers.store.funnels import FunnelRepository
 from tests.factories import event, store
@@ -64,6 +68,35 @@ async def test_every_rule_from_the_log_and_from_segments(context: Context, seed:
             from_log = any(one.dimension is None for one in definition.constant)
             from_log |= definition.counting is Counting.SESSIONS
             assert answer.explain.source is (Source.LOG if from_log else source)
+
+
+@pytest.mark.parametrize("folded", [False, True])
+async def test_funnels_read_together_are_answered_as_each_alone(context: Context, folded: bool) -> None:
+    log = random_log(Random(7))
+    assert context.principal is not None
+    await store(context, *(sent.event() for sent in log[:150]))
+    if folded:
+        await fold(context.services.database, context.principal.tenant_id)
+    await store(context, *(sent.event() for sent in log[150:]))
+    questions = [
+        Question(PERIOD, granularity=Granularity.HOUR, by=("feature",), top=1),
+        Question(replace(PERIOD, start=START + 5 * HOUR), where=NameIs(("view", "cart", "buy"))),
+        Question(replace(PERIOD, end=START + 9 * HOUR), compare=Compare.PREVIOUS_PERIOD),
+    ]
+    asked = [(one, questions[place % 3]) for place, one in enumerate((*DEFINITIONS.values(), *DEFINITIONS.values()))]
+    together = await several_funnels(Context(context.services, context.principal), asked)
+    for found, (definition, question) in zip(together, asked, strict=True):
+        assert found == await funnel(Context(context.services, context.principal), definition, question)
+
+
+async def test_one_that_cannot_be_answered_is_refused_alone(context: Context) -> None:
+    await store(context, event(subject="ann", name="view", occurredAt=START))
+    lost = shop(step("view"), Step("lost", InSegment("Nobody")))
+    asked = [funnel_of_list(context, one, Question(PERIOD)) for one in (shop(), lost, shop(hours=2), shop())]
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    assert [one.steps[0].count for one in found if isinstance(one, FunnelAnswer)] == [1, 1, 1]
+    assert isinstance(found[1], BadInput)
+    assert "Nobody" in found[1].message
 
 
 @pytest.mark.parametrize(

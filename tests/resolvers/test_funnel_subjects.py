@@ -1,5 +1,6 @@
 """Who came how far in a funnel over a stored log, and what goes with converting."""
 
+from datetime import timedelta
 from random import Random
 
 import pytest
@@ -7,8 +8,11 @@ import pytest
 from resolvers.analysis.filters import DimensionIs, Op
 from resolvers.analysis.funnel_outcomes import Outcome
 from resolvers.analysis.questions import Question
+from resolvers.answers import live
 from resolvers.context import Context
-from resolvers.funnel_subjects import funnel_correlations, funnel_subjects
+from resolvers.funnel_checks import kinds
+from resolvers.funnel_correlations import funnel_correlations
+from resolvers.funnel_subjects import funnel_subjects
 from resolvers.store.database import Database
 from tests.factories import event, new_principal, store
 from tests.resolvers.funnel_logs import DEFINITIONS, HOUR, PERIOD, START, expected, random_log, shop, step
@@ -48,6 +52,23 @@ async def test_pages_of_subjects_leave_none_out(context: Context, owner: Databas
     assert [len(page) for page in pages] == [3, 3, 1]
     theirs = await funnel_subjects(stranger, shop(), Question(PERIOD), step=0, outcome=Outcome.REACHED)
     assert [one.subject for one in theirs.subjects] == ["stranger"]
+
+
+async def test_a_watcher_sees_who_drops_out_and_who_comes_on(context: Context) -> None:
+    definition = shop()
+    await store(context, event(subject="ann", name="view", occurredAt=START))
+
+    async def first() -> list[str]:
+        page = await funnel_subjects(context, definition, Question(PERIOD), step=1, outcome=Outcome.DROPPED)
+        return [one.subject for one in page.subjects]
+
+    watched = live(context, kinds(definition), first, timedelta(0))
+    assert await anext(watched) == ["ann"]
+    await store(context, event(subject="bob", name="view", occurredAt=START))
+    assert await anext(watched) == ["ann", "bob"]
+    await store(context, event(subject="ann", name="cart", occurredAt=START + HOUR))
+    assert await anext(watched) == ["bob"]
+    await watched.aclose()  # type: ignore[attr-defined]
 
 
 async def test_what_goes_with_converting(context: Context, owner: Database) -> None:

@@ -10,6 +10,7 @@ import pytest
 from resolvers.analysis.diagnoses import Diagnosis
 from resolvers.analysis.estimates import Money, Quality
 from resolvers.analysis.filters import DimensionIs, Op
+from resolvers.analysis.periods import Compare
 from resolvers.context import Context, Role
 from resolvers.cutoffs import Asking
 from resolvers.errors import BadInput, Forbidden
@@ -20,6 +21,24 @@ from tests.resolvers.foretelling import CUTOFF, at, shoppers
 
 ASKING = Asking(CUTOFF, timedelta(days=365))
 QUARTER = timedelta(days=90)
+
+
+async def test_value_is_held_against_what_was_foretold_a_horizon_before(context: Context) -> None:
+    plans = [one | {"dimensions": {"plan": "pro" if int(one["subject"][1:]) % 3 else "team"}} for one in shoppers()]
+    await store(context, *plans)
+    asking = replace(ASKING, by=("plan",), top=1, compare=Compare.PREVIOUS_PERIOD)
+    found = await lifetime_value(context, QUARTER, asking)
+    then = await lifetime_value(context, QUARTER, replace(ASKING, cutoff=CUTOFF - QUARTER, by=("plan",)))
+    assert (found.previous_cutoff, found.previous_quality) == (CUTOFF - QUARTER, then.quality)
+    pro, team = then.groups
+    for now, before in ((found, then), (found.groups[0], pro), (found.groups[1], team)):
+        for name in ("value", "average_value", "purchases", "probability_alive"):
+            assert getattr(now, name).previous == getattr(before, name).value is not None
+    context.renew()
+    year = await lifetime_value(context, QUARTER, replace(asking, compare=Compare.PREVIOUS_YEAR))
+    assert (year.previous_cutoff, year.previous_quality) == (CUTOFF.replace(year=2025), Quality.INSUFFICIENT)
+    assert {one.value.previous for one in (year, *year.groups)} == {None}
+    assert year.value.value == found.value.value
 
 
 async def test_customers_are_worth_what_the_models_say(context: Context) -> None:

@@ -2,25 +2,35 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from random import Random
 
 import pytest
 
+from resolvers.analysis.diagnoses import Diagnosis
+from resolvers.analysis.estimates import quotient
 from resolvers.analysis.events import Kind
+from resolvers.analysis.filters import All as Every
+from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.filters import DimensionIs, KindIs, NameIs, Op, SubjectIs
+from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.periods import Compare, PeriodRequest
-from resolvers.analysis.personas import Assignment, Persona
+from resolvers.analysis.personas import Assignment, ChurnGap, Persona
 from resolvers.analysis.questions import Question
 from resolvers.analysis.segments import All as AllOf
 from resolvers.analysis.segments import Did, Listed, MemberOf, Times
 from resolvers.context import Context
+from resolvers.cutoffs import Asking
 from resolvers.errors import BadInput, NotFound
 from resolvers.metrics import metrics
 from resolvers.persona_profiles import persona_profiles
 from resolvers.personas import PersonaDraft, delete_persona, personas, save_persona
-from resolvers.segments import Draft, delete_segment, members, save_segment
+from resolvers.propensity import churn_risk
+from resolvers.segment_members import members
+from resolvers.segments import Draft, delete_segment, save_segment
 from resolvers.store.segment_upkeep import refresh_due
 from tests.factories import NOON, event, purchase, store
+from tests.resolvers.foretelling import CUTOFF, sooner, subscribers
 
 MARCH = Question(PeriodRequest(start=NOON - timedelta(days=9), end=NOON + timedelta(days=9)))
 FOR_BUYERS = {"channel": "ads", "persona": "buyers"}
@@ -120,13 +130,35 @@ async def test_a_profile_says_what_its_people_do(shop: Context) -> None:
     assert [(one.estimate, one.series) for one in found] == [(one.estimate, one.series) for one in expected]
     assert profile.revenue_per_subject.value == profile.revenue.estimate.value / 2  # type: ignore[operator]
     assert (profile.acquisition_cost.value, profile.acquisition_cost.denominator) == (15, 2)
-    assert profile.churn_risk is None
+    assert (profile.churn_risk, profile.churn_gap, profile.churn_findings) == (None, ChurnGap.NOT_ASKED, ())
     assert [(one.value, one.subjects, one.share) for one in profile.channels] == [("email", 2, 1)]
     assert profile.channels[0].lift == pytest.approx(1.5)  # type: ignore[comparison-overlap]
     assert [(one.value, one.subjects) for one in profile.features] == [("search", 1)]
     of_ai = replace(MARCH, where=KindIs((Kind.AI_INTERACTION,)))
     (narrowed,) = await persona_profiles(shop, ["buyers"], of_ai)
     assert narrowed.subjects.estimate.value == 1
+
+
+async def test_a_profile_broken_down_says_what_where_would(shop: Context) -> None:
+    await save_persona(shop, PersonaDraft("buyers", "Buyers", rules=BUYERS))
+    (whole,) = await persona_profiles(shop, None, MARCH)
+    (profile,) = await persona_profiles(shop, None, replace(MARCH, by=("channel",), top=1))
+    assert replace(profile, groups=(), group_count=0) == whole
+    assert profile.group_count == 2
+    slugs = ["unique_subjects", "conversion_rate", "revenue", "ai_requests", "ai_cost", "ai_success_rate"]
+    for group in profile.groups:
+        of_group = AnyOf((DimensionIs("channel", Op.NOT_IN, ("email",)), DimensionIs("channel", Op.MISSING)))
+        own = of_group if group.other else DimensionIs("channel", Op.IN, ("email",))
+        where = Every((SubjectIs(("ann", "bob")), own))
+        asked = replace(MARCH, where=where, compare=Compare.PREVIOUS_PERIOD)
+        expected = await metrics(shop, slugs, asked)
+        found = (group.subjects, group.conversion, group.revenue, group.ai_requests, group.ai_cost, group.ai_success)
+        assert [one.value for one in found] == [one.estimate.value for one in expected]
+        assert group.revenue_per_subject.value == quotient(group.revenue.value or Decimal(0), Decimal(2))
+    assert [group.keys for group in profile.groups] == [(DimensionValue("channel", "email"),), ()]
+    with pytest.raises(BadInput) as refused:
+        await persona_profiles(shop, None, replace(MARCH, by=("nothing",)))
+    assert refused.value.field == "by"
 
 
 async def test_a_profile_of_nobody_has_no_ratios(shop: Context) -> None:
@@ -137,6 +169,21 @@ async def test_a_profile_of_nobody_has_no_ratios(shop: Context) -> None:
     assert profile.acquisition_cost.value is None
     assert profile.lifetime_value.value is None
     assert (profile.channels, profile.features, profile.churn_risk) == ((), (), None)
+    (grouped,) = await persona_profiles(shop, ["nobody"], replace(MARCH, by=("channel",)))
+    assert (grouped.groups, grouped.group_count) == ((), 0)
+    assert profile.churn_gap is ChurnGap.NO_MODEL
+    assert [one.diagnosis for one in profile.churn_findings] == [Diagnosis.TOO_FEW_SUBJECTS]
+
+
+async def test_a_profile_of_many_tells_their_churn(context: Context) -> None:
+    midnight = context.services.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    await store(context, *sooner(subscribers(), (CUTOFF - midnight).days))
+    await save_persona(context, PersonaDraft("dev", "Developers"))
+    (profile,) = await persona_profiles(context, ["dev"], MARCH, churn=True)
+    risk = await churn_risk(context, Asking(where=DimensionIs("persona", Op.IN, ("dev",))))
+    assert profile.churn_risk is not None
+    assert profile.churn_risk.value == risk.probability.value is not None
+    assert (profile.churn_gap, profile.churn_findings) == (None, risk.findings)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from resolvers import propensity
 from resolvers.analysis.diagnoses import Diagnosis
 from resolvers.analysis.estimates import Quality
 from resolvers.analysis.filters import EVERYTHING, All, DimensionIs, InSegment, Not, Op, SubjectIs
+from resolvers.analysis.periods import Compare
 from resolvers.analysis.propensity_answers import Outcome, PropensityAnswer
 from resolvers.analysis.segments import Listed
 from resolvers.context import Context, Role
@@ -33,7 +34,7 @@ from resolvers.store.database import Database
 from resolvers.store.propensity import SpendRepository
 from resolvers.store.terms import SUBJECTS
 from tests.factories import event, new_principal, purchase, store
-from tests.resolvers.foretelling import CUTOFF, at, subscribers
+from tests.resolvers.foretelling import CUTOFF, PAST, at, sooner, subscribers
 
 ASKING = Asking(CUTOFF, timedelta(days=365))
 
@@ -95,6 +96,39 @@ async def test_silence_is_churn_where_nobody_says_so(context: Context) -> None:
     assert found.model is not None
     assert found.model.positives > 60
     assert found.subjects == 240 - found.model.positives
+
+
+async def test_churn_is_held_against_what_was_foretold_before(context: Context) -> None:
+    await store(context, *subscribers())
+    await store(context, *sooner(subscribers(seed=3), 30))
+    asking = replace(ASKING, by=("plan",), top=1, compare=Compare.PREVIOUS_PERIOD)
+    found = await churn_risk(context, asking)
+    then = await churn_risk(context, replace(asking, cutoff=PAST, compare=None, top=20))
+    assert (found.previous_cutoff, found.previous_quality) == (PAST, then.quality)
+    assert found.probability.previous == then.probability.value is not None
+    assert found.expected.previous == then.expected.value is not None
+    before = {group.keys: group.probability.value for group in then.groups}
+    largest, others = found.groups
+    assert others.other
+    # All others are others then, too, whichever group was largest.
+    (rest,) = (value for keys, value in before.items() if keys != largest.keys)
+    assert (largest.probability.previous, others.probability.previous) == (before[largest.keys], rest)
+    context.renew()
+    alone = await churn_risk(context, replace(asking, compare=None))
+    assert (alone.previous_cutoff, alone.previous_quality, alone.probability.previous) == (None, None, None)
+    assert alone.probability.value == found.probability.value
+
+
+async def test_nothing_is_held_against_a_time_without_events(context: Context) -> None:
+    await store(context, *subscribers())
+    asking = replace(ASKING, by=("plan",), compare=Compare.PREVIOUS_YEAR)
+    found = await churn_risk(context, asking)
+    assert found.previous_cutoff == CUTOFF.replace(year=2025)
+    # Then nobody had ever churned, so that another thing would have been foretold.
+    assert (found.previous_quality, found.probability.previous) == (None, None)
+    assert {group.probability.previous for group in found.groups} == {None}
+    upgrades = await conversion_propensity(context, "upgrade", asking)
+    assert (upgrades.probability.value is None, upgrades.probability.previous) == (False, None)
 
 
 async def test_who_upgrades(context: Context) -> None:
@@ -272,6 +306,7 @@ async def test_spend_is_that_of_the_90_days_before_a_cutoff(context: Context) ->
         (Asking(CUTOFF, timedelta(days=3_651)), "history"),
         (Asking(CUTOFF, by=("nothing",)), "by"),
         (Asking(CUTOFF, top=0), "top"),
+        (Asking(CUTOFF.replace(year=2000), compare=Compare.PREVIOUS_YEAR), "compare"),
     ],
 )
 async def test_what_cannot_be_asked(context: Context, asking: Asking, field: str) -> None:

@@ -1,21 +1,38 @@
 """Recommendations over a real log: found, decided about, seen by all, and measured afterwards."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
 
-from resolvers.analysis.filters import NameIs
+from resolvers.analysis.estimates import Unit, estimate
+from resolvers.analysis.filters import NameIs, having
 from resolvers.analysis.funnels import Entry, FunnelDefinition, Step
-from resolvers.analysis.recommendations import Kind, State
+from resolvers.analysis.periods import Granularity, PeriodRequest
+from resolvers.analysis.questions import Question
+from resolvers.analysis.recommendation_json import to_json
+from resolvers.analysis.recommendations import (
+    ChurnMeasure,
+    Finding,
+    Kind,
+    Measure,
+    MetricMeasure,
+    RealisedEffect,
+    Severity,
+    State,
+    StepMeasure,
+)
 from resolvers.answers import live
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, Forbidden, NotFound
 from resolvers.funnels import delete_funnel, save_funnel
+from resolvers.metrics import metrics
 from resolvers.recommendation_effects import realised_effect
 from resolvers.recommendations import (
     RecommendationPage,
@@ -26,7 +43,9 @@ from resolvers.recommendations import (
     recommendations_by_key,
 )
 from resolvers.store.database import Database
+from resolvers.store.recommendations import RecommendationRepository, RecommendationRow
 from tests.factories import event, new_principal, purchase, running_services, store
+from tests.statements import counted
 
 TODAY = datetime(2026, 6, 15, 12, tzinfo=UTC)
 FUNNEL = FunnelDefinition(
@@ -156,6 +175,85 @@ async def test_each_detector_is_told_what_the_log_says(database_url: str, owner:
             Kind.PERSONA_SPEND: [("Revenue a day", 9, 9), ("Acquisition spend a day", 9, 9)],
             Kind.CHEAPER_MODEL: [("AI cost a day", 9, 9), ("AI success rate", 160, 90)],
         }
+
+
+def measures(place: int) -> tuple[Measure, ...]:
+    """What a recommendation of that number was to change; no two of them are of the same."""
+    return (
+        (MetricMeasure("acquisition_spend", having(channel=f"c{place}")), MetricMeasure("revenue", having())),
+        (MetricMeasure("ai_cost", having(feature="chat", model=f"m{place}")),),
+        (MetricMeasure("ai_success_rate", having(feature=None, model=f"m{place}")),),
+        (StepMeasure(replace(FUNNEL, window=timedelta(hours=1 + place)), 1 + place % 2),),
+        (ChurnMeasure(having(persona=f"p{place}")),),
+        # These add up to nothing, or are of no group, so that each is read by itself.
+        (MetricMeasure("unique_subjects", having(channel="c1")), MetricMeasure("conversions", NameIs(("purchase",)))),
+    )[place % 6 if place < 12 else place % 5]
+
+
+async def accepted(context: Context, place: int) -> str:
+    """Have a recommendation of that number accepted so many days ago, or some."""
+    nothing = estimate(None, n=0, as_of=TODAY, definition="Nothing.", unit=Unit.COUNT)
+    finding = Finding(f"kept:{place}", Kind.COST_ANOMALY, Severity.LOW, "", "", (), nothing, (), measures(place))
+    principal = context.require(Role.ADMIN)
+    row = RecommendationRow(
+        tenant_id=principal.tenant_id,
+        key=finding.key,
+        state=1,
+        decided_at=day(-20 - place),
+        key_id=1,
+        finding=to_json(finding),
+    )
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        await RecommendationRepository(session).decide(row)
+    return finding.key
+
+
+async def test_effects_of_a_list_are_read_together(
+    database_url: str, owner: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(database_url, owner) as (context, _):
+        random, days = Random(3), range(1, 90)
+        await store(context, *(spend(-number, random.randrange(9), f"c{number % 35}") for number in days))
+        await store(context, *(one for number in days for one in walk(-number, 9, (6, random.randrange(6)))))
+        calls = [call(number, place, f"m{place}", f"0.{number:02}", "chat") for number in days for place in range(35)]
+        await store(context, *calls)
+        bare = [{"provider": "acme", "model": one["dimensions"]["model"]} for one in calls]
+        unsaid = [
+            one | {"dimensions": of, "success": n % 3 > 0} for n, (one, of) in enumerate(zip(calls, bare, strict=True))
+        ]
+        await store(context, *unsaid)
+        for persona in range(35):
+            await store(context, *(contract(n, f"p{persona}", "started", 88) for n in range(9)))
+            await store(context, *(contract(n, f"p{persona}", "ended", 8 * n + 9) for n in range(9)))
+        await store(context, *(purchase("20", subject=f"s{n}", occurredAt=day(-n)) for n in days))
+        keys = [await accepted(context, place) for place in range(35)]
+        together = keys[12:]
+
+        async def effects(some: list[str], timezone: str) -> list[RealisedEffect | None]:
+            one = Context(context.services, context.principal)
+            return await asyncio.gather(*(realised_effect(one, key, timezone) for key in some))
+
+        await effects(together, "Europe/Berlin")
+        costs = []
+        for some, timezone in ((together[:5], "UTC"), (together, "Asia/Tokyo")):
+            with counted(context.services, monkeypatch) as seen:
+                assert None not in await effects(some, timezone)
+            costs.append(len(seen))
+        assert costs[1] <= costs[0]
+        found = await effects(keys, "Asia/Tokyo")
+        assert found == [(await effects([key], "Asia/Tokyo"))[0] for key in keys]
+        spent = [one for place, one in enumerate(found) if len(measures(place)) == 2 and place != 5 and place != 11]
+        assert len({one.before for one in spent if one is not None}) == len(spent) > 4
+        for place, one in enumerate(found):
+            if one is None or not isinstance(of := measures(place)[0], MetricMeasure):
+                continue
+            for period, told in ((one.before, one.effects[0].before), (one.after, one.effects[0].after)):
+                request = PeriodRequest(start=period.start, end=period.end)
+                asked = Question(request, "Asia/Tokyo", Granularity.DAY, where=of.where)
+                (answer,) = await metrics(Context(context.services, context.principal), [of.slug], asked)
+                days_of = sum((value or Decimal(0) for value in answer.series.exact), Decimal(0))
+                shown = answer.estimate.numerator if of.slug == "ai_success_rate" else days_of
+                assert told.numerator == shown, of
 
 
 async def test_a_funnel_that_is_deleted_leaks_no_more(database_url: str, owner: Database) -> None:

@@ -1,8 +1,10 @@
 """What sets the members of a segment apart: counted event by event, by statistics known from elsewhere."""
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from random import Random
 
 import numpy as np
@@ -11,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolvers.analysis.code_sets import CodeSet, shared
+from resolvers.analysis.estimates import against
 from resolvers.analysis.filters import All, Any, Filter, InSegment, Not, Op
 from resolvers.analysis.members import Members, chosen
 from resolvers.analysis.metrics import DimensionValue
-from resolvers.analysis.periods import PeriodRequest
+from resolvers.analysis.periods import Compare, PeriodRequest
 from resolvers.analysis.questions import Question
-from resolvers.analysis.segment_comparisons import Carriers, traits
+from resolvers.analysis.segment_comparisons import Carried, Carriers, SegmentTrait, traits
 from resolvers.analysis.segments import Did, Listed
 from resolvers.context import Context
 from resolvers.errors import BadInput
@@ -95,6 +98,37 @@ async def test_traits_are_those_counted_by_hand(context: Context, folded: bool) 
     assert found.lookalikes == (len(carried["plan", "a"] - inside),)
 
 
+async def test_traits_are_held_against_those_of_an_earlier_period(context: Context) -> None:
+    random = Random(5)
+    people, made = [f"p{number}" for number in range(200)], []
+    inside, earlier = people[:60], NOON - timedelta(days=10)
+    for who in people:
+        for at in (earlier, NOON):
+            plan = random.choice("aab" if who in inside else "abb")
+            made.append(event(subject=who, dimensions={"plan": plan}, occurredAt=at))
+    await store(context, *made)
+    await save_segment(context, Draft("Inside", Listed(tuple(inside))))
+    asked = partial(segment_traits, context, InSegment("Inside"), dimensions=("plan",))
+    then = await asked(Question(PeriodRequest(start=NOON - timedelta(days=15), end=NOON - timedelta(days=5))))
+    found = await asked(replace(MARCH, compare=Compare.PREVIOUS_PERIOD))
+    assert (found.previous_period, found.subjects) == (then.period, 200)
+    before = {one.key: one for one in then.traits}
+    assert len(found.traits) == 2
+    for trait in found.traits:
+        for name in ("share_of_members", "share_of_everybody", "lift", "odds_ratio"):
+            assert getattr(trait, name).previous == getattr(before[trait.key], name).value is not None
+    assert (await asked(MARCH)).traits == tuple(without(one) for one in found.traits)
+    empty = await asked(replace(MARCH, compare=Compare.PREVIOUS_YEAR))
+    assert empty.traits == tuple(without(one) for one in found.traits)
+    assert empty.previous_period is not None
+
+
+def without(trait: SegmentTrait) -> SegmentTrait:
+    """The same that is held against nothing."""
+    names = ("share_of_members", "share_of_everybody", "lift", "odds_ratio")
+    return replace(trait, **{name: against(getattr(trait, name), None) for name in names})
+
+
 def test_the_interval_of_a_lift_holds_as_often_as_it_says() -> None:
     """By simulation: of tables drawn from known shares, 95 % of the intervals hold the lift."""
     cells, draws = np.array([0.1, 0.2, 0.2, 0.5]), 400
@@ -102,7 +136,7 @@ def test_the_interval_of_a_lift_holds_as_often_as_it_says() -> None:
     held = 0
     for both, value, member, _ in np.random.default_rng(1).multinomial(1_000, cells, draws).tolist():
         carriers = [Carriers(DimensionValue("plan", "a"), both + value, both)]
-        ((trait,), _) = traits(carriers, 1_000, both + member, top=1, as_of=NOON)
+        ((trait,), _) = traits(Carried(carriers, 1_000, both + member), top=1, as_of=NOON)
         assert trait.odds_ratio.definition.startswith("Odds of being a member")
         assert trait.lift.interval is not None
         held += trait.lift.interval.low <= true <= trait.lift.interval.high

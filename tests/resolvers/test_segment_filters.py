@@ -23,7 +23,8 @@ from resolvers.cohorts import cohorts
 from resolvers.context import Context
 from resolvers.cutoffs import Asking
 from resolvers.events import events
-from resolvers.funnel_subjects import funnel_correlations, funnel_subjects
+from resolvers.funnel_correlations import funnel_correlations
+from resolvers.funnel_subjects import funnel_subjects
 from resolvers.funnels import funnel
 from resolvers.lifetime_value import lifetime_value
 from resolvers.live.cache import Cache

@@ -17,8 +17,9 @@ from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound
 from resolvers.funnel_subjects import funnel_subjects
 from resolvers.funnels import delete_funnel, save_funnel
+from resolvers.segment_members import members
 from resolvers.segment_previews import preview_segment
-from resolvers.segments import Draft, delete_segment, members, refresh_segment, save_segment, segments_by_id
+from resolvers.segments import Draft, delete_segment, refresh_segment, save_segment, segments_by_id
 from resolvers.store.ai_budgets import AiBudgetRepository
 from resolvers.store.folding import fold
 from resolvers.store.segment_upkeep import refresh_due

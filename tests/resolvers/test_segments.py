@@ -19,7 +19,8 @@ from resolvers.context import Context, Role
 from resolvers.errors import TimedOut, Unavailable
 from resolvers.events import ingest
 from resolvers.metrics import metrics
-from resolvers.segments import Draft, members, memberships, save_segment, segments_by_id
+from resolvers.segment_members import members
+from resolvers.segments import Draft, memberships, save_segment, segments_by_id
 from resolvers.store.database import driver
 from resolvers.store.folding import fold
 from resolvers.store.members import MemberRepository

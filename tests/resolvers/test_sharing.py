@@ -1,7 +1,9 @@
 """Answers shared by processes: computed by one, had by the others, never a stranger's or one that is true no longer."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +21,7 @@ from resolvers.analysis.attribution import AttributionDefinition, Model
 from resolvers.analysis.cohorts import CohortBasis
 from resolvers.analysis.events import Kind
 from resolvers.analysis.filters import EVERYTHING, KindIs
+from resolvers.analysis.funnel_outcomes import Outcome
 from resolvers.analysis.funnels import Entry, FunnelDefinition, Step
 from resolvers.analysis.periods import Compare, Granularity, PeriodRequest
 from resolvers.analysis.questions import Question
@@ -27,8 +30,9 @@ from resolvers.attribution import attribution
 from resolvers.catalogue import CONVERSIONS
 from resolvers.cohorts import cohorts
 from resolvers.context import Context, Principal, Services
-from resolvers.funnel_subjects import funnel_correlations
-from resolvers.funnels import funnel
+from resolvers.funnel_correlations import correlations_of_list, funnel_correlations
+from resolvers.funnel_subjects import funnel_subjects, subjects_of_list
+from resolvers.funnels import funnel, several_funnels
 from resolvers.keys import pepper
 from resolvers.live.cache import Cache
 from resolvers.metrics import catalogue, metrics
@@ -50,6 +54,7 @@ ROI = RoiDefinition(
 )
 ASSISTANCE = AssistanceDefinition(CONVERSIONS, KindIs((Kind.AI_INTERACTION,)), timedelta(days=30))
 FUNNEL = FunnelDefinition((Step("any", EVERYTHING), Step("next", EVERYTHING)), timedelta(days=1), Entry.FIRST)
+FUNNELS = (FUNNEL, replace(FUNNEL, entry=Entry.ANY))
 MODEL = {"provider": "openai", "model": "gpt-4o"}
 SLUGS = [one.slug for one in catalogue()]
 
@@ -78,7 +83,13 @@ async def everything(services: Services, principal: Principal) -> list[object]:
         await metrics(Context(services, principal), ["revenue", "events"], broken_down),
         await revenue(context, Question(MARCH)),
         await funnel(context, FUNNEL, broken_down),
+        await several_funnels(context, [(one, Question(MARCH)) for one in FUNNELS]),
         await funnel_correlations(context, FUNNEL, Question(MARCH)),
+        await asyncio.gather(*(correlations_of_list(context, one, Question(MARCH)) for one in FUNNELS)),
+        await funnel_subjects(context, FUNNEL, Question(MARCH), step=0, outcome=Outcome.REACHED),
+        await asyncio.gather(
+            *(subjects_of_list(context, one, Question(MARCH), step=0, outcome=Outcome.REACHED) for one in FUNNELS)
+        ),
         await attribution(context, ATTRIBUTION, Question(MARCH, compare=Compare.PREVIOUS_YEAR)),
         await cohorts(context, CohortBasis.REVENUE, Question(MARCH, granularity=Granularity.WEEK)),
         await recurring_revenue(context, Question(MARCH, by=("plan",), compare=Compare.PREVIOUS_PERIOD)),

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from resolvers.analysis.estimates import Quality
+from resolvers.analysis.periods import Compare
 from resolvers.analysis.spells import SpellKind
 from resolvers.context import Context
 from resolvers.cutoffs import Asking
@@ -56,6 +57,44 @@ async def test_customers_stay_until_they_churn(context: Context) -> None:
     assert shown == {"pro": (3, 2), "team": (2, 1)}
     assert found.log_rank is not None
     assert found.log_rank.freedom == 1
+
+
+async def test_curves_are_held_against_those_of_the_history_before(context: Context) -> None:
+    await store(
+        context,
+        *customer("a", "pro", 100, 90),
+        *customer("b", "team", 50),
+        *customer("old", "pro", 450, 400),
+        *customer("older", "free", 500, 480),
+    )
+    asking = replace(ASKING, compare=Compare.PREVIOUS_PERIOD)
+    found = await survival(context, asking)
+    then = await survival(context, replace(ASKING, cutoff=CUTOFF.replace(year=2025)))
+    assert (found.previous_cutoff, found.previous) == (CUTOFF.replace(year=2025), then.total)
+    assert (then.total.n, then.total.events) == (2, 2)
+    before = {group.keys: group.survival for group in then.groups}
+    shown = {group.keys[0].value: group for group in found.groups}
+    assert shown["pro"].previous == before[shown["pro"].keys]
+    # Nobody was on this plan then.
+    assert shown["team"].previous is not None
+    assert (shown["team"].previous.n, shown["team"].previous.median) == (0, None)
+    # Nobody at all was there long ago.
+    empty = await survival(context, replace(asking, cutoff=CUTOFF.replace(year=2024), history=timedelta(days=60)))
+    assert (empty.total.n, empty.previous) == (0, empty.total)
+    alone = await survival(context, ASKING)
+    assert (alone.previous, alone.previous_cutoff, alone.total) == (None, None, found.total)
+
+
+async def test_curves_of_other_stays_are_not_compared(context: Context) -> None:
+    await store(context, event(subject="old", occurredAt=at(400)), *customer("a", "pro", 100, 90))
+    found = await survival(context, replace(ASKING, compare=Compare.PREVIOUS_YEAR))
+    # A year earlier the log held no churn: what ended then was not what ends now.
+    assert (found.kind, found.previous_cutoff, found.previous) == (
+        SpellKind.CUSTOMER,
+        CUTOFF.replace(year=2025),
+        None,
+    )
+    assert [group.previous for group in found.groups] == [None]
 
 
 async def test_silence_ends_a_stay_where_nobody_churns(context: Context) -> None:

@@ -105,7 +105,7 @@ async def test_the_list(record: Callable[[str, Any], Recorder]) -> None:
 
 async def test_node_finds_a_funnel_and_asks_it(record: Callable[[str, Any], Recorder]) -> None:
     record("resolvers.funnels.funnels_by_id", {SAVED.id: SAVED})
-    funnel = record("resolvers.funnels.funnel", FUNNEL)
+    funnel = record("resolvers.funnels.funnel_of_list", FUNNEL)
     data = await answer(
         """query ($id: ID!) {node(id: $id) {
           ... on SavedFunnel {name answer(period: {last: "7d"}, by: PLAN, top: 2) {groupCount}}}}""",

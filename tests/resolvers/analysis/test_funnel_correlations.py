@@ -13,7 +13,7 @@ from scipy.stats.contingency import odds_ratio
 
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING
-from resolvers.analysis.funnel_correlations import FunnelCorrelationAnswer, Lot, correlations
+from resolvers.analysis.funnel_correlations import Crossed, FunnelCorrelationAnswer, correlations, tables
 from resolvers.analysis.funnel_groups import Breakdown
 from resolvers.analysis.funnels import Entry, FunnelDefinition, Step
 from resolvers.analysis.metrics import DimensionValue
@@ -24,14 +24,22 @@ NOW = datetime(2026, 3, 15, tzinfo=UTC)
 DEFINITION = FunnelDefinition((Step("a", EVERYTHING), Step("b", EVERYTHING)), timedelta(days=7), Entry.FIRST)
 
 
-def ask(groups: dict[str | None, tuple[int, int]], *, top: int = 20) -> FunnelCorrelationAnswer:
-    """The answer where so many of each value's subjects converted, and so many did not."""
-    codes = np.repeat(np.arange(len(groups)), [sum(counts) for counts in groups.values()])
-    converted = np.concatenate([np.arange(hits + misses) < hits for hits, misses in groups.values()])
-    columns = [Breakdown("plan", codes, list(groups))]
+Counts = dict[str | None, tuple[int, int]]
+
+
+def ask(groups: Counts, *, top: int = 20, before: Counts | None = None) -> FunnelCorrelationAnswer:
+    """The answer where so many of each value's subjects converted, and so many did not, and did before."""
     explain = Explanation(Source.LOG, 0, 0.0)
     period = Period(NOW - timedelta(days=1), NOW)
-    return correlations(DEFINITION, period, [Lot(converted, columns)], top=top, as_of=NOW, explain=explain)
+    previous = None if before is None else (Period(NOW - timedelta(days=2), period.start), crossed(before))
+    return correlations(DEFINITION, period, crossed(groups), top=top, as_of=NOW, explain=explain, previous=previous)
+
+
+def crossed(groups: Counts) -> Crossed:
+    codes = np.repeat(np.arange(len(groups)), [sum(counts) for counts in groups.values()])
+    converted = np.concatenate([np.arange(hits + misses) < hits for hits, misses in groups.values()])
+    told = tables([Breakdown("plan", codes, list(groups))], converted)
+    return Crossed.of(told, converted.size, int(converted.sum()))
 
 
 def test_the_formulas_are_those_of_the_books() -> None:
@@ -100,6 +108,33 @@ def test_what_is_too_little_is_not_tested(
 ) -> None:
     found = ask(groups) if groups else ask({"none": (0, 0)})
     assert (found.tested, found.untested, len(found.associations)) == (tested, untested, tested)
+
+
+def test_values_are_held_against_what_they_were_before() -> None:
+    now: Counts = {"pro": (90, 60), "free": (70, 180), None: (40, 60)}
+    before: Counts = {None: (50, 50), "free": (30, 70), "new": (10, 2)}
+    found, then = ask(now, before=before), {one.key: one for one in ask(before).associations}
+    assert found.previous_period == Period(NOW - timedelta(days=2), NOW - timedelta(days=1))
+    for one in found.associations:
+        earlier = then.get(one.key)
+        pairs = [(one.rate, earlier and earlier.rate), (one.odds_ratio, earlier and earlier.odds_ratio)]
+        for told, of_then in pairs:
+            assert told.previous == (of_then and of_then.value)
+            assert (told.change is None) == (of_then is None)
+    pro = next(one for one in found.associations if one.key.value == "pro")
+    # Nobody had it then, so that all entered without.
+    assert (pro.rate.previous, pro.rate_without.previous) == (None, Decimal(90) / Decimal(212))
+
+
+def test_before_anybody_entered_there_is_nothing_to_compare_with() -> None:
+    now: Counts = {"pro": (90, 60), "free": (70, 180)}
+    found = ask(now, before={"pro": (0, 0)})
+    assert [one.key for one in found.associations] == [one.key for one in ask(now).associations]
+    for one in found.associations:
+        assert {told.previous for told in (one.rate, one.rate_without, one.odds_ratio)} == {None}
+    # A single value cannot be held against others, though its rate is known.
+    (pro, _) = ask(now, before={"pro": (5, 5)}).associations
+    assert (pro.rate.previous, pro.rate_without.previous, pro.odds_ratio.previous) == (Decimal("0.5"), None, None)
 
 
 def test_the_significant_come_first_and_only_the_top_is_shown() -> None:

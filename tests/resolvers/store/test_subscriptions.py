@@ -31,7 +31,8 @@ def said(name: str, amount: str | None = None, interval: str = "MONTH", **more: 
 async def read(context: Context, principal: Principal, *by: str) -> SubscriptionLog:
     async with context.services.database.tenant(principal.tenant_id) as session:
         repository = SubscriptionRepository(session, context.services.memory, context.services.segments)
-        return await repository.ever(principal.tenant_id, EVERYTHING, by, currency=principal.currency)
+        (log,) = await repository.ever(principal.tenant_id, [EVERYTHING], by, currency=principal.currency)
+    return log
 
 
 @pytest.mark.parametrize("folded", [False, True])
