@@ -232,6 +232,7 @@ async def test_a_tenant_may_watch_so_much_at_a_time(limits: dict[str, int]) -> N
             await other.aclose()
 
 
+@pytest.mark.usefixtures("either_server")
 async def test_a_watcher_whose_key_is_revoked_leaves_and_the_others_stay() -> None:
     watched = Watched()
     watched.world.keys["colleague"] = replace(VIEWER, key_id=9)

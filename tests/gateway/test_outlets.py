@@ -8,8 +8,9 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 
-from gateway.outlets import FRAMES, Frames, LastFrame, Outlet, text_frame
+from gateway.outlets import LastFrame, Outlet, text_frame
 from gateway.server import WebSocketProtocol
+from gateway.wires import WIRE, Wire
 from tests.gateway.graphql_clients import INIT, Socket, opened
 from tests.gateway.graphql_world import serving
 from tests.gateway.test_fanout import LEVEL, Watched
@@ -21,7 +22,8 @@ async def test_a_frame_of_any_length_arrives_whole_until_the_socket_closes() -> 
     outcomes: asyncio.Queue[list[bool]] = asyncio.Queue()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        frames: Frames = scope[FRAMES]
+        wire: Wire = scope[WIRE]
+        frames = wire.send_frame
         sent = [frames(text_frame(b"too early"))]
         await receive()
         await send({"type": "websocket.accept"})
@@ -62,8 +64,9 @@ class Sender:
         self.sent.append(message["text"])
 
     def frames(self, frame: bytes) -> bool:
-        self.sent.append(frame.decode())
-        return True
+        if self.gate.is_set():
+            self.sent.append(frame[2:].decode())
+        return self.gate.is_set()
 
 
 async def test_nothing_overtakes_a_message_that_waits() -> None:
@@ -71,11 +74,12 @@ async def test_nothing_overtakes_a_message_that_waits() -> None:
     outlet = Outlet(sender, sender.frames, 60, lambda: None)
     waiting = asyncio.create_task(outlet.write(b"first"))
     await asyncio.sleep(0)
-    assert not outlet.write_now(b"second")
     sender.gate.set()
-    await waiting
-    assert outlet.write_now(b"third")
-    assert sender.sent == ["first", "third"]
+    assert not outlet.write_now(text_frame(b"second"))
+    following = asyncio.create_task(outlet.write(b"third"))
+    await asyncio.gather(waiting, following)
+    assert outlet.write_now(text_frame(b"fourth"))
+    assert sender.sent == ["first", "third", "fourth"]
     outlet.close()
 
 
@@ -94,6 +98,7 @@ async def receive(socket: Socket) -> Any:
     return (await socket.receive())["payload"]
 
 
+@pytest.mark.usefixtures("either_server")
 @pytest.mark.parametrize("quick", [True, False])
 async def test_watchers_get_each_answer_by_either_way(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[bool] = []
