@@ -69,7 +69,7 @@ class Socket:
         raise NotImplementedError
 
     async def run(self, subprotocol: str | None, seconds: float) -> None:
-        """Accept the socket, which has to be ``settled`` within ``seconds``, and serve it; over a wire, return at once."""
+        """Accept the socket, which must be ``settled`` within ``seconds``, and serve it; over a wire, return soon."""
         accepted = {"subprotocol": subprotocol} if subprotocol is not None else {}
         try:
             await self._send({"type": "websocket.accept", **accepted})
