@@ -156,9 +156,7 @@ class WebSocketProtocol(_StallGuard, WebSocketsSansIOProtocol):
 
     def send_frame(self, frame: bytes) -> bool:
         """Send a frame; False where it would have to wait, or there is nobody to read it."""
-        if not self.handshake_complete or self.close_sent or self.disconnected or not self.writable.is_set():
-            return False
-        if self.conn.state is not OPEN or self.transport.is_closing():
+        if self.conn.state is not OPEN or self.transport.is_closing() or not self.writable.is_set():
             return False
         self.transport.write(frame)
         return True
