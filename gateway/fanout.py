@@ -7,10 +7,11 @@ what is new (events) are not shared: each reads the log at its own pace and miss
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Hashable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable
+from contextlib import aclosing
 from contextvars import Context
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from gateway.answers import Answer
 from gateway.limits import Limits
@@ -21,39 +22,92 @@ from resolvers.live.looks import Looks
 T = TypeVar("T")
 Source = Callable[[], AsyncGenerator[Answer, None]]
 """Begins the answers of a subscription, errors among them; it does not raise."""
-Sink = Callable[[Answer], bool]
-"""Takes an answer if it can be passed on at once."""
 
 _SLICE = 250
 """Watchers told before others than they may go on."""
 
 
+class Listener(Protocol):
+    """One who needs no task while there is nothing to take: thousands of tasks that wait take much memory."""
+
+    def pass_on(self, answer: Answer) -> bool:
+        """Send an answer on, if that can be done at once."""
+
+    def wake(self) -> None:
+        """There is something to take."""
+
+
+class Watch(Protocol):
+    """What one watches."""
+
+    @property
+    def rests(self) -> bool:
+        """Whether the listener will be woken."""
+
+    def rest(self) -> bool:
+        """Whether there is nothing to take; then the listener is passed what comes, or woken."""
+
+    async def take(self) -> Answer | None:
+        """The next answer; None once there is no other."""
+
+    async def leave(self) -> None:
+        """Watch no more; on return nothing is left of what nobody else watches."""
+
+
+class Alone:
+    """A watch of answers that nobody else watches."""
+
+    __slots__ = ("_answers", "_left")
+
+    def __init__(self, answers: AsyncGenerator[Answer, None], left: Callable[[], None] = lambda: None) -> None:
+        self._answers = answers
+        self._left = left
+
+    @property
+    def rests(self) -> bool:
+        """Never: the answers do not come by themselves."""
+        return False
+
+    def rest(self) -> bool:
+        """Never."""
+        return False
+
+    async def take(self) -> Answer | None:
+        """The next answer."""
+        return await anext(self._answers, None)
+
+    async def leave(self) -> None:
+        """End the answers."""
+        try:
+            await self._answers.aclose()
+        finally:
+            self._left()
+
+
 class Mailbox:
-    """One watcher's slot: the latest answer it has not taken.
+    """One watcher's slot: the latest answer it has not taken, the present one first."""
 
-    ``sink`` is offered an answer when none waits, and says whether it took it: whoever can send at once needs no task
-    woken for each answer.
-    """
+    __slots__ = ("_answer", "_ended", "_last", "_late", "_listener", "_question", "_waiter", "rests")
 
-    __slots__ = ("_answer", "_ended", "_sink", "_waiter", "last", "late")
-
-    def __init__(self, sink: Sink | None, *, late: bool) -> None:
-        self._sink = sink
-        self.late = late
-        """Whether the watcher came when its question was already being computed."""
+    def __init__(self, question: "_Question", listener: Listener | None, *, late: bool) -> None:
+        self._question = question
+        self._listener = listener
+        self._late = late
+        """Whether the watcher came when its question was already being computed, and has no answer yet."""
         self._answer: Answer | None = None
         self._ended = False
         self._waiter: asyncio.Future[None] | None = None
-        self.last: bytes | None = None
+        self._last: bytes | None = None
         """The answer that the watcher knows."""
+        self.rests = False
 
     def put(self, answer: Answer) -> None:
         """Have the watcher know ``answer``, instead of any that it has not taken yet."""
-        if self._sink is not None and self._waiter is not None and answer.executed and not self._waiter.done():
-            if answer.body == self.last:
+        if self.rests and self._listener is not None and answer.executed:
+            if answer.body == self._last:
                 return
-            if self._sink(answer):
-                self.last = answer.body
+            if self._listener.pass_on(answer):
+                self._last = answer.body
                 return
         self._answer = answer
         self._wake()
@@ -63,12 +117,25 @@ class Mailbox:
         self._ended = True
         self._wake()
 
+    def rest(self) -> bool:
+        """Whether there is nothing to take; then the listener is passed what comes, or woken."""
+        if self._answer is not None and self._answer.body == self._last:
+            self._answer = None
+        self.rests = self._listener is not None and not self._late and not self._ended and self._answer is None
+        return self.rests
+
     async def take(self) -> Answer | None:
         """The next answer that the watcher does not know; None once there is no other."""
+        if self._late:
+            present = await self._question.present()
+            self._late, self._ended = False, present is None
+            if present is not None:
+                self._last = present.body
+            return present
         while True:
             answer, self._answer = self._answer, None
-            if answer is not None and answer.body != self.last:
-                self.last = answer.body
+            if answer is not None and answer.body != self._last:
+                self._last = answer.body
                 return answer
             if self._ended:
                 return None
@@ -78,17 +145,28 @@ class Mailbox:
             finally:
                 self._waiter = None
 
+    async def leave(self) -> None:
+        """Watch no more."""
+        self.rests = False
+        await self._question.leave(self)
+
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        if self.rests and self._listener is not None:
+            self.rests = False
+            self._listener.wake()
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
 
 class _Question:
     """One computation and those who watch it."""
 
-    def __init__(self, source: Source, sessions: Sessions) -> None:
+    def __init__(
+        self, source: Source, sessions: Sessions, left: Callable[["_Question"], Coroutine[Any, Any, None]]
+    ) -> None:
         self._source = source
         self._sessions = sessions
+        self._left = left
         self._looks: Looks[Answer | None] = Looks(self._first, self._keep)
         self._begun = False
         self._watchers: set[Mailbox] = set()
@@ -104,15 +182,20 @@ class _Question:
         """Whether no further answer will come."""
         return self._task.done()
 
-    def join(self, sink: Sink | None) -> Mailbox:
+    def join(self, listener: Listener | None) -> Mailbox:
         """Begin to watch."""
-        mailbox = Mailbox(sink, late=self._begun)
+        mailbox = Mailbox(self, listener, late=self._begun)
         self._watchers.add(mailbox)
         return mailbox
 
-    def leave(self, mailbox: Mailbox) -> None:
+    async def leave(self, mailbox: Mailbox) -> None:
         """Watch no more."""
         self._watchers.discard(mailbox)
+        await self._left(self)
+
+    async def present(self) -> Answer | None:
+        """The present answer, for who came late."""
+        return await self._looks.fresh()
 
     async def end(self) -> None:
         """Compute no more; on return nothing of it is left."""
@@ -120,17 +203,6 @@ class _Question:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-
-    async def answers(self, mailbox: Mailbox) -> AsyncGenerator[Answer, None]:
-        """A watcher's answers: the present one at once, then the latest whenever there is one that differs."""
-        if mailbox.late:
-            present = await self._looks.fresh()
-            if present is None:
-                return
-            mailbox.last = present.body
-            yield present
-        while (answer := await mailbox.take()) is not None:
-            yield answer
 
     async def _first(self) -> Answer | None:
         async with aclosing(self._source()) as answers:
@@ -191,45 +263,36 @@ class LiveQuestions:
         """How many shared questions are computed."""
         return len(self._shared)
 
-    @asynccontextmanager
-    async def watched(
-        self, tenant_id: int, key: Hashable | None, source: Source, sink: Sink | None = None
-    ) -> AsyncIterator[AsyncGenerator[Answer, None]]:
-        """The answers of a subscription, from the computation of those with an equal ``key``; None shares with nobody.
+    def watch(self, tenant_id: int, key: Hashable | None, source: Source, listener: Listener | None = None) -> Watch:
+        """Watch a subscription, with those with an equal ``key``; None shares with nobody.
 
-        Those that ``sink`` takes are not repeated. Raises Overloaded where the tenant watches too much.
+        What is passed on to the ``listener`` is not there to take. Raises Overloaded where the tenant watches too much.
         """
         self._watchers.take(tenant_id)
         try:
-            watching = self._alone(tenant_id, source) if key is None else self._together(tenant_id, key, source, sink)
-            async with watching as answers:
-                yield answers
-        finally:
+            question = None if key is None else self._shared.get(key)
+            if question is None or question.ended:
+                self._computed.take(tenant_id)
+        except Overloaded:
             self._watchers.give(tenant_id)
-
-    @asynccontextmanager
-    async def _alone(self, tenant_id: int, source: Source) -> AsyncIterator[AsyncGenerator[Answer, None]]:
-        self._computed.take(tenant_id)
-        try:
-            yield source()
-        finally:
-            self._computed.give(tenant_id)
-
-    @asynccontextmanager
-    async def _together(
-        self, tenant_id: int, key: Hashable, source: Source, sink: Sink | None
-    ) -> AsyncIterator[AsyncGenerator[Answer, None]]:
-        question = self._shared.get(key)
+            raise
+        if key is None:
+            return Alone(source(), partial(self._give, tenant_id))
         if question is None or question.ended:
-            self._computed.take(tenant_id)
-            question = self._shared[key] = _Question(source, self._sessions)
-        mailbox = question.join(sink)
+            question = self._shared[key] = _Question(source, self._sessions, partial(self._left, tenant_id, key))
+        return question.join(listener)
+
+    async def _left(self, tenant_id: int, key: Hashable, question: _Question) -> None:
+        if question.watched:
+            self._watchers.give(tenant_id)
+            return
+        if self._shared.get(key) is question:
+            del self._shared[key]
         try:
-            yield question.answers(mailbox)
+            await question.end()
         finally:
-            question.leave(mailbox)
-            if not question.watched:
-                self._computed.give(tenant_id)
-                if self._shared.get(key) is question:
-                    del self._shared[key]
-                await question.end()
+            self._give(tenant_id)
+
+    def _give(self, tenant_id: int) -> None:
+        self._watchers.give(tenant_id)
+        self._computed.give(tenant_id)

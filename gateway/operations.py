@@ -8,7 +8,7 @@ from contextvars import Context as ContextVariables
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
-from typing import Any
+from typing import Any, TypeVar
 
 from graphql import ExecutionResult, OperationDefinitionNode, OperationType, execute, subscribe
 
@@ -16,17 +16,20 @@ from gateway.answers import Answer, ErrorPayload, refusal, refuse, result, witho
 from gateway.compiled import CompiledExecutor
 from gateway.documents import Documents, Prepared
 from gateway.endpoint import Endpoint
-from gateway.fanout import LiveQuestions, Sink
+from gateway.fanout import Alone, Listener, LiveQuestions
 from gateway.marks import Marks
 from gateway.parameters import Parameters
 from gateway.persisted import MESSAGE, NOT_FOUND, PersistedQueries
 from gateway.questions import Questions
 from gateway.variables import are_modest
+from gateway.watching import Watching
 from gateway.whole import WholeAnswers
 from resolvers.context import Context, Principal, Reliance, Role
 from resolvers.errors import Overloaded, RateLimited
 from resolvers.live.looks import Looks
 from schema.access import INSTANT
+
+T = TypeVar("T")
 
 
 class Refused(Exception):
@@ -225,30 +228,24 @@ class Operations:
         outcome = pending if isinstance(pending, ExecutionResult) else await pending
         return result(outcome.data, outcome.errors, suggestions=operation.reads)
 
-    async def stream(self, operation: Operation, sink: Sink | None = None) -> AsyncGenerator[Answer, None]:
-        """The answers of a subscription, each sought once the one before is taken; the last may not be ``executed``.
-
-        What others watch too is computed once for all; ``sink`` may take answers that then do not come here.
-        """
-        observer, started, code = self._endpoint.observer, time.perf_counter(), None
-        observer.subscription_opened(operation.name)
+    def watch(self, operation: Operation, listener: Listener | None = None) -> Watching:
+        """Begin a subscription. What others watch too is computed once for all."""
         tenant_id = operation.principal.tenant_id if operation.principal else 0
         try:
             self._endpoint.charge(operation.principal, operation.cost)
-            source = partial(self._source, operation)
-            watched = self.live.watched(tenant_id, operation.question, source, sink)
-            async with watched as answers, aclosing(answers):
-                async for answer in answers:
-                    code = answer.code
-                    yield answer
-                    if not answer.executed:
-                        return
+            watch = self.live.watch(tenant_id, operation.question, partial(self._source, operation), listener)
         except (Overloaded, RateLimited) as error:
-            answer = refuse(error)
-            code = answer.code
-            yield answer
+            watch = Alone(_single(refuse(error)))
+        return Watching(watch, operation.name, self._endpoint.observer)
+
+    async def stream(self, operation: Operation) -> AsyncGenerator[Answer, None]:
+        """The answers of a subscription, each sought once the one before is taken; the last may not be ``executed``."""
+        watching = self.watch(operation)
+        try:
+            while (answer := await watching.take()) is not None:
+                yield answer
         finally:
-            observer.subscription_closed(operation.name, time.perf_counter() - started, code)
+            await watching.close()
 
     async def _source(self, operation: Operation) -> AsyncGenerator[Answer, None]:
         try:
@@ -279,7 +276,7 @@ async def _results(begun: Any) -> AsyncGenerator[ExecutionResult, None]:
     return _single(begun) if isinstance(begun, ExecutionResult) else begun
 
 
-async def _single(result: ExecutionResult) -> AsyncGenerator[ExecutionResult, None]:
+async def _single(result: T) -> AsyncGenerator[T, None]:
     yield result
 
 

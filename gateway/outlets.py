@@ -6,9 +6,6 @@ from struct import pack
 
 from starlette.types import Send
 
-FRAMES = "gateway.frames"
-"""The key in a scope under which the gateway's own server takes text frames past its queues: a ``Frames``."""
-
 Frames = Callable[[bytes], bool]
 """Sends one frame, whole as it stands on the wire, if that can be done at once."""
 
@@ -45,8 +42,10 @@ class Gone(Exception):
 class Outlet:
     """Sends text; calls ``stalled``, once, when messages wait and none has left for ``seconds`` or up to twice that.
 
-    One timer a socket: a deadline for each message would cost more than sending it.
+    One timer, while there is something to look after: a deadline for each message would cost more than sending it.
     """
+
+    __slots__ = ("_check", "_frames", "_loop", "_progress", "_seconds", "_send", "_stalled", "_waiting")
 
     def __init__(self, send: Send, frames: Frames | None, seconds: float, stalled: Callable[[], None]) -> None:
         self._send = send
@@ -56,7 +55,7 @@ class Outlet:
         self._loop = asyncio.get_running_loop()
         self._waiting = 0
         self._progress = 0.0
-        self._check = self._loop.call_later(seconds, self._look)
+        self._check: asyncio.TimerHandle | None = None
 
     def write_now(self, frame: bytes) -> bool:
         """Send a frame, unless the server cannot at once or other messages wait."""
@@ -64,9 +63,13 @@ class Outlet:
 
     async def write(self, message: bytes) -> None:
         """Send a text frame, as clients read no binary ones; raises Gone where there is nobody to read it."""
+        if self._frames is not None and not self._waiting and self._frames(text_frame(message)):
+            return
         if not self._waiting:
             self._progress = self._loop.time()
         self._waiting += 1
+        if self._check is None:
+            self._check = self._loop.call_later(self._seconds, self._look)
         try:
             await self._send({"type": "websocket.send", "text": message.decode()})
             self._progress = self._loop.time()
@@ -77,10 +80,14 @@ class Outlet:
 
     def close(self) -> None:
         """Look no more."""
-        self._check.cancel()
+        if self._check is not None:
+            self._check.cancel()
 
     def _look(self) -> None:
-        if self._waiting and self._loop.time() - self._progress >= self._seconds:
+        self._check = None
+        if not self._waiting:
+            return
+        if self._loop.time() - self._progress >= self._seconds:
             self._stalled()
         else:
             self._check = self._loop.call_later(self._seconds, self._look)

@@ -8,6 +8,8 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
 import structlog
@@ -22,6 +24,8 @@ from prometheus_client import (
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.wires import WIRE, Wire
 
 MAX_OPERATION_NAMES = 100
 """Clients choose operation names; the label keeps the first hundred and calls the rest ``other``."""
@@ -203,21 +207,39 @@ class TelemetryMiddleware:
             exchange.fail()
             raise
         finally:
-            exchange.finish()
+            wire: Wire | None = scope.get(WIRE)
+            finish = partial(exchange.finish, _route(scope))
+            if wire is None or not wire.at_release(partial(copy_context().run, finish)):
+                finish()
             structlog.contextvars.clear_contextvars()
 
 
 class _Exchange:
     """One request or WebSocket from its first message to its last."""
 
+    # A WebSocket keeps it: what its scope holds besides is not needed for so long.
+    __slots__ = (
+        "_accepted",
+        "_began",
+        "_closed",
+        "_method",
+        "_metrics",
+        "_path",
+        "_receive",
+        "_send",
+        "_status",
+        "request_id",
+    )
+
     def __init__(self, scope: Scope, receive: Receive, send: Send, metrics: Metrics) -> None:
-        self.scope = scope
         self.request_id = _request_id(scope)
+        self._method: str | None = scope["method"] if scope["type"] == "http" else None
+        self._path: bytes = scope.get("raw_path", b"")
         self._receive = receive
         self._send = send
         self._metrics = metrics
         self._began = time.perf_counter()
-        self._status = 499 if scope["type"] == "http" else 1006
+        self._status = 1006 if self._method is None else 499
         self._accepted = False
         self._closed = False
 
@@ -246,15 +268,14 @@ class _Exchange:
 
     def fail(self) -> None:
         """The application raised: what the client gets is a 500 of the server's."""
-        self._status = 500 if self.scope["type"] == "http" else 1011
+        self._status = 1011 if self._method is None else 500
 
-    def finish(self) -> None:
+    def finish(self, route: str) -> None:
         """Count and log the exchange, however it ended."""
         seconds = time.perf_counter() - self._began
-        method = self.scope.get("method", "WEBSOCKET")
-        route = _route(self.scope)
+        method = self._method or "WEBSOCKET"
         self._metrics.requests.labels(method if method in _METHODS else "OTHER", route, str(self._status)).inc()
-        if self.scope["type"] == "http":
+        if self._method is not None:
             self._metrics.request_seconds.labels(route).observe(seconds)
         write = _log.debug if route in _QUIET else _log.info
         write("request", **self._line(method), milliseconds=round(seconds * 1000, 2))
@@ -262,7 +283,7 @@ class _Exchange:
     def _line(self, method: str) -> dict[str, Any]:
         # The path as it came, percent-encoded and without its query: it can neither break a line nor hold a
         # key.
-        path = self.scope.get("raw_path", b"").partition(b"?")[0].decode("ascii", "replace")
+        path = self._path.partition(b"?")[0].decode("ascii", "replace")
         return {"method": method, "path": path[:200], "status": self._status}
 
 

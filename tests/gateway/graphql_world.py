@@ -18,11 +18,15 @@ from strawberry.scalars import JSON
 from gateway.endpoint import Endpoint
 from gateway.limits import Limits
 from gateway.routes import graphql_routes
+from gateway.server import ServerConfig
 from gateway.sessions import Sessions
+from gateway.settings import load_settings
 from resolvers.context import Principal, Role
 from resolvers.errors import BadInput, Forbidden, Overloaded, Unauthenticated, Unavailable
 from schema.one_of import checked_by_graphql
 
+OWN_SERVER = False
+"""Whether the endpoint is served as the gateway runs uvicorn, and not as uvicorn comes."""
 KEYS = {role.name.lower(): role for role in Role}
 
 
@@ -274,9 +278,11 @@ def make_app(endpoint: Endpoint) -> Starlette:
 @asynccontextmanager
 async def serving(endpoint: Endpoint) -> AsyncIterator[str]:
     """The ``host:port`` under which the endpoint is served, over real sockets, until the block is left."""
-    config = uvicorn.Config(make_app(endpoint), port=0, log_level="critical", lifespan="off", ws_max_size=2**20)
+    app = make_app(endpoint)
+    config = ServerConfig(app, load_settings()) if OWN_SERVER else uvicorn.Config(app, log_config=None)
+    config.port, config.lifespan, config.ws_max_size = 0, "off", 2**20
+    config.load()
     server = uvicorn.Server(config)
-    server.config.load()
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     server.lifespan = config.lifespan_class(config)
     await server.startup()

@@ -21,7 +21,7 @@ COUNTED = [{"data": {"count": number}} for number in (1, 2, 3)]
 
 
 @pytest.fixture
-async def host() -> AsyncIterator[str]:
+async def host(either_server: None) -> AsyncIterator[str]:
     world = World()
     world.gate.set()
     async with serving(make_endpoint(world)) as address:

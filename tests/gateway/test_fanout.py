@@ -232,6 +232,7 @@ async def test_a_tenant_may_watch_so_much_at_a_time(limits: dict[str, int]) -> N
             await other.aclose()
 
 
+@pytest.mark.usefixtures("either_server")
 async def test_a_watcher_whose_key_is_revoked_leaves_and_the_others_stay() -> None:
     watched = Watched()
     watched.world.keys["colleague"] = replace(VIEWER, key_id=9)
@@ -247,6 +248,74 @@ async def test_a_watcher_whose_key_is_revoked_leaves_and_the_others_stay() -> No
         assert await revoked.closed() == (4403, "Forbidden")
         await watched.level.set(1)
         assert (await other.receive())["payload"] == {"data": {"level": 1}}
+
+
+@pytest.mark.usefixtures("either_server")
+async def test_a_watcher_may_complete_while_nothing_comes_and_watch_again() -> None:
+    watched = Watched()
+    watched.world.keys["viewer"] = VIEWER
+    async with serving(watched.endpoint) as host, opened(host) as socket:
+        await socket.send(INIT)
+        await socket.receive()
+        for number in range(3):
+            await watched.level.set(number)
+            await socket.subscribe("1", LEVEL)
+            assert (await socket.receive())["payload"] == {"data": {"level": number}}
+            await socket.send({"id": "1", "type": "complete"})
+            await socket.send({"type": "ping"})
+            assert await socket.receive() == {"type": "pong"}
+            async with asyncio.timeout(10):
+                while watched.record.open_subscriptions:  # noqa: ASYNC110  # nothing tells of it
+                    await asyncio.sleep(0)
+            assert watched.level.open == {"level": 0}
+
+
+class Listening:
+    """A watcher without a task."""
+
+    def __init__(self, *, takes: bool) -> None:
+        self.takes = takes
+        self.passed: list[Answer] = []
+        self.woken = 0
+
+    def pass_on(self, answer: Answer) -> bool:
+        if self.takes:
+            self.passed.append(answer)
+        return self.takes
+
+    def wake(self) -> None:
+        self.woken += 1
+
+
+async def test_who_rests_is_passed_answers_or_woken_for_the_latest() -> None:
+    watched, quick, slow = Watched(), Listening(takes=True), Listening(takes=False)
+    operation = watched.operations.match(Parameters(LEVEL, None, {}), VIEWER)
+    watching = [watched.operations.watch(operation, listener) for listener in (quick, slow)]
+    for each in watching:
+        # The first answer is sought, not waited for.
+        assert (await each.take()).body == b'{"data":{"level":0}}'
+        assert each.rest()
+    async with aclosing(watched.watch()) as other:
+        await value(other)
+        for number in (1, 2):
+            await watched.level.set(number)
+            assert await value(other) == {"level": number}
+    assert [answer.body for answer in quick.passed] == [b'{"data":{"level":%d}}' % number for number in (1, 2)]
+    assert (quick.woken, slow.woken) == (0, 1)
+    assert not watching[1].rest()
+    assert (await watching[1].take()).body == b'{"data":{"level":2}}'
+    assert watching[1].rest()
+    await watched.level.set(3, broken=True)
+    for each, listener in zip(watching, (quick, slow), strict=True):
+        async with asyncio.timeout(10):
+            while each.rests:  # noqa: ASYNC110  # nothing else tells of it
+                await asyncio.sleep(0)
+        assert not (await each.take()).executed
+        assert await each.take() is None
+        assert listener.woken
+        await each.close()
+    assert len(watched.operations.live) == 0
+    assert watched.record.open_subscriptions == 0
 
 
 def test_every_analysis_is_shared_and_what_happens_is_not() -> None:

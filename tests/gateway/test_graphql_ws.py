@@ -7,6 +7,8 @@ from websockets.exceptions import InvalidStatus
 from tests.gateway.graphql_clients import INIT, Socket, opened, ready
 from tests.gateway.graphql_world import World, make_endpoint, serving
 
+pytestmark = pytest.mark.usefixtures("either_server")
+
 
 async def test_queries_mutations_and_subscriptions_are_answered() -> None:
     world = World()

@@ -10,6 +10,8 @@ from resolvers.context import Role
 from tests.gateway.graphql_clients import INIT, opened, ready
 from tests.gateway.graphql_world import Record, World, make_endpoint, serving
 
+pytestmark = pytest.mark.usefixtures("either_server")
+
 
 async def test_completing_an_operation_ends_it_silently() -> None:
     world, record = World(), Record()

@@ -1,6 +1,7 @@
 """Messages to WebSockets: whole, in order, and not into a void."""
 
 import asyncio
+from random import Random
 from typing import Any
 
 import pytest
@@ -8,8 +9,10 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 
-from gateway.outlets import FRAMES, Frames, LastFrame, Outlet, text_frame
+from gateway.outlets import LastFrame, Outlet, text_frame
 from gateway.server import WebSocketProtocol
+from gateway.wires import WIRE, Wire
+from tests.gateway import graphql_world
 from tests.gateway.graphql_clients import INIT, Socket, opened
 from tests.gateway.graphql_world import serving
 from tests.gateway.test_fanout import LEVEL, Watched
@@ -21,7 +24,8 @@ async def test_a_frame_of_any_length_arrives_whole_until_the_socket_closes() -> 
     outcomes: asyncio.Queue[list[bool]] = asyncio.Queue()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        frames: Frames = scope[FRAMES]
+        wire: Wire = scope[WIRE]
+        frames = wire.send_frame
         sent = [frames(text_frame(b"too early"))]
         await receive()
         await send({"type": "websocket.accept"})
@@ -62,8 +66,9 @@ class Sender:
         self.sent.append(message["text"])
 
     def frames(self, frame: bytes) -> bool:
-        self.sent.append(frame.decode())
-        return True
+        if self.gate.is_set():
+            self.sent.append(frame[2:].decode())
+        return self.gate.is_set()
 
 
 async def test_nothing_overtakes_a_message_that_waits() -> None:
@@ -71,11 +76,12 @@ async def test_nothing_overtakes_a_message_that_waits() -> None:
     outlet = Outlet(sender, sender.frames, 60, lambda: None)
     waiting = asyncio.create_task(outlet.write(b"first"))
     await asyncio.sleep(0)
-    assert not outlet.write_now(b"second")
     sender.gate.set()
-    await waiting
-    assert outlet.write_now(b"third")
-    assert sender.sent == ["first", "third"]
+    assert not outlet.write_now(text_frame(b"second"))
+    following = asyncio.create_task(outlet.write(b"third"))
+    await asyncio.gather(waiting, following)
+    assert outlet.write_now(text_frame(b"fourth"))
+    assert sender.sent == ["first", "third", "fourth"]
     outlet.close()
 
 
@@ -94,6 +100,7 @@ async def receive(socket: Socket) -> Any:
     return (await socket.receive())["payload"]
 
 
+@pytest.mark.usefixtures("either_server")
 @pytest.mark.parametrize("quick", [True, False])
 async def test_watchers_get_each_answer_by_either_way(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[bool] = []
@@ -121,6 +128,38 @@ async def test_watchers_get_each_answer_by_either_way(quick: bool, monkeypatch: 
         for socket in (first, second):
             assert (await socket.receive())["type"] == "error"
     assert taken[-4:] == [quick] * 4
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_watchers_know_the_latest_and_leave_nothing_however_sending_and_completing_fall_together(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = Random(seed)
+    monkeypatch.setattr(graphql_world, "OWN_SERVER", True)
+    write_now = Outlet.write_now
+    monkeypatch.setattr(Outlet, "write_now", lambda self, frame: random.random() < 0.5 and write_now(self, frame))
+    watched = Watched()
+    async with serving(watched.endpoint) as host, opened(host) as socket:
+        await socket.send(INIT)
+        await socket.receive()
+        for number in range(1, 60):
+            await socket.subscribe(str(number), LEVEL)
+            # Sent on and completed at any step of the loop in between.
+            for step in range(random.randrange(5)):
+                await watched.level.set(number * 10 + step)
+                for _ in range(random.randrange(4)):
+                    await asyncio.sleep(0)
+            if number % 3:
+                await socket.send({"id": str(number), "type": "complete"})
+        await watched.level.set(1_000)
+        known: dict[str, Any] = {}
+        async with asyncio.timeout(10):
+            while list(known.values()).count({"data": {"level": 1_000}}) < 19:
+                message = await socket.receive()
+                known[message["id"]] = message["payload"]
+    await watched.endpoint.sessions.shutdown()
+    assert watched.level.open == {"level": 0}
+    assert watched.record.open_subscriptions == watched.endpoint.sessions.tasks == len(watched.operations.live) == 0
 
 
 def test_a_frame_is_made_once_for_those_who_send_the_same_and_never_for_others() -> None:
