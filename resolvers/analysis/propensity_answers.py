@@ -1,6 +1,5 @@
 """Answers about propensity: who is how likely to churn, or to convert, in the next 30 days."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,6 +14,7 @@ from resolvers.analysis.diagnoses import Finding
 from resolvers.analysis.estimates import Estimate, Quality, Unit, estimate
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.metrics import DimensionValue
+from resolvers.analysis.numbering import combinations
 from resolvers.analysis.propensity import Columns, Design, Learnt, PropensityModel, designed, learnt, reasons
 from resolvers.analysis.validation import Validation
 
@@ -246,7 +246,7 @@ class _Share:
 
 def _groups(
     share: _Share,
-    codes: NDArray[np.int32],
+    codes: NDArray[np.integer],
     probability: Floats,
     names: Sequence[str],
     top: int,
@@ -254,12 +254,14 @@ def _groups(
 ) -> tuple[tuple[PropensityGroup, ...], int]:
     if not names:
         return (), 0
-    keys = list(map(tuple, codes.T.tolist()))
-    largest = sorted(Counter(keys).items(), key=lambda one: (-one[1], one[0]))
-    place = {key: number for number, (key, _) in enumerate(largest[:top])}
-    number = np.array([place.get(key, top) for key in keys], np.int64)
+    combination, first = combinations(list(codes), probability.size)
+    keys, counts = list(map(tuple, codes[:, first].T.tolist())), np.bincount(combination).tolist()
+    largest = sorted(range(len(keys)), key=lambda one: (-counts[one], keys[one]))
+    place = np.full(len(keys), top, np.int32)
+    place[largest[:top]] = np.arange(len(largest[:top]))
+    number = place[combination]
     made = []
-    for key, one in [*place.items(), (None, top)]:
+    for one, key in [*enumerate(keys[one] for one in largest[:top]), (top, None)]:
         among = probability[number == one]
         if key is None and not among.size:
             continue
