@@ -47,7 +47,7 @@ async def ai_providers(context: Context, definition: RoiDefinition, question: Qu
 async def _answer(context: Context, definition: RoiDefinition, asked: Resolved) -> AiProvidersAnswer:
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
-    async with turn(context.services.heavy):
+    async with turn(context.services.heavy, large=await context.of_large_log()):
         async with context.services.database.snapshot(principal.tenant_id) as session:
             reader = ValueReader(context, session, definition, asked, measured=True)
             now, explain = await reader.found(asked.period)

@@ -188,7 +188,7 @@ async def _computed(context: Context, asked: Resolved, name: str, readings: Read
     as_of, tenant_id = context.services.now(), context.require(Role.VIEWER).tenant_id
     read = (*DIMENSIONS, *(dimension for dimension in asked.by if dimension not in DIMENSIONS))
     members, where = by_members(asked.where)
-    async with turn(context.services.heavy):
+    async with turn(context.services.heavy, large=await context.of_large_log()):
         key = asked.period, where, name, read
         if key not in readings:
             readings[key] = await _read(context, replace(asked, where=where), name, read)

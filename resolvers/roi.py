@@ -86,7 +86,7 @@ async def _answer(context: Context, definition: RoiDefinition, asked: Resolved) 
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
     caused = None if definition.experiment is None else await incremental(context, definition.experiment)
-    async with turn(context.services.heavy):
+    async with turn(context.services.heavy, large=await context.of_large_log()):
         async with context.services.database.snapshot(principal.tenant_id) as session:
             reader = ValueReader(context, session, definition, asked)
             now, explain = await reader.found(asked.period)
