@@ -22,6 +22,7 @@ from gateway.flags import Flags
 from gateway.folding_metrics import FoldingCollector
 from gateway.health import health_routes
 from gateway.ingest import ingest_route
+from gateway.memory import Reclaiming
 from gateway.operations import Operations
 from gateway.pages import page_routes
 from gateway.routes import graphql_routes, schema_route
@@ -44,6 +45,7 @@ from resolvers.sharing import shared_memory, sharing
 from resolvers.store.database import APP_ROLE, Database, connect
 from resolvers.store.schema_version import revision_gap
 from resolvers.store.terms import TermMemory
+from resolvers.store.turns import Heavy
 from resolvers.store.versions import VersionReader
 from resolvers.store.writer import Writer
 from schema import schema
@@ -75,6 +77,7 @@ class Gateway:
         self.crowd, self.writes = Crowd(self.limits.requests), Crowd(self.limits.requests)
         self.rounds = Rounds(burst=self.limits.requests, patience=settings.queue_seconds)
         self.turns = Turns(max(2, (settings.pool_size - _RESERVED) // 2), settings.queue_seconds)
+        self.reclaim = Reclaiming()
         self._upkeep: list[asyncio.Task[None]] = []
         self._shared: SharedMemory | None = None
         self._relay: Relay | None = None
@@ -119,7 +122,7 @@ class Gateway:
             bus,
             cache,
             self.version_reader,
-            asyncio.Semaphore(_HEAVY),
+            Heavy(_HEAVY, self.reclaim),
             self.turns,
             rounds=self.rounds,
             links=ExportLinks(secret),
@@ -135,7 +138,10 @@ class Gateway:
             writer.announce = self._relay.announce
             self._shared.start()
             self._relay.start()
-        self._upkeep = [asyncio.create_task(self._keep_up(), name="upkeep")]
+        self._upkeep = [
+            asyncio.create_task(self._keep_up(), name="upkeep"),
+            asyncio.create_task(self.reclaim.often(), name="memory"),
+        ]
         if self.settings.upkeep:
             self._upkeep += background.started(self._services, self._pool)
 

@@ -1,11 +1,19 @@
 """How the process deals with memory: set once, before anything takes much of it."""
 
+import asyncio
 import ctypes
 import gc
+import os
+from contextlib import suppress
+from pathlib import Path
 
 # Names and numbers of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _OPTIONS = ((_ARENA_MAX, 2), (_MMAP_THRESHOLD, 4 << 20), (_TRIM_THRESHOLD, 32 << 20))
+
+_SECONDS = 2.0
+_GROWTH = 16 << 20
+"""Bytes by which the process has to have grown for a look at what is free."""
 
 
 def spare_the_collector() -> None:
@@ -26,6 +34,49 @@ def give_memory_back() -> None:
     if adjust is not None:
         for option, value in _OPTIONS:
             adjust(option, value)
+
+
+class Reclaiming:
+    """Gives back what is free within heaps, where the process has grown since it last did.
+
+    What arrays of a few MiB leave behind lies between what is still used, and only this returns it: after questions
+    over ten million events it was up to a quarter of all that the process held. It takes 2 to 30 milliseconds, in a
+    thread. Elsewhere than with glibc on Linux it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._trim = getattr(_library(), "malloc_trim", None)
+        self._least = _resident()
+        """What was held when least was, since then."""
+        self._under_way = False
+
+    def __call__(self) -> None:
+        """Begin to give memory back where there may be some; called in the event loop."""
+        held = _resident()
+        if self._trim is None or self._under_way or held < self._least + _GROWTH:
+            self._least = min(self._least, held)
+            return
+        self._under_way = True
+        asyncio.get_running_loop().run_in_executor(None, self._return)
+
+    async def often(self) -> None:
+        """The same time and again, for what is left behind by others than those who say so."""
+        while True:
+            await asyncio.sleep(_SECONDS)
+            self()
+
+    def _return(self) -> None:
+        assert self._trim is not None
+        self._trim(0)
+        self._least = _resident()
+        self._under_way = False
+
+
+def _resident() -> int:
+    """Bytes of memory that the process takes; 0 where that cannot be told."""
+    with suppress(OSError, ValueError):
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
 
 
 def _library() -> ctypes.CDLL | None:

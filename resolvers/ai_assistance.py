@@ -60,7 +60,7 @@ async def ai_assistance(context: Context, definition: AssistanceDefinition, ques
 async def _answer(context: Context, definition: AssistanceDefinition, asked: Resolved) -> AiAssistanceAnswer:
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
-    async with turn(context.services.heavy):
+    async with turn(context.services.heavy, large=await context.of_large_log()):
         async with context.services.database.snapshot(principal.tenant_id) as session:
             reader = _Reader(context, session, definition, asked)
             now, explain = await reader.found(asked.period)

@@ -47,7 +47,7 @@ async def ai_providers(context: Context, definition: RoiDefinition, question: Qu
 async def _answer(context: Context, definition: RoiDefinition, asked: Resolved) -> AiProvidersAnswer:
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
-    async with turn(context.services.heavy):
+    async with turn(context.services.heavy, large=await context.of_large_log()):
         async with context.services.database.snapshot(principal.tenant_id) as session:
             reader = ValueReader(context, session, definition, asked, measured=True)
             now, explain = await reader.found(asked.period)
@@ -81,7 +81,7 @@ class _Told:
 
     def fields(self, now: Found, before: Found | None) -> dict[str, Any]:
         """The fields of the answer that depend on what was found."""
-        order = ranked(np.unique(now.calls.group).tolist(), now.calls, self.keys)
+        order = ranked(np.unique(now.calls[0].group).tolist(), now.calls, self.keys)
         shown = order[: self.asked.top]
         row_of = np.full(max(1, len(self.keys)), len(shown), np.int32)
         row_of[shown] = np.arange(len(shown))
@@ -101,8 +101,9 @@ class _Told:
     def _rows(self, found: Found, row_of: Codes, rows: int) -> list[tuple[Plain, Outcome]]:
         """The plain numbers and outcomes of each row, and of all together in a last one."""
         tally = Tally(self.definition, found, row_of, rows, [epoch_us(found.period.start)])
-        assert found.calls.measures is not None
-        numbers = plains(found.calls, found.calls.measures, tally.of_call, rows)
+        (calls,), (row,) = found.calls, tally.of_call
+        assert calls.measures is not None
+        numbers = plains(calls, calls.measures, row, rows)
         return list(zip(numbers, outcomes(tally, found), strict=True))
 
     def _keys(self, shown: Sequence[int], place: int) -> tuple[DimensionValue, ...]:

@@ -80,7 +80,7 @@ async def attribution(context: Context, definition: AttributionDefinition, quest
 async def _answer(context: Context, definition: AttributionDefinition, asked: Resolved) -> AttributionAnswer:
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
-    async with turn(context.services.heavy):
+    async with turn(context.services.heavy, large=await context.of_large_log()):
         async with context.services.database.tenant(principal.tenant_id) as session:
             reader = _Reader(context, session, definition, asked)
             now, explain = await reader.found(asked.period)

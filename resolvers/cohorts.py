@@ -198,7 +198,7 @@ async def _paid(context: Context, asked: Resolved) -> _Found:
     ever = Period(EARLIEST, asked.period.end)
     where = All((asked.where, AnyOf((CONVERSIONS, REFUNDS))))
     starts = [epoch_us(start) for start in asked.buckets]
-    async with turn(context.services.heavy):
+    async with turn(context.services.heavy, large=await context.of_large_log()):
         async with context.services.database.tenant(principal.tenant_id) as session:
             ledgers = LedgerRepository(session, context.services.memory, context.services.segments)
             reading = await ledgers.read(LedgerQuestion(principal.tenant_id, "sales", ever, where, (REFUNDS,)))

@@ -24,6 +24,7 @@ from resolvers.store.presence_cache import PresenceCache
 from resolvers.store.rollup_days import RollupDays
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TermMemory
+from resolvers.store.turns import LARGE_LOG, Heavy
 from resolvers.store.versions import VersionReader
 from resolvers.store.walked_subscriptions import WalkedSubscriptions
 from resolvers.store.writer import Writer
@@ -78,7 +79,7 @@ class Services:
     bus: Bus
     cache: Cache
     versions: VersionReader
-    heavy: asyncio.Semaphore
+    heavy: Heavy
     """Held by whoever reads journeys: it bounds the memory that arrays take."""
     turns: Turns = field(default_factory=Turns)
     """Where answers are computed."""
@@ -231,6 +232,11 @@ class Context:
         await asyncio.sleep(0)
         del self._batches[key]
         return await answer(items)
+
+    async def of_large_log(self) -> bool:
+        """Whether the caller's log is so long that what is computed of much of it goes one by one."""
+        seen = await self.services.versions.seen(self.require(None).tenant_id)
+        return seen.state.version >= LARGE_LOG
 
     def require(self, role: Role | None) -> Principal:
         """The caller, where its role reaches ``role``, if one is needed; raises Unauthenticated or Forbidden."""

@@ -145,7 +145,10 @@ async def _computed(
     as_of = context.services.now()
     # The last day counts in whole: days are those of the tenant's zone, whatever moment the cut-off is.
     last = (asked.period.end - timedelta(microseconds=1)).astimezone(zone(asked.timezone)).date()
-    async with turn(context.services.heavy), context.services.database.tenant(principal.tenant_id) as session:
+    async with (
+        turn(context.services.heavy, large=await context.of_large_log()),
+        context.services.database.tenant(principal.tenant_id) as session,
+    ):
         started = perf_counter()
         repository = PurchaseRepository(session, context.services.memory)
         days = await repository.days(principal.tenant_id, principal.currency, asked.where, asked.period, asked.timezone)

@@ -1,7 +1,7 @@
 """Propensity: who is likely to churn, or to convert, in the next 30 days."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -204,7 +204,7 @@ async def _computed(
     as_of, tenant_id = context.services.now(), context.require(Role.VIEWER).tenant_id
     read = (*DIMENSIONS, *(dimension for dimension in asked.by if dimension not in DIMENSIONS))
     members, where = by_members(asked.where)
-    async with turn(context.services.heavy):
+    async with turn(context.services.heavy, large=await context.of_large_log()):
         key = asked.period, where, name, read
         if key not in readings:
             readings[key] = await _read(context, replace(asked, where=where), name, read)
@@ -247,7 +247,7 @@ async def _read(context: Context, asked: Resolved, name: str, dimensions: Sequen
     )
     # What was joined is let go of at once, as it is much of a large tenant.
     past, present = (
-        _moment([part.pop(0) for part in reading.parts], spend, moment)
+        _moment((part.pop(0) for part in reading.parts), spend, moment)
         for spend, moment in zip(spends, moments, strict=True)
     )
     return _Reading(past, present, reading.explain)
@@ -270,6 +270,6 @@ async def _spend(context: Context, asked: Resolved, cutoffs: Sequence[datetime])
         return await repository.before(principal.tenant_id, principal.currency, asked.where, cutoffs, LOOKBACK_DAYS)
 
 
-def _moment(parts: Sequence[Behaviour], spend: Spend, cutoff_us: int) -> Moment:
+def _moment(parts: Iterable[Behaviour], spend: Spend, cutoff_us: int) -> Moment:
     at = joined(parts)
     return Moment(at, spend.of(at.subject), cutoff_us)

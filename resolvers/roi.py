@@ -9,6 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.attribution_bootstrap import MOST_RESAMPLES
 from resolvers.analysis.attribution_paths import Paths, joined_paths, paths_of
+from resolvers.analysis.attribution_sales import amounts_of
 from resolvers.analysis.estimates import Money
 from resolvers.analysis.events import Kind
 from resolvers.analysis.explanations import Explanation
@@ -85,7 +86,7 @@ async def _answer(context: Context, definition: RoiDefinition, asked: Resolved) 
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
     caused = None if definition.experiment is None else await incremental(context, definition.experiment)
-    async with turn(context.services.heavy):
+    async with turn(context.services.heavy, large=await context.of_large_log()):
         async with context.services.database.snapshot(principal.tenant_id) as session:
             reader = ValueReader(context, session, definition, asked)
             now, explain = await reader.found(asked.period)
@@ -138,12 +139,14 @@ class ValueReader:
         steps = (touch, definition.conversion, _SALE, All((CALL, self.asked.where)))
         cut = _Cut(definition, period, self.numbering)
         reading = await self.journeys.by_subject(self.tenant_id, reach, EVERYTHING, steps, by, cut)
+        paths = await asyncio.to_thread(joined_paths, reading.parts)
         # Whatever is committed meanwhile is among these, and matters to no path.
         sales = await self.sales.sales(self.tenant_id, period, self.currency)
+        amounts = await asyncio.to_thread(amounts_of, paths, sales)
+        del sales
         read = self.calls.measured if self.measured else self.calls.calls
         calls = await read(self.tenant_id, CallQuestion(period, self.currency, self.asked.where, by), self.numbering)
-        paths = await asyncio.to_thread(joined_paths, reading.parts)
-        return Found(period, calls, paths, sales), reading.explain
+        return Found(period, calls, paths, amounts), reading.explain
 
     async def unconverted(self) -> tuple[tuple[Money, ...], tuple[Money, ...]]:
         """The amounts and the costs of the period in other currencies."""

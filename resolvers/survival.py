@@ -46,7 +46,10 @@ async def _survival(context: Context, asked: Resolved, like: tuple[Keys, ...] | 
 async def _computed(context: Context, asked: Resolved, like: tuple[Keys, ...] | None) -> SurvivalAnswer:
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
-    async with turn(context.services.heavy), context.services.database.tenant(principal.tenant_id) as session:
+    async with (
+        turn(context.services.heavy, large=await context.of_large_log()),
+        context.services.database.tenant(principal.tenant_id) as session,
+    ):
         repository = JourneyRepository(session, context.services.memory, context.services.segments)
         reading = await repository.by_subject(principal.tenant_id, asked.period, asked.where, STEPS, asked.by, spells)
         found = await asyncio.to_thread(durations, joined(reading.parts), epoch_us(asked.period.end))

@@ -13,6 +13,7 @@ from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
 from resolvers.store.database import APP_ROLE, Database, connect
 from resolvers.store.terms import TermMemory
+from resolvers.store.turns import Heavy
 from resolvers.store.versions import VersionReader
 from resolvers.store.writer import Writer
 from resolvers.tenants import create_tenant
@@ -44,7 +45,7 @@ async def running_services(url: str, cache: Cache | None = None, **changes: Any)
     async with asyncio.timeout(10):
         await bus.ready.wait()
     try:
-        yield Services(database, memory, writer, bus, cache or Cache(), versions, asyncio.Semaphore(2), **changes)
+        yield Services(database, memory, writer, bus, cache or Cache(), versions, Heavy(2), **changes)
     finally:
         versions.close()
         await writer.stop()

@@ -1,12 +1,13 @@
 """AI interactions as arrays, with what each cost."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.attribution_sales import LIMB_BITS, Amounts
+from resolvers.analysis.columns import Moments
 from resolvers.analysis.numbering import Codes, Ints
 
 _LIMB = (1 << LIMB_BITS) - 1
@@ -28,30 +29,62 @@ class AiMeasures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AiCalls:
-    """AI interactions as columns in the order of time; ``at`` in microseconds since 1970 (UTC).
+    """Some of the AI interactions of a question, in any order, as columns in as little memory as they need.
 
-    ``subject`` is 0 where none was said, ``group`` the number of the combination of dimension values. The cost is
-    ``whole + fraction / UNIT`` of the currency asked for, 0 where it is not ``known``: because it has no price, or one
-    in a currency that is not converted (then it is ``priced`` all the same).
+    ``subject`` is 0 where none was said, ``group`` the number of the combination of dimension values. The cost is in
+    the currency asked for, 0 where it is not ``known``: because it has no price, or one in a currency that is not
+    converted (then it is ``priced`` all the same).
     """
 
     subject: Codes
-    at: Ints
-    group: Codes
-    whole: Ints
-    fraction: Ints
+    moments: Moments
+    group: NDArray[np.integer]
+    cost: Amounts
     known: NDArray[np.bool_]
     priced: NDArray[np.bool_]
     measures: AiMeasures | None = None
     """None where only costs were read."""
 
+    @classmethod
+    def of(
+        cls,
+        *,
+        subject: Codes,
+        at: Ints,
+        group: Codes,
+        whole: Ints,
+        fraction: Ints,
+        known: NDArray[np.bool_],
+        priced: NDArray[np.bool_],
+        measures: AiMeasures | None = None,
+    ) -> "AiCalls":
+        """Interactions at microseconds since 1970 (UTC), each with a cost of ``whole + fraction / UNIT``."""
+        return cls(
+            subject=subject,
+            moments=Moments.of(at, int(at.min()) if at.size else 0),
+            group=group.astype(np.min_scalar_type(int(group.max(initial=0)))),
+            cost=Amounts.of(whole, fraction),
+            known=known,
+            priced=priced,
+            measures=measures,
+        )
+
+    @property
+    def size(self) -> int:
+        return self.subject.size
+
+    @property
+    def at(self) -> Ints:
+        """Their times in microseconds since 1970 (UTC)."""
+        return self.moments.microseconds()
+
     def summed(self, index: NDArray[np.integer], size: int) -> list[int]:
         """The exact costs of the calls of each of ``size`` places, in 1/UNIT; ``index`` is the place of each call."""
-        return summed(Amounts.of(self.whole, self.fraction).limbs, index, size)
+        return summed(self.cost.limbs, index, size)
 
     def squared(self, index: NDArray[np.integer], size: int) -> list[int]:
         """The same of the squares of costs, in 1/UNIT²."""
-        limbs = Amounts.of(self.whole, self.fraction).limbs
+        limbs = [(weight, limb.astype(np.int64)) for weight, limb in self.cost.limbs]
         products = ((one * other, first * second) for one, first in limbs for other, second in limbs)
         # Of two limbs the product is of two limbs, of which so many more can be summed without overflow.
         halves = (
@@ -60,7 +93,16 @@ class AiCalls:
         return summed(halves, index, size)
 
 
-def summed(parts: Iterable[tuple[int, Ints]], index: NDArray[np.integer], size: int) -> list[int]:
+def costs_of(calls: Sequence[AiCalls], groups: int) -> tuple[list[int], Ints]:
+    """What calls of each of so many groups cost, in 1/UNIT, and how many they are."""
+    cost, count = [0] * groups, np.zeros(groups, np.int64)
+    for part in calls:
+        cost = [one + more for one, more in zip(cost, part.summed(part.group, groups), strict=True)]
+        count += np.bincount(part.group, minlength=groups)
+    return cost, count
+
+
+def summed(parts: Iterable[tuple[int, NDArray[np.integer]]], index: NDArray[np.integer], size: int) -> list[int]:
     """The exact sums of numbers given in limbs, each with its weight, at each of ``size`` places."""
     totals = [0] * size
     for weight, part in parts:

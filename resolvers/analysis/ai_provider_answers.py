@@ -32,12 +32,12 @@ def outcomes(tally: Tally, found: Found) -> list[Outcome]:
 
     A subject converted if it has a conversion at or after its first call of the row in the period.
     """
-    calls, paths = found.calls, found.paths
+    (calls,), (of_call,), paths = found.calls, tally.of_call, found.paths
     place, people = ranks(np.concatenate([calls.subject, paths.subject]))
     last = np.full(people, np.iinfo(np.int64).min)
     np.maximum.at(last, place[calls.subject.size :], paths.at)
     known = calls.subject > 0
-    who, row = place[: calls.subject.size][known], tally.of_call[known]
+    who, row = place[: calls.subject.size][known], of_call[known]
     converting = last[who] >= calls.at[known]
     values = [total(sums.value) for sums in tally.sums()]
     served = different(row, who, tally.rows)

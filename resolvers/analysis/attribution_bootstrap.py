@@ -22,7 +22,7 @@ MOST_WORK = 200_000_000
 """The most draws and credits of touches that are computed for one answer."""
 
 _SEED = 1_993
-_HELD = 1 << 22
+_HELD = 1 << 21
 """Draws that are held at once."""
 
 Sums = NDArray[np.float64] | csr_array[np.float64]

@@ -23,8 +23,8 @@ _BITS = 40
 WHOLE = 1 << _BITS
 """The parts of one conversion's credit: a part is 9·10⁻¹³ of it."""
 
-_BLOCK = 1 << 18
-"""Rows that are worked on at a time: so few that no sum of their parts passes 64 bits."""
+_BLOCK = 1 << 16
+"""Rows that are worked on at a time, for memory; of up to 2^18 no sum of their parts passes 64 bits."""
 _HALF = _BITS // 2
 _EXACT = Context(prec=80)
 _ENDS = {Model.POSITION: (40, 40), Model.J_SHAPED: (20, 60), Model.INVERSE_J: (60, 20)}
@@ -153,7 +153,7 @@ class _Block:
         counts: list[int] = np.bincount(index, minlength=self.values).tolist()
         return counts
 
-    def _credits(self, shares: Ints, paid: Sequence[tuple[int, Ints]]) -> Credits:
+    def _credits(self, shares: Ints, paid: Sequence[tuple[int, NDArray[np.integer]]]) -> Credits:
         shares = shares[self.by_value]
         upper, lower = shares >> _HALF, shares & ((1 << _HALF) - 1)
         revenue = [0] * self.values

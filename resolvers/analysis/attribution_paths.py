@@ -109,20 +109,17 @@ def paths_of(events: Journeys, start_us: int, lookback_us: int) -> Paths:
     )
 
 
-def joined_paths(parts: Sequence[Paths]) -> Paths:
-    """The paths of all parts, one part after the other."""
+def joined_paths(parts: list[Paths]) -> Paths:
+    """The paths of all parts, one part after the other; the list is emptied, so that no more than one column is there
+    twice."""
     if len(parts) == 1:
-        return parts[0]
-    return Paths(
-        subject=np.concatenate([part.subject for part in parts]),
-        at=np.concatenate([part.at for part in parts]),
-        sale=np.concatenate([part.sale for part in parts]),
-        touches=np.concatenate([part.touches for part in parts]),
-        code=np.concatenate([part.code for part in parts]),
-        before=np.concatenate([part.before for part in parts]),
-        transitions=_joined_transitions([part.transitions for part in parts]),
-        lost=sum(part.lost for part in parts),
-    )
+        return parts.pop()
+    transitions = _joined_transitions([part.transitions for part in parts])
+    lost = sum(part.lost for part in parts)
+    names = ("subject", "at", "sale", "touches", "code", "before")
+    columns = {name: [getattr(part, name) for part in parts] for name in names}
+    parts.clear()
+    return Paths(**{name: np.concatenate(columns.pop(name)) for name in names}, transitions=transitions, lost=lost)
 
 
 def places_among_sales(events: Journeys) -> NDArray[np.int32]:

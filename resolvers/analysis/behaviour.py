@@ -1,9 +1,10 @@
 """What subjects had done by a moment, and what they did after it: the features and outcomes that models learn from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ class Behaviour:
 
     Left out are who was neither seen in the 30 days before it nor ever had a conversion.
     Counts are of the 90 days before the cut-off unless they say otherwise. A moment is in microseconds since 1970, -1
-    where there is none. ``ai_success`` is NaN where no AI interaction says whether it succeeded.
+    where there is none.
     """
 
     subject: Codes
@@ -67,11 +68,14 @@ class Behaviour:
     sessions: Counts
     features_used: Counts
     ai_requests: Counts
-    ai_success: Floats
+    ai_good: Counts
+    """AI interactions that succeeded."""
+    ai_bad: Counts
+    """Those that did not; others do not say."""
     purchases: Counts
     """Conversions other than churn and refunds."""
-    dimensions: Codes
-    """A row for each dimension that was read, DIMENSIONS first: the last value carried; 0 for none."""
+    dimensions: NDArray[np.integer]
+    """A row for each dimension that was read, DIMENSIONS first: the code of the last value carried; 0 for none."""
     later: Counts
     """Events of the 30 days after the cut-off."""
     churned: Bools
@@ -79,15 +83,33 @@ class Behaviour:
     reached: Bools
     """Whether an event that meets the target is among them."""
 
+    @property
+    def ai_success(self) -> Floats:
+        """The part of AI interactions that succeeded; NaN where none says whether it did."""
+        with np.errstate(invalid="ignore"):
+            return self.ai_good / np.add(self.ai_good, self.ai_bad, dtype=np.int64)
+
     def rows(self, rows: Bools | NDArray[np.intp] | slice) -> "Behaviour":
         """Some of the subjects."""
         return Behaviour(*(getattr(self, one.name)[..., rows] for one in fields(self)))
 
 
-def joined(parts: Sequence[Behaviour]) -> Behaviour:
-    """The subjects of all parts."""
-    columns = [[getattr(part, one.name) for part in parts] for one in fields(Behaviour)]
-    return Behaviour(*(np.concatenate(column, axis=-1) for column in columns))
+def joined(parts: Iterable[Behaviour]) -> Behaviour:
+    """The subjects of all parts; what they hold is let go of column by column, where nobody else holds it."""
+    names = [one.name for one in fields(Behaviour)]
+    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
+    for part in parts:
+        for name in names:
+            columns[name].append(getattr(part, name))
+        del part
+    return Behaviour(**{name: _column(columns.pop(name)) for name in names})
+
+
+def _column(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """The values of all parts; where none of them has any moment there need be only one in memory."""
+    if all(part.dtype == np.int64 and np.all(part == -1) for part in parts):
+        return np.broadcast_to(np.int64(-1), (sum(part.size for part in parts),))
+    return np.concatenate(parts, axis=-1)
 
 
 def observed(journeys: Journeys, cutoffs_us: Sequence[int]) -> list[Behaviour]:
@@ -192,9 +214,6 @@ class _At:
         past, lately = self.cut - rows.starts, self.cut - self.recent
         gained, churned = self._last(_GAIN), self._last(_CHURN)
         known = (past > 0) & ((lately > 0) | (gained >= 0) | (churned >= 0))
-        good, bad = self._count(_AI_GOOD), self._count(_AI_BAD)
-        with np.errstate(invalid="ignore"):
-            success = good / (good + bad)
         whole = Behaviour(
             subject=journeys.subject[rows.starts],
             first_us=journeys.at[rows.starts],
@@ -208,9 +227,10 @@ class _At:
             sessions=self._begun(rows.sessions),
             features_used=self._distinct(),
             ai_requests=self._count(_AI_ANY),
-            ai_success=success,
+            ai_good=self._count(_AI_GOOD),
+            ai_bad=self._count(_AI_BAD),
             purchases=self._count(_GAIN),
-            dimensions=np.stack([self._carried(place) for place in range(len(journeys.dimensions))]),
+            dimensions=_narrow(np.stack([self._carried(place) for place in range(len(journeys.dimensions))])),
             later=_narrow(self.after - self.cut),
             churned=rows.meeting(_CHURN).between(self.cut, self.after) > 0,
             reached=rows.meeting(_TARGET).between(self.cut, self.after) > 0,

@@ -170,10 +170,13 @@ class Ledger:
         blank = np.empty((0, self.row.size), np.int32)
         return self._entries(everything, np.zeros(self.row.size, np.uint8), blank)
 
-    def selected(self, kind: Kind, asked: Selection, coding: Coding, columns: Mapping[str, Coded | None]) -> Entries:
-        """The entries of a selection; ``columns`` of the whole run are those that it looks at or asks for."""
-        inside = self.moments.within(asked.start_us, asked.end_us)
-        rows = np.flatnonzero(np.broadcast_to(inside, self.row.shape))
+    def selected(
+        self, kind: Kind, asked: Selection, coding: Coding, columns: Mapping[str, Coded | None], start: int, end: int
+    ) -> Entries:
+        """Those of a selection among the entries from ``start`` to before ``end``; ``columns`` of the whole run are
+        those that it looks at or asks for."""
+        inside = self.moments.part(start, end).within(asked.start_us, asked.end_us)
+        rows = start + np.flatnonzero(np.broadcast_to(inside, self.row[start:end].shape))
         places = self.row[rows].astype(np.intp)
         looked_at = columns_of(asked.where, *asked.steps) or frozenset()
         held = {

@@ -1,6 +1,6 @@
 """Numbers for combinations of values, so that what has the same ones can be summed up together."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from threading import Lock
 
 import numpy as np
@@ -35,12 +35,20 @@ def ranks(values: NDArray[np.integer]) -> tuple[NDArray[np.intp], int]:
 
 def different(row: NDArray[np.integer], who: NDArray[np.integer], rows: int) -> list[int]:
     """How many different ``who``, none negative, each row has, and all rows have together in a last one."""
-    width = int(who.max(initial=0)) + 1
+    return different_among([(row, who)], rows)
+
+
+def different_among(parts: Iterable[tuple[NDArray[np.integer], NDArray[np.integer]]], rows: int) -> list[int]:
+    """The same of what is given in parts."""
+    found = list(parts)
+    width = max((int(who.max(initial=0)) for _, who in found), default=0) + 1
     if rows * width > _DENSE:
-        pairs = np.unique(row.astype(np.int64) * width + who)
+        pairs = np.unique(np.concatenate([np.unique(row.astype(np.int64) * width + who) for row, who in found]))
         counts: list[int] = np.bincount(pairs // width, minlength=rows).tolist()
         return [*counts, np.unique(pairs % width).size]
-    seen = _seen(row, who, rows, width)
+    seen = np.zeros((rows, width), np.bool_)
+    for row, who in found:
+        seen[row, who] = True
     return [*np.count_nonzero(seen, axis=1).tolist(), int(np.count_nonzero(seen.any(axis=0)))]
 
 

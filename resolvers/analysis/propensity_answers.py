@@ -1,6 +1,5 @@
 """Answers about propensity: who is how likely to churn, or to convert, in the next 30 days."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,6 +15,7 @@ from resolvers.analysis.diagnoses import Finding
 from resolvers.analysis.estimates import Estimate, Quality, Unit, against, estimate
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.metrics import DimensionValue
+from resolvers.analysis.numbering import combinations
 from resolvers.analysis.propensity import Columns, Design, Learnt, PropensityModel, designed, learnt, reasons
 from resolvers.analysis.validation import Validation
 
@@ -270,7 +270,7 @@ class _Share:
 
 def _groups(
     share: _Share,
-    codes: NDArray[np.int32],
+    codes: NDArray[np.integer],
     probability: Floats,
     names: Sequence[str],
     top: int,
@@ -279,11 +279,12 @@ def _groups(
 ) -> tuple[tuple[PropensityGroup, ...], int]:
     if not names:
         return (), 0
-    keys = list(map(tuple, codes.T.tolist()))
-    largest = [key for key, _ in sorted(Counter(keys).items(), key=lambda one: (-one[1], one[0]))]
+    combination, first = combinations(list(codes), probability.size)
+    keys, counts = list(map(tuple, codes[:, first].T.tolist())), np.bincount(combination).tolist()
+    largest = [keys[one] for one in sorted(range(len(keys)), key=lambda one: (-counts[one], keys[one]))]
     shown = largest[:top] if like is None else having(largest, like, names, texts)
     place = {key: number for number, key in enumerate(shown)}
-    number = np.array([place.get(key, len(shown)) for key in keys], np.int64)
+    number = np.array([place.get(key, len(shown)) for key in keys], np.int32)[combination]
     made = []
     for key, one in [*place.items(), (None, len(shown))]:
         among = probability[number == one]

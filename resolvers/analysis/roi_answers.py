@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from resolvers.analysis.ai_calls import AiCalls
+from resolvers.analysis.ai_calls import AiCalls, costs_of
 from resolvers.analysis.estimates import CONTEXT, LEVEL, Estimate, Interval, Money, Unit, estimate, quotient
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.metrics import DimensionValue
@@ -106,10 +106,10 @@ def answer(
     )
 
 
-def ranked(numbers: Iterable[int], calls: AiCalls, keys: Sequence[Keys]) -> list[int]:
+def ranked(numbers: Iterable[int], calls: Sequence[AiCalls], keys: Sequence[Keys]) -> list[int]:
     """Combinations, ``keys[i]`` being the values of number i: those that cost most first, then most calls, then in
     the order of their texts."""
-    cost, count = calls.summed(calls.group, len(keys)), np.bincount(calls.group, minlength=len(keys))
+    cost, count = costs_of(calls, len(keys))
 
     def place(number: int) -> tuple[Any, ...]:
         return -cost[number], -int(count[number]), [(text is None, text or "") for text in keys[number]]

@@ -15,7 +15,7 @@ from resolvers.analysis.attribution_bootstrap import resampled
 from resolvers.analysis.attribution_models import WHOLE
 from resolvers.analysis.attribution_sales import UNIT
 from resolvers.analysis.estimates import LEVEL, Interval
-from resolvers.analysis.numbering import Ints, ranks
+from resolvers.analysis.numbering import Codes, Ints
 from resolvers.analysis.roi_tally import Tally
 
 Floats = NDArray[np.float64]
@@ -24,6 +24,8 @@ BUNDLES = 4_000
 METHOD = "percentile bootstrap over subjects"
 
 _SEED = 1_993
+_BLOCK = 1 << 16
+"""Touches that are added up at a time, for the memory that it takes."""
 _COST, _VALUE, _CONVERSIONS = range(3)
 _TAIL = 100 * (1 - float(LEVEL)) / 2
 
@@ -79,24 +81,43 @@ def _interval(found: Floats) -> Interval:
 def _by_subject(tally: Tally, shares: Ints) -> Floats:
     """What each subject, or bundle of them, adds to the measures of each row."""
     calls, paths = tally.found.calls, tally.found.paths
-    credited = tally.of_touch < tally.rows
-    of_conversion = tally.conversion[credited]
-    amount = tally.amounts.approximate(paths.touches.size) / UNIT
-    # Calls of nobody are each drawn by themselves.
-    caller = np.where(calls.subject > 0, calls.subject, -1 - np.arange(calls.subject.size))
-    place, known = ranks(np.concatenate([caller, paths.subject[of_conversion]]))
-    bundled = np.random.default_rng(_SEED).permutation(known) % BUNDLES
-    column, columns = bundled[place], min(known, BUNDLES)
-    caller, buyer = column[: caller.size], column[caller.size :]
-    part = shares[credited] / WHOLE
-    touched = tally.of_touch[credited]
-    shape = tally.rows, columns
-    tables = [
-        _table(tally.of_call, caller, calls.whole + calls.fraction / UNIT, shape),
-        _table(touched, buyer, part * amount[of_conversion], shape),
-        _table(touched, buyer, part, shape),
-    ]
-    return np.concatenate(tables)
+    bundles, bundle_of = _bundles(tally)
+    shape = tally.rows, bundles
+    cost, value, conversions = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    nobody = 0
+    for part, row in zip(calls, tally.of_call, strict=True):
+        column = bundle_of[part.subject]
+        # Calls of nobody are each drawn by themselves.
+        unknown = np.flatnonzero(part.subject == 0)
+        column[unknown] = bundle_of[bundle_of.size - 1 - nobody - np.arange(unknown.size)]
+        nobody += unknown.size
+        cost += _table(row, column, part.cost.approximate(part.size) / UNIT, shape)
+    for start in range(0, tally.of_touch.size, _BLOCK):
+        touches = slice(start, start + _BLOCK)
+        credited = tally.of_touch[touches] < tally.rows
+        row, of = tally.of_touch[touches][credited], tally.conversion[touches][credited]
+        column, part_of = bundle_of[paths.subject[of]], shares[touches][credited] / WHOLE
+        value += _table(row, column, part_of * (tally.amounts.part(of).approximate(of.size) / UNIT), shape)
+        conversions += _table(row, column, part_of, shape)
+    return np.concatenate([cost, value, conversions])
+
+
+def _bundles(tally: Tally) -> tuple[int, Codes]:
+    """How many bundles there are, and that of each subject's code; after them those of the calls of nobody."""
+    calls, paths = tally.found.calls, tally.found.paths
+    highest = max(int(column.max(initial=0)) for column in (paths.subject, *(part.subject for part in calls)))
+    present = np.zeros(highest + 1, np.bool_)
+    for part in calls:
+        present[part.subject] = True
+    for start in range(0, tally.of_touch.size, _BLOCK):
+        touches = slice(start, start + _BLOCK)
+        present[paths.subject[tally.conversion[touches][tally.of_touch[touches] < tally.rows]]] = True
+    present[0] = False
+    nobody = sum(int(np.count_nonzero(part.subject == 0)) for part in calls)
+    place = np.append(np.cumsum(present, dtype=np.int32) - 1 + nobody, np.arange(nobody, dtype=np.int32))
+    known = nobody + int(np.count_nonzero(present))
+    bundled = (np.random.default_rng(_SEED).permutation(known) % BUNDLES).astype(np.int32)
+    return min(known, BUNDLES), bundled[place] if known else place
 
 
 def _table(row: NDArray[np.integer], column: NDArray[np.integer], entries: Floats, shape: tuple[int, int]) -> Floats:

@@ -1,11 +1,10 @@
 """Costs and credits added up by row and bucket, exactly: rounded so that every sum still holds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Context, Decimal
 from functools import reduce
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +13,14 @@ from resolvers.analysis.ai_calls import AiCalls
 from resolvers.analysis.attribution_models import WHOLE, apportioned, shares_of, tally
 from resolvers.analysis.attribution_paths import Paths
 from resolvers.analysis.attribution_rows import COARSE
-from resolvers.analysis.attribution_sales import PLACES, UNIT, Amounts, Sales, amounts_of
-from resolvers.analysis.numbering import Codes, Ints, different
+from resolvers.analysis.attribution_sales import PLACES, UNIT, Amounts
+from resolvers.analysis.blocks import each
+from resolvers.analysis.numbering import Codes, Ints, different_among
 from resolvers.analysis.periods import Period
 from resolvers.analysis.roi import RoiDefinition
-from resolvers.analysis.roi_payback import Payback, payback
+from resolvers.analysis.roi_payback import Costs, Exact, Payback, payback
+
+Rows = NDArray[np.unsignedinteger]
 
 EXACT = Context(prec=80)
 """Wide enough for any sum of amounts that the log can hold."""
@@ -34,13 +36,15 @@ class Found:
     """
 
     period: Period
-    calls: AiCalls
+    calls: Sequence[AiCalls]
     paths: Paths
-    sales: Sales
+    amounts: Amounts
+    """Those of the conversions that the paths lead to."""
 
     def numbers(self) -> set[int]:
         """The combinations that cost or earn something here."""
-        return {*np.unique(self.calls.group).tolist(), *(np.unique(self.paths.code[self.paths.code > 0]) - 1).tolist()}
+        found = set((np.flatnonzero(np.bincount(self.paths.code)[1:])).tolist())
+        return found.union(*(np.flatnonzero(np.bincount(part.group)).tolist() for part in self.calls))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +83,37 @@ class Tally:
         self.half_life_us = definition.half_life // _MICROSECOND
         self.definition = definition
         self._edges = np.array(edges_us, np.int64)
-        self.of_call: NDArray[np.integer] = row_of[found.calls.group]
         # The last row, which is not shown, takes what is owed to others.
-        self.of_touch: NDArray[np.integer] = np.append(row_of, rows)[found.paths.code - 1]
-        self.amounts: Amounts = amounts_of(found.paths, found.sales)
-        self.conversion = np.repeat(np.arange(found.paths.touches.size), found.paths.touches)
+        numbers = np.append(row_of, rows).astype(np.min_scalar_type(rows))
+        self.of_call: list[Rows] = [numbers[part.group] for part in found.calls]
+        """The row of each call, part by part."""
+        self.of_touch: Rows = numbers[found.paths.code - 1]
+        self.amounts: Amounts = found.amounts
+        self.conversion = np.repeat(np.arange(found.paths.touches.size, dtype=np.int32), found.paths.touches)
 
     def _bucket(self, at: Ints) -> NDArray[np.intp]:
         return np.searchsorted(self._edges, at, side="right") - 1
 
     def sums(self) -> list[Sums]:
         """Each row, and all of them together in a last one."""
-        calls, width, size = self.found.calls, self.buckets, self.rows * self.buckets
-        cell = self.of_call * width + self._bucket(calls.at)
-        count = _with_whole(np.bincount(cell, minlength=size).tolist(), width)
-        cost = [apportioned([units], UNIT, PLACES)[0] for units in _with_whole(calls.summed(cell, size), width)]
+        width, size = self.buckets, self.rows * self.buckets
+
+        def counted(part: tuple[AiCalls, Rows]) -> tuple[list[Ints], list[int]]:
+            calls, row = part
+            cell = row.astype(np.int64) * width + self._bucket(calls.at)
+            counts = [np.bincount(row[rows], minlength=self.rows) for rows in (calls.known, ~calls.priced)]
+            return [np.bincount(cell, minlength=size), *counts], calls.summed(cell, size)
+
+        found = each(counted, zip(self.found.calls, self.of_call, strict=True))
+        count, known, unpriced = (
+            sum((counts[place] for counts, _ in found), np.zeros(many, np.int64)).tolist()
+            for place, many in enumerate((size, self.rows, self.rows))
+        )
+        units = [sum(parts) for parts in zip(*(costs for _, costs in found), strict=True)] or [0] * size
+        count, known, unpriced = _with_whole(count, width), _with_whole(known, 1), _with_whole(unpriced, 1)
+        cost = [apportioned([cell], UNIT, PLACES)[0] for cell in _with_whole(units, width)]
         conversions, value = self._credits()
-        known, unpriced = (self._counted(rows) for rows in (calls.known, ~calls.priced))
-        told = calls.subject > 0
-        subjects = different(self.of_call[told], calls.subject[told], self.rows)
+        subjects = different_among((_told(row, calls.subject) for calls, row in self._calls()), self.rows)
 
         def of(row: int) -> Sums:
             cells = slice(row * width, (row + 1) * width)
@@ -113,22 +129,21 @@ class Tally:
 
         return [of(row) for row in range(self.rows + 1)]
 
+    def _calls(self) -> Iterator[tuple[AiCalls, Rows]]:
+        return zip(self.found.calls, self.of_call, strict=True)
+
     def whole(self) -> tuple[int, Decimal]:
         """All conversions, and what they brought in."""
         return self.found.paths.touches.size, apportioned([self.amounts.total()], UNIT, PLACES)[0]
 
-    def _counted(self, calls: NDArray[np.bool_]) -> list[int]:
-        counts: list[int] = np.bincount(self.of_call[calls], minlength=self.rows).tolist()
-        return [*counts, sum(counts)]
-
     def _credits(self) -> tuple[list[Decimal], list[Decimal]]:
         """Conversions and money credited to each cell."""
         paths, size, model = self.found.paths, self.rows * self.buckets, self.definition.model
-        cell = np.where(
-            self.of_touch == self.rows,
-            size,
-            self.of_touch * self.buckets + self._bucket(paths.at)[self.conversion],
-        )
+        kind = np.min_scalar_type(size + self.buckets)
+        cell = self._bucket(paths.at).astype(kind)[self.conversion]
+        cell += self.of_touch.astype(kind) * kind.type(self.buckets)
+        # All that is not shown is one cell.
+        np.minimum(cell, kind.type(size), out=cell)
         credits = tally(paths, cell, size + 1, self.amounts, [model], self.half_life_us).credits[model]
         untouched = paths.touches == 0
         conversions, revenue = list(credits.conversions), list(credits.revenue)
@@ -161,29 +176,39 @@ class Tally:
 
     def paybacks(self, shares: Ints) -> list[Payback | None]:
         """When each row paid, and all of them together."""
-        calls, paths = self.found.calls, self.found.paths
-        cost = (calls.whole.astype(np.float64) * UNIT + calls.fraction) * WHOLE
-        value = shares * self.amounts.approximate(paths.touches.size)[self.conversion]
-        at = paths.at[self.conversion]
+        paths = self.found.paths
+        instants = np.unique(paths.at[paths.touches > 0])
+        at = _places(instants, paths.at)
+        places = each(lambda part: _places(instants, part.at), self.found.calls)
+        amount = self.amounts.approximate(paths.touches.size)
 
-        def of(call: NDArray[np.intp] | slice, touch: NDArray[np.intp]) -> Payback | None:
-            def exact() -> tuple[Any, Any]:
-                amount = self.amounts.units(paths.touches.size)[self.conversion[touch]]
-                costs = (calls.whole[call].astype(object) * UNIT + calls.fraction[call]) * WHOLE
-                return costs, shares[touch].astype(object) * amount
+        def costs(row: int) -> Iterator[Costs]:
+            for (calls, rows), place in zip(self._calls(), places, strict=True):
+                own = slice(None) if row == self.rows else np.flatnonzero(rows == row)
+                yield Costs(calls.moments.microseconds(own), place[own], calls.cost.part(own).times(WHOLE))
 
-            return payback(calls.at[call], cost[call], at[touch], value[touch], exact)
+        def of(row: int) -> Payback | None:
+            own = np.flatnonzero(self.of_touch < self.rows if row == self.rows else self.of_touch == row)
+            conversion = self.conversion[own]
+            earned = np.bincount(at[conversion], shares[own] * amount[conversion], instants.size).astype(np.float64)
 
-        in_time = np.argsort(at, kind="stable")
-        touches = _by_row(self.of_touch[in_time], self.rows)
-        found = [
-            of(call, in_time[touch]) for call, touch in zip(_by_row(self.of_call, self.rows), touches, strict=True)
-        ]
-        return [*found, of(slice(None), in_time[self.of_touch[in_time] < self.rows])]
+            def exact() -> Exact:
+                units = np.zeros(instants.size, object)
+                np.add.at(
+                    units, at[conversion], shares[own].astype(object) * self.amounts.part(conversion).units(own.size)
+                )
+                return units
+
+            return payback(instants, costs(row), earned, own.size, exact)
+
+        return [of(row) for row in range(self.rows + 1)]
 
 
-def _by_row(row: NDArray[np.integer], rows: int) -> list[NDArray[np.intp]]:
-    """Where each of ``rows`` rows is met, in the order given."""
-    # Numbers of 16 bits are sorted by counting.
-    order = np.argsort(row.astype(np.min_scalar_type(rows)), kind="stable")
-    return np.split(order, np.cumsum(np.bincount(row, minlength=rows)[:rows]))[:rows]
+def _told(row: Rows, subject: Codes) -> tuple[Rows, Codes]:
+    """The rows and subjects of calls that have one, which mostly are all."""
+    return (row, subject) if subject.all() else (row[subject > 0], subject[subject > 0])
+
+
+def _places(instants: Ints, at: Ints) -> NDArray[np.uint32]:
+    """The place of the first of the instants that is not before each time."""
+    return np.searchsorted(instants, at).astype(np.uint32)

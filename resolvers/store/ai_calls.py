@@ -70,19 +70,22 @@ class AiCallRepository:
         self.ledgers = LedgerRepository(session, memory, cache)
         self.exchange = ExchangeRateRepository(session)
 
-    async def calls(self, tenant_id: int, asked: CallQuestion, numbering: Numbering) -> AiCalls:
-        """The interactions of a question; their values of ``by`` get their numbers from ``numbering``.
+    async def calls(self, tenant_id: int, asked: CallQuestion, numbering: Numbering) -> list[AiCalls]:
+        """The interactions of a question, in parts; their values of ``by`` get their numbers from ``numbering``.
 
         Costs are in its currency, what is converted being rounded to the decimal places that a cost may have. Raises
         BadInput where they are more than fit in memory.
         """
         question = LedgerQuestion(tenant_id, "calls", asked.period, asked.where, by=asked.by)
-        entries = (await self.ledgers.read(question)).entries
-        rates = await self.exchange.rates_of(tenant_id, asked.currency, entries)
-        return await asyncio.to_thread(_calls, entries, asked.currency, rates, numbering)
 
-    async def measured(self, tenant_id: int, asked: CallQuestion, numbering: Numbering) -> AiCalls:
-        """The same with what else calls say, from the log."""
+        async def part(entries: Entries) -> AiCalls:
+            rates = await self.exchange.rates_of(tenant_id, asked.currency, entries)
+            return await asyncio.to_thread(_calls, entries, asked.currency, rates, numbering)
+
+        return (await self.ledgers.made(question, part)).parts
+
+    async def measured(self, tenant_id: int, asked: CallQuestion, numbering: Numbering) -> list[AiCalls]:
+        """The same with what else calls say, from the log, in one part."""
         currency, period, where, by = asked.currency, asked.period, asked.where, asked.by
         codes = await Codes.of(self.terms, tenant_id, where)
         money = await self.exchange.converted(tenant_id, currency, period)
@@ -110,9 +113,8 @@ class AiCallRepository:
         )
         fields = [(name, kind) for name, (kind, _) in columns.items()]
         rows = await copied(self.session, money.joined(query), fields)
-        rows = rows[np.argsort(rows["at"], kind="stable")]
         fraction = rows["fraction"].astype(np.int64)
-        return AiCalls(
+        calls = AiCalls.of(
             subject=rows["subject"].astype(np.int32),
             at=rows["at"].astype(np.int64) + EPOCH_US,
             group=numbering.numbers([rows[name] for name in dimensions], rows.size),
@@ -122,19 +124,19 @@ class AiCallRepository:
             priced=rows["state"] >= _PRICED,
             measures=_measures(rows),
         )
+        return [calls]
 
 
 def _calls(entries: Entries, currency: str, rates: Rates, numbering: Numbering) -> AiCalls:
     cost = converted(entries, currency, rates)
-    order = np.argsort(entries.at)
-    return AiCalls(
-        subject=entries.subject[order],
-        at=entries.at[order],
-        group=numbering.numbers(list(entries.dimensions), entries.size)[order],
-        whole=cost.whole[order],
-        fraction=cost.fraction[order],
-        known=cost.known[order],
-        priced=(entries.currency != 0)[order],
+    return AiCalls.of(
+        subject=entries.subject,
+        at=entries.at,
+        group=numbering.numbers(list(entries.dimensions), entries.size),
+        whole=cost.whole,
+        fraction=cost.fraction,
+        known=cost.known,
+        priced=entries.currency != 0,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import numpy as np
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.attribution_sales import Sales
@@ -28,12 +29,25 @@ class SaleRepository:
         What is converted is rounded to the decimal places that an amount may have, a half away from zero. Raises
         BadInput where they are more than fit in memory.
         """
-        entries = (await self.ledgers.read(LedgerQuestion(tenant_id, "sales", period))).entries
-        rates = await self.exchange.rates_of(tenant_id, currency, entries)
-        return await asyncio.to_thread(_sales, entries, currency, rates)
+
+        async def part(entries: Entries) -> Sales:
+            rates = await self.exchange.rates_of(tenant_id, currency, entries)
+            return await asyncio.to_thread(_sales, entries, currency, rates)
+
+        made = await self.ledgers.made(LedgerQuestion(tenant_id, "sales", period), part)
+        return await asyncio.to_thread(_in_order, made.parts)
 
 
 def _sales(entries: Entries, currency: str, rates: Rates) -> Sales:
-    order = chronological(entries.subject, entries.at)
     found = converted(entries, currency, rates)
-    return Sales(entries.subject[order], entries.at[order], found.whole[order], found.fraction[order])
+    return Sales(entries.subject, entries.at, found.whole, found.fraction)
+
+
+def _in_order(parts: list[Sales]) -> Sales:
+    """All parts, simultaneous ones in the order of arrival; the list is emptied, for the memory that it takes."""
+    names = ("subject", "at", "whole", "fraction")
+    columns = {name: [getattr(part, name) for part in parts] for name in names}
+    parts.clear()
+    joined = {name: np.concatenate(columns.pop(name)) for name in names}
+    order = chronological(joined["subject"], joined["at"])
+    return Sales(**{name: joined.pop(name)[order] for name in names})

@@ -1,6 +1,5 @@
 """Distinct subjects by or among events of any dimensions, from journeys."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +21,7 @@ from resolvers.store.scans import Keys, Selection, Statistics
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.segments import SegmentRepository
 from resolvers.store.terms import TERMS, TermMemory
-from resolvers.store.turns import turn
+from resolvers.store.turns import Heavy, turn
 
 _LONGEST_TAIL = 200_000
 """Events since the last folding up to which journeys are quicker than the log."""
@@ -31,9 +30,7 @@ _LONGEST_TAIL = 200_000
 class JourneyMetrics:
     """Reads distinct subjects of one tenant from its journeys."""
 
-    def __init__(
-        self, session: AsyncSession, memory: TermMemory, segments: SegmentCache, heavy: asyncio.Semaphore
-    ) -> None:
+    def __init__(self, session: AsyncSession, memory: TermMemory, segments: SegmentCache, heavy: Heavy) -> None:
         self.session = session
         self.journeys = JourneyRepository(session, memory, segments)
         self.heavy = heavy

@@ -1,11 +1,12 @@
 """Reading ledgers: the events of a kind with exact amounts, from beside segments and what the log has since."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from time import perf_counter
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 from sqlalchemy import ColumnElement, Integer, case, func, literal
@@ -25,9 +26,13 @@ from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.segments import SegmentRepository, State, overlapping, uncovered
 from resolvers.store.terms import TermMemory, TermRepository
 
+T = TypeVar("T")
+
 _LARGEST = 256 << 20
 """Bytes of entries in memory at once."""
 _ENTRY_BYTES = 48
+_BLOCK = 1 << 17
+"""Entries that are worked on at a time, for the memory that they take as they are."""
 _HELD = frozenset({"kind", "name"})
 """The columns of codes that ledgers hold themselves."""
 
@@ -53,10 +58,19 @@ class LedgerReading:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """What ledgers had: entries by run, and the positions from which on months come from the log."""
+class Made(Generic[T]):
+    """What was made of entries, from what, and of how many that came from the log beside ledgers."""
 
-    parts: list[Entries]
+    parts: list[T]
+    source: Source
+    late: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Held(Generic[T]):
+    """What was made of ledgers, and the positions from which on months come from the log."""
+
+    parts: list[T]
     behind: Mapping[date, int]
 
 
@@ -72,27 +86,47 @@ class LedgerRepository:
     async def read(self, asked: LedgerQuestion) -> LedgerReading:
         """The entries of a question; raises BadInput where they are more than fit in memory."""
         began = perf_counter()
+
+        async def whole(entries: Entries) -> Entries:
+            return entries
+
+        made = await self.made(asked, whole)
+        entries = joined_entries(made.parts)
+        explain = Explanation(made.source, entries.size, 1e3 * (perf_counter() - began), tail=made.late)
+        return LedgerReading(entries, explain)
+
+    async def made(self, asked: LedgerQuestion, work: Callable[[Entries], Awaitable[T]]) -> Made[T]:
+        """What ``work`` makes of the entries of a question, some of them at a time.
+
+        It may be asked for the same again. Raises BadInput where all of them are more than fit in memory.
+        """
         codes = await Codes.of(self.terms, asked.tenant_id, asked.where, *asked.steps)
         names = columns_of(asked.where, *asked.steps)
         state = await self.segments.state(asked.tenant_id)
-        held = None if names is None else await self._held(asked, codes, names, state)
+        held = None if names is None else await self._held(asked, codes, names, state, work)
         if held is not None and held.behind != state.manifest.behind:
             # Most likely runs were merged meanwhile; the new ones are known by now.
             state = await self.segments.state(asked.tenant_id)
-            held = await self._held(asked, codes, names or frozenset(), state)
+            held = await self._held(asked, codes, names or frozenset(), state, work)
         if held is None or not held.parts:
             entries = await self._logged(asked, codes, None)
-            return LedgerReading(entries, Explanation(Source.LOG, entries.size, 1e3 * (perf_counter() - began)))
+            return Made([await work(entries)], Source.LOG, 0)
         folded_to, late = state.manifest.folded_to, 0
         if state.version > folded_to or held.behind:
-            held.parts.append(await self._logged(asked, codes, uncovered(folded_to, state.version, held.behind)))
-            late = held.parts[-1].size
-        entries = joined_entries(held.parts)
-        explain = Explanation(Source.JOURNEYS, entries.size, 1e3 * (perf_counter() - began), tail=late)
-        return LedgerReading(entries, explain)
+            entries = await self._logged(asked, codes, uncovered(folded_to, state.version, held.behind))
+            late = entries.size
+            held.parts.append(await work(entries))
+        return Made(held.parts, Source.JOURNEYS, late)
 
-    async def _held(self, asked: LedgerQuestion, codes: Codes, names: frozenset[str], state: State) -> _Held | None:
-        """What the ledgers of runs hold; None where more of the runs would have to be looked at than is in order."""
+    async def _held(
+        self,
+        asked: LedgerQuestion,
+        codes: Codes,
+        names: frozenset[str],
+        state: State,
+        work: Callable[[Entries], Awaitable[T]],
+    ) -> _Held[T] | None:
+        """What is made of ledgers; None where more of the runs would have to be looked at than is in order."""
         runs = overlapping(state.manifest, asked.period)
         columns = sorted((names | set(asked.by)) - _HELD)
         if sum(run.rows for run in runs) * len(columns) > 2 * self.cache.budget:
@@ -100,7 +134,7 @@ class LedgerRepository:
         period = asked.period
         selection = Selection(epoch_us(period.start), epoch_us(period.end), asked.where, asked.steps, asked.by)
         coding = Coding(codes.terms, codes.subjects, codes.members)
-        behind, broken, parts = dict(state.manifest.behind), set[date](), list[Entries]()
+        behind, broken, parts, most = dict(state.manifest.behind), set[date](), list[T](), _most(asked)
         for run in runs:
             if run.month in broken:
                 continue
@@ -111,10 +145,14 @@ class LedgerRepository:
                 behind[run.month] = run.after
                 continue
             coded = {name: cast(Coded | None, found[name]) for name in columns}
-            kind = LEDGERS[asked.ledger]
-            parts.append(await asyncio.to_thread(ledger.selected, kind, selection, coding, coded))
-            if sum(part.size for part in parts) * (_ENTRY_BYTES + 4 * len(asked.by)) > _LARGEST:
-                raise too_many()
+            select = partial(ledger.selected, LEDGERS[asked.ledger], selection, coding, coded)
+            # Of an empty ledger too there is a part, which tells that there is nothing.
+            for start in range(0, max(1, ledger.row.size), _BLOCK):
+                entries = await asyncio.to_thread(select, start, min(start + _BLOCK, ledger.row.size))
+                most -= entries.size
+                if most < 0:
+                    raise too_many()
+                parts.append(await work(entries))
         return _Held(parts, behind)
 
     async def _logged(self, asked: LedgerQuestion, codes: Codes, part: ColumnElement[bool] | None) -> Entries:
@@ -136,3 +174,8 @@ class LedgerRepository:
             rows["steps"].astype(step_bits(len(asked.steps))),
             np.stack(values) if values else np.empty((0, rows.size), np.int32),
         )
+
+
+def _most(asked: LedgerQuestion) -> int:
+    """How many entries fit in memory."""
+    return _LARGEST // (_ENTRY_BYTES + 4 * len(asked.by))

@@ -1,6 +1,5 @@
 """Statistics of a tenant's events, each from where it costs least: sums that are kept, or the log."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -42,6 +41,7 @@ from resolvers.store.scans import Keys, Selection, Statistics, joined
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.segment_rollups import SegmentRollups
 from resolvers.store.terms import TERMS, TermMemory, TermRepository
+from resolvers.store.turns import Heavy
 from resolvers.store.versions import LogState
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class Kept:
     presence: PresenceCache
     days: RollupDays
     segments: SegmentCache
-    heavy: asyncio.Semaphore
+    heavy: Heavy
 
 
 class MetricRepository:

@@ -1,24 +1,45 @@
 """Places for those who read journeys, few enough that what they hold fits in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from resolvers.errors import Overloaded
 
+LARGE_LOG = 2_000_000
+"""Events of a log from which on there are analyses that hold much of it at once."""
 _WAIT_SECONDS = 2.0
 """So long that a page of some twenty questions, all opened at once, has its answers."""
+_LARGE_WAIT_SECONDS = 6.0
+"""So long that two have their turn before, each of which takes seconds."""
+
+
+class Heavy:
+    """So many places for reading journeys, of which those who hold very much have one at a time.
+
+    ``done`` is told whenever somebody has let go of theirs, and of what they held.
+    """
+
+    def __init__(self, places: int, done: Callable[[], None] = lambda: None) -> None:
+        self.places = asyncio.Semaphore(places)
+        self.large = asyncio.Semaphore(1)
+        self.done = done
 
 
 @asynccontextmanager
-async def turn(heavy: asyncio.Semaphore) -> AsyncIterator[None]:
+async def turn(heavy: Heavy, *, large: bool = False) -> AsyncIterator[None]:
     """One of the few places there are for reading journeys; raises Overloaded where none becomes free."""
-    try:
-        async with asyncio.timeout(_WAIT_SECONDS):
-            await heavy.acquire()
-    except TimeoutError:
-        raise Overloaded("Too many questions about journeys are being answered; try again.", retry_after=2) from None
-    try:
-        yield
-    finally:
-        heavy.release()
+    async with AsyncExitStack() as held:
+        try:
+            # Whoever waits for others as large keeps nobody else from a place.
+            async with asyncio.timeout(_LARGE_WAIT_SECONDS if large else _WAIT_SECONDS):
+                for wanted in (heavy.large, heavy.places) if large else (heavy.places,):
+                    await held.enter_async_context(wanted)
+        except TimeoutError:
+            message = "Too many questions about journeys are being answered; try again."
+            raise Overloaded(message, retry_after=2) from None
+        try:
+            yield
+        finally:
+            # By then the frames that held it are gone.
+            asyncio.get_running_loop().call_soon(heavy.done)

@@ -1,5 +1,6 @@
 """What the allocator is told."""
 
+import asyncio
 import gc
 import platform
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from gateway import memory
-from gateway.memory import give_memory_back, spare_the_collector
+from gateway.memory import Reclaiming, give_memory_back, spare_the_collector
 
 
 def test_large_arrays_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,6 +29,38 @@ def test_glibc_takes_what_it_is_told() -> None:
     library = memory._library()
     assert library is not None
     assert [library.mallopt(option, value) for option, value in memory._OPTIONS] == [1, 1, 1]
+
+
+async def test_what_is_free_is_given_back_once_the_process_has_grown(monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed: list[int] = []
+    held = [100]
+    monkeypatch.setattr(memory, "_library", lambda: SimpleNamespace(malloc_trim=trimmed.append))
+    monkeypatch.setattr(memory, "_resident", lambda: held[0] << 20)
+    reclaim = Reclaiming()
+
+    async def after(resident: int) -> int:
+        held[0] = resident
+        reclaim()
+        while reclaim._under_way:
+            await asyncio.to_thread(lambda: None)
+        return len(trimmed)
+
+    assert [await after(resident) for resident in (110, 116, 120, 90, 105, 106)] == [0, 1, 1, 1, 1, 2]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="is about glibc")
+async def test_heaps_are_smaller_after_they_were_trimmed() -> None:
+    # Every second block of a MiB is let go of, which leaves gaps between the others.
+    blocks = [bytearray(b"x" * (1 << 20)) for _ in range(128)]
+    del blocks[::2]
+    reclaim, full = Reclaiming(), memory._resident()
+    reclaim._least = 0
+    reclaim()
+    await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+    while reclaim._under_way:
+        await asyncio.to_thread(lambda: None)
+    assert memory._resident() < full
+    assert len(blocks) == 64
 
 
 def test_collections_are_rare() -> None:

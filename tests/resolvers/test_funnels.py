@@ -181,7 +181,7 @@ async def test_a_step_is_named_in_printable_text(context: Context, name: str) ->
 
 async def test_who_waits_too_long_for_a_turn_is_told_so(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resolvers.store.turns._WAIT_SECONDS", 0)
-    async with context.services.heavy, context.services.heavy:
+    async with context.services.heavy.places, context.services.heavy.places:
         with pytest.raises(Overloaded) as refused:
             await funnel(context, definition("a", "b"), Question(PeriodRequest(last="30d")))
     assert refused.value.retry_after

@@ -56,7 +56,15 @@ def test_costs_and_their_squares_add_up_exactly(calls: list[Any]) -> None:
     row, whole, fraction = (np.array(column, np.int64) for column in (
         [row for row, _ in calls], [whole for _, (whole, _) in calls], [part for _, (_, part) in calls]))  # fmt: skip
     nothing = np.zeros(len(calls), np.int32)
-    found = AiCalls(nothing, whole, nothing, whole, fraction, nothing == 0, nothing == 0)
+    found = AiCalls.of(
+        subject=nothing,
+        at=whole,
+        group=nothing,
+        whole=whole,
+        fraction=fraction,
+        known=nothing == 0,
+        priced=nothing == 0,
+    )
     units = [(at, whole * UNIT + part) for at, (whole, part) in calls]
     assert found.summed(row, 3) == [sum(one for at, one in units if at == place) for place in range(3)]
     assert found.squared(row, 3) == [sum(one * one for at, one in units if at == place) for place in range(3)]

@@ -14,14 +14,14 @@ from resolvers.analysis import roi_bootstrap
 from resolvers.analysis.ai_calls import AiCalls
 from resolvers.analysis.attribution import Model
 from resolvers.analysis.attribution_paths import joined_paths, paths_of
-from resolvers.analysis.attribution_sales import UNIT
+from resolvers.analysis.attribution_sales import UNIT, Amounts, amounts_of
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING
 from resolvers.analysis.periods import Granularity, Period
 from resolvers.analysis.roi import Evidence, IncrementalValue, RoiDefinition
 from resolvers.analysis.roi_answers import Circumstances, answer
 from resolvers.analysis.roi_bootstrap import Resamples
-from resolvers.analysis.roi_payback import payback
+from resolvers.analysis.roi_payback import Costs, payback
 from resolvers.analysis.roi_tally import Found, Tally
 from tests.resolvers.analysis.attribution_oracle import Event, arrays, journeys, shares
 
@@ -53,7 +53,7 @@ CALLS = st.lists(
 def calls_of(rows: list[tuple[int, int, int, Decimal]]) -> AiCalls:
     rows = sorted(rows, key=lambda row: row[1])
     units = [divmod(int(cost * UNIT), UNIT) for *_, cost in rows]
-    return AiCalls(
+    return AiCalls.of(
         subject=np.array([row[0] for row in rows], np.int32),
         at=np.array([row[1] for row in rows], np.int64),
         group=np.array([row[2] for row in rows], np.int32),
@@ -66,7 +66,10 @@ def calls_of(rows: list[tuple[int, int, int, Decimal]]) -> AiCalls:
 
 def found_of(events: list[Event], rows: list[tuple[int, int, int, Decimal]]) -> Found:
     columns, sales = arrays(events)
-    return Found(PERIOD, calls_of(rows), joined_paths([paths_of(columns, START, LOOKBACK)]), sales)
+    paths = joined_paths([paths_of(columns, START, LOOKBACK)])
+    # In parts, as they are read.
+    calls = [calls_of(rows[: len(rows) // 3]), calls_of(rows[len(rows) // 3 :])]
+    return Found(PERIOD, calls, paths, amounts_of(paths, sales))
 
 
 @given(EVENTS, CALLS, st.sampled_from([Model.LINEAR, Model.LAST_TOUCH, Model.POSITION, Model.TIME_DECAY]))
@@ -104,11 +107,17 @@ def test_sums_are_what_a_walk_in_fractions_says(events: list[Event], rows: list[
     st.sampled_from([1, 3**50]),
 )
 def test_payback_is_the_first_instant_that_balances(cost: list[Any], value: list[Any], unit: int) -> None:
-    cost, value = sorted(cost), sorted(value)
-    amounts = [np.array([amount * unit for _, amount in rows], object) for rows in (cost, value)]
-    given = [array for rows, exact in zip((cost, value), amounts, strict=True) for array in
-             (np.array([when for when, _ in rows], np.int64), exact.astype(np.float64))]  # fmt: skip
-    found = payback(*given, lambda: (amounts[0], amounts[1]))
+    instants = np.unique(np.array([when for when, _ in value], np.int64))
+
+    def of(rows: list[Any]) -> Costs:
+        at = np.array([when for when, _ in rows], np.int64)
+        amounts = Amounts(((unit, np.array([amount for _, amount in rows], np.uint8)),))
+        return Costs(at, np.searchsorted(instants, at), amounts)
+
+    exact = [sum(amount for when, amount in value if when == at) * unit for at in instants.tolist()]
+    earned = np.array(exact, np.float64)
+    half = len(cost) // 2
+    found = payback(instants, [of(cost[:half]), of(cost[half:])], earned, len(value), lambda: np.array(exact, object))
     expected = None
     for at in range(21):
         spent = sum(amount for when, amount in cost if when <= at)
