@@ -85,10 +85,10 @@ class Services:
     """Where answers are computed."""
     rounds: Rounds = field(default_factory=Rounds)
     """Of the event loop, in which large work goes on piece by piece."""
-    segments: SegmentCache = field(default_factory=SegmentCache)
     presence: PresenceCache = field(default_factory=PresenceCache)
     days: RollupDays = field(default_factory=RollupDays)
     subscriptions: WalkedSubscriptions = field(default_factory=WalkedSubscriptions)
+    segments: SegmentCache = field(default_factory=SegmentCache)
     folding: FoldingFigures = field(default_factory=FoldingFigures)
     experiments: Definitions[Known] = field(default_factory=Definitions)
     """What tenants have of experiments."""
@@ -98,6 +98,15 @@ class Services:
     now: Callable[[], datetime] = utc_now
     counted: Callable[[str, str, int], None] = lambda kind, outcome, count: None
     """Told how many events of a kind had which outcome, for telemetry."""
+
+    def __post_init__(self) -> None:
+        # What can be had again the most quickly makes room for the others.
+        self.segments.beside = self.beside_segments
+
+    def beside_segments(self) -> int:
+        """Bytes that caches hold, that of journeys apart."""
+        held = self.presence, self.days, self.subscriptions, self.memory, self.memory.members
+        return sum(one.size for one in held)
 
     @property
     def kept(self) -> Kept:

@@ -71,7 +71,9 @@ class Entries:
         return (self.steps >> place & 1).astype(np.bool_)
 
     def chosen(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "Entries":
-        """Some of them."""
+        """Some of them; all are not copied."""
+        if rows.dtype == np.bool_ and rows.all():
+            return self
         return Entries(*(getattr(self, column.name)[..., rows] for column in fields(self)))
 
 

@@ -22,6 +22,8 @@ REFUND = 0
 _EXACT = Context(prec=80)
 _ONE = Decimal(1)
 _UNKNOWN = -1
+_BLOCK = 1 << 17
+"""Payments that are added up at a time, for the memory that it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,13 @@ def _distinct(keys: NDArray[np.integer]) -> NDArray[np.integer]:
 def _signed(payments: Entries, index: NDArray[np.integer], size: int) -> list[int]:
     """What the payments of each of ``size`` places come to, in 1/UNIT."""
     back = payments.step(REFUND)
-    gained, lost = (
-        summed(Amounts.of(payments.whole[rows], payments.fraction[rows]).limbs, index[rows], size)
-        for rows in (~back, back)
-    )
+    gained, lost = [0] * size, [0] * size
+    for start in range(0, payments.size, _BLOCK):
+        some = slice(start, start + _BLOCK)
+        whole, fraction, given_back, place = payments.whole[some], payments.fraction[some], back[some], index[some]
+        for rows, sums in (~given_back, gained), (given_back, lost):
+            for at, more in enumerate(summed(Amounts.of(whole[rows], fraction[rows]).limbs, place[rows], size)):
+                sums[at] += more
     return [gain - loss for gain, loss in zip(gained, lost, strict=True)]
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 from weakref import WeakValueDictionary
 
@@ -21,7 +21,9 @@ Key = tuple[int, Run, str]
 Span = tuple[int, tuple[Run, ...], int, int, tuple[str, ...]]
 """A tenant's runs between two instants (microseconds since 1970), with the coded columns named."""
 
-BUDGET = 160 << 20
+BUDGET = 176 << 20
+_LEAST = 64 << 20
+"""Bytes that there are for them however much is held beside: enough for a month of a few million events."""
 _ROW_BYTES = 8
 _SPANS = 32
 _LARGEST_SPAN = 0.4
@@ -31,13 +33,15 @@ log = structlog.get_logger(__name__)
 
 
 class SegmentCache:
-    """Keeps the columns used last, within a budget of bytes.
+    """Keeps the columns used last, within a budget of bytes that they share with other caches.
 
     A run never changes, and its key says which events it holds; so what is kept cannot be out of date.
     """
 
     def __init__(self, budget: int = BUDGET) -> None:
         self.budget = budget
+        self.beside: Callable[[], int] = lambda: 0
+        """How many bytes other caches hold."""
         self.size = 0
         """Bytes held."""
         self.lost: set[int] = set()
@@ -141,7 +145,8 @@ class SegmentCache:
             self.size -= _size(self._columns.pop(key))
         self._columns[key] = column
         self.size += _size(column)
-        while self.size > self.budget:
+        room = max(min(_LEAST, self.budget), self.budget - self.beside())
+        while self.size > room:
             self.size -= _size(self._columns.popitem(last=False)[1])
 
 

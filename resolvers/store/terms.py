@@ -49,16 +49,17 @@ class TermMemory:
         self.codes: dict[tuple[int, int], dict[str, int]] = {}
         self.values: dict[tuple[int, int], dict[int, str]] = {}
         self.members = MemberMemory()
-        self._held = 0
+        self.size = 0
+        """Bytes held, members apart."""
 
     def keep(self, tenant_id: int, space: int, codes: Mapping[str, int]) -> None:
         """Remember committed codes; everything is forgotten when there are too many."""
         size = sum(map(getsizeof, codes)) + _ENTRY_BYTES * len(codes)
-        self._held += size
-        if self._held > _REMEMBERED:
+        self.size += size
+        if self.size > _REMEMBERED:
             self.codes.clear()
             self.values.clear()
-            self._held = size
+            self.size = size
         self.codes.setdefault((tenant_id, space), {}).update(codes)
         values = self.values.setdefault((tenant_id, space), {})
         values.update(zip(codes.values(), codes, strict=True))

@@ -91,6 +91,24 @@ async def test_what_was_used_longest_ago_makes_room(
     assert loads.names[5:] == ["name"]
 
 
+async def test_what_others_hold_is_left_to_them(
+    context: Context, principal: Principal, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resolvers.store.segment_cache._LEAST", 5_000)
+    cache, beside = SegmentCache(budget=20_000), [0]
+    cache.beside = lambda: beside[0]
+    await load(context, principal, cache, run, "name", "channel")
+    assert cache.size > 10_000
+    beside[0] = 12_000
+    await load(context, principal, cache, run, "kind")
+    assert 5_000 < cache.size <= 8_000 + 5_000
+    # There is something for segments, however much others hold.
+    beside[0] = 1_000_000
+    await load(context, principal, cache, run, "plan")
+    assert 0 < cache.size <= 5_000
+    assert context.services.segments.beside() == context.services.beside_segments() > 0
+
+
 async def test_nothing_is_kept_beyond_the_budget(context: Context, principal: Principal, run: Run) -> None:
     cache = SegmentCache(budget=0)
     assert await load(context, principal, cache, run, "name") == 1000
