@@ -91,6 +91,8 @@ def _question(of: Experiment, asking: Asking, definite: Resolved, segments: tupl
             "It has not started: startExperiment does so.",
             field="experiment",
         )
+    if asking.all_phases and asking.phase is not None:
+        raise BadInput("Ask for one phase, or for allPhases.", field="allPhases")
     present = len(of.phases) if asking.phase is None else asking.phase
     phase = None if asking.all_phases else present
     if phase is not None and not 1 <= phase <= len(of.phases):

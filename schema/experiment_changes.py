@@ -1,15 +1,15 @@
-"""Mutations of experiments: create, change, take from step to step."""
+"""Mutations of experiments: create and change."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
+from enum import Enum
 from typing import Annotated, Any
 
 import strawberry
 
 from resolvers import experiment_changes
 from resolvers.analysis import experiments as values
-from resolvers.analysis.intake_values import Invalid, instant
-from resolvers.context import Context, Role
+from resolvers.context import Role
 from schema.access import Info, field
 from schema.arguments import read_span
 from schema.conditions import read_filter
@@ -30,6 +30,7 @@ from schema.experiment_definitions import (
 from schema.experiments import Experiment, number_in
 from schema.filters import FilterInput
 from schema.nodes import key_of
+from schema.shapes import enumerate_in_schema
 
 _NAME = "Its name to show, at most 200 characters."
 _HYPOTHESIS = "What is expected, and why; at most 2,000 characters."
@@ -53,7 +54,20 @@ _SEQUENTIAL = (
     "Whether it is decided by p-values that hold at any look, and so may be stopped at any time; else by those of a "
     "fixed horizon, which are surer but wait for the planned runtime and sample."
 )
-_REASON = "Why, for the record; at most 2,000 characters."
+REASON = "Why, for the record; at most 2,000 characters."
+
+
+class Clearable(Enum):
+    GROUP = "group"
+    HOLDOUT = "holdout"
+
+
+enumerate_in_schema(
+    Clearable,
+    "What an experiment may be rid of: an absent or null part of an update stays as it is.",
+    {"GROUP": "Its mutually exclusive group.", "HOLDOUT": "The holdout that is kept out of it."},
+    name="ExperimentPart",
+)
 
 
 @strawberry.input(description="An experiment to create.")
@@ -82,7 +96,7 @@ class CreateExperimentInput:
     salt: str | None = strawberry.field(
         default=None, description="What its subjects are drawn with, fixed for good; the key where absent."
     )
-    reason: str | None = strawberry.field(default=None, description=_REASON)
+    reason: str | None = strawberry.field(default=None, description=REASON)
 
 
 @strawberry.input(description="What to change of an experiment; what is absent or null stays as it is.")
@@ -110,6 +124,9 @@ class UpdateExperimentInput:
     minimum_effect: object | None = strawberry.field(graphql_type=Decimal | None, default=None, description=_EFFECT)
     alpha: object | None = strawberry.field(graphql_type=Decimal | None, default=None, description=_ALPHA)
     sequential: bool | None = strawberry.field(default=None, description=_SEQUENTIAL)
+    clear: list[Clearable] = strawberry.field(
+        default_factory=list, description="What it is to have no more, before it starts."
+    )
     new_phase: bool = strawberry.field(
         default=False,
         description=(
@@ -117,46 +134,7 @@ class UpdateExperimentInput:
             "was exposed before stays with the phase before, and results are those of the new one unless asked."
         ),
     )
-    reason: str | None = strawberry.field(default=None, description=_REASON)
-
-
-@strawberry.input(description="An experiment to take to its next step.")
-class _StepInput:
-    id: strawberry.ID = strawberry.field(description="The experiment's global id.")
-    reason: str | None = strawberry.field(default=None, description=_REASON)
-
-
-@strawberry.input(description="An experiment to start.")
-class StartExperimentInput(_StepInput):
-    at: object | None = strawberry.field(
-        graphql_type=datetime | None,
-        default=None,
-        description="Since when exposures count, not in the future; now where absent. For what began elsewhere.",
-    )
-
-
-@strawberry.input(description="An experiment to complete.")
-class CompleteExperimentInput(_StepInput):
-    at: object | None = strawberry.field(
-        graphql_type=datetime | None,
-        default=None,
-        description="From when on exposures no longer count, not in the future; now where absent.",
-    )
-
-
-@strawberry.input(description="An experiment to pause.")
-class PauseExperimentInput(_StepInput):
-    pass
-
-
-@strawberry.input(description="An experiment to resume.")
-class ResumeExperimentInput(_StepInput):
-    pass
-
-
-@strawberry.input(description="An experiment to archive.")
-class ArchiveExperimentInput(_StepInput):
-    pass
+    reason: str | None = strawberry.field(default=None, description=REASON)
 
 
 @strawberry.type(description="The experiment is kept.")
@@ -164,39 +142,18 @@ class ExperimentPayload:
     experiment: Experiment = strawberry.field(description="The experiment as it is now.")
 
 
-def _union(name: str, description: str) -> Any:
+def union(name: str, description: str) -> Any:
     return strawberry.union(name, description=description)
 
 
 CreateExperimentResult = Annotated[
     ExperimentPayload | InvalidInput | Unauthenticated | Forbidden | Overloaded,
-    _union("CreateExperimentResult", "The experiment that is created, or why none is."),
+    union("CreateExperimentResult", "The experiment that is created, or why none is."),
 ]
 UpdateExperimentResult = Annotated[
     ExperimentPayload | IllegalStep | NotFound | InvalidInput | Unauthenticated | Forbidden | Overloaded,
-    _union("UpdateExperimentResult", "The experiment as it is now, or why it is as it was."),
+    union("UpdateExperimentResult", "The experiment as it is now, or why it is as it was."),
 ]
-StartExperimentResult = Annotated[
-    ExperimentPayload | IllegalStep | NotFound | InvalidInput | Unauthenticated | Forbidden | Overloaded,
-    _union("StartExperimentResult", "The experiment that runs, or why it does not."),
-]
-PauseExperimentResult = Annotated[
-    ExperimentPayload | IllegalStep | NotFound | InvalidInput | Unauthenticated | Forbidden | Overloaded,
-    _union("PauseExperimentResult", "The experiment that is paused, or why it is not."),
-]
-ResumeExperimentResult = Annotated[
-    ExperimentPayload | IllegalStep | NotFound | InvalidInput | Unauthenticated | Forbidden | Overloaded,
-    _union("ResumeExperimentResult", "The experiment that runs again, or why it does not."),
-]
-CompleteExperimentResult = Annotated[
-    ExperimentPayload | IllegalStep | NotFound | InvalidInput | Unauthenticated | Forbidden | Overloaded,
-    _union("CompleteExperimentResult", "The experiment that is over, or why it is not."),
-]
-ArchiveExperimentResult = Annotated[
-    ExperimentPayload | IllegalStep | NotFound | InvalidInput | Unauthenticated | Forbidden | Overloaded,
-    _union("ArchiveExperimentResult", "The experiment that is archived, or why it is not."),
-]
-
 _READERS: dict[str, Any] = {
     "name": lambda value: value,
     "variants": read_variants,
@@ -226,17 +183,6 @@ def _given(input: CreateExperimentInput | UpdateExperimentInput) -> dict[str, An
     return read
 
 
-async def _step(context: Context, input: Any, step: values.Step) -> ExperimentPayload:
-    at = getattr(input, "at", None)
-    try:
-        since = None if at is None else instant(at)
-    except Invalid as bad:
-        raise refusal("at", bad.message) from None
-    number = number_in(key_of(Experiment, input.id, "id"))
-    kept = await experiment_changes.take_step(context, number, step, at=since, reason=input.reason)
-    return ExperimentPayload(experiment=Experiment.of(kept))
-
-
 @strawberry.type
 class ExperimentMutation:
     @field(Role.ANALYST, CreateExperimentResult, "Create an experiment, as a draft.")
@@ -260,37 +206,11 @@ class ExperimentMutation:
         self, info: Info, input: Annotated[UpdateExperimentInput, strawberry.argument(description="What to change.")]
     ) -> ExperimentPayload:
         number = number_in(key_of(Experiment, input.id, "id"))
+        given = _given(input)
+        for index, part in enumerate(input.clear):
+            if given.setdefault(part.value) is not None:
+                raise refusal(f"clear[{index}]", f"must not name what is given beside it: {part.value}")
         kept = await experiment_changes.update_experiment(
-            info.context, number, _given(input), new_phase=input.new_phase, reason=input.reason
+            info.context, number, given, new_phase=input.new_phase, reason=input.reason
         )
         return ExperimentPayload(experiment=Experiment.of(kept))
-
-    @field(Role.ANALYST, StartExperimentResult, "Start a draft: subjects are assigned, and exposures count.")
-    async def start_experiment(
-        self, info: Info, input: Annotated[StartExperimentInput, strawberry.argument(description="Which one.")]
-    ) -> ExperimentPayload:
-        return await _step(info.context, input, values.Step.START)
-
-    @field(Role.ANALYST, PauseExperimentResult, "Pause an experiment: nobody is assigned until it resumes.")
-    async def pause_experiment(
-        self, info: Info, input: Annotated[PauseExperimentInput, strawberry.argument(description="Which one.")]
-    ) -> ExperimentPayload:
-        return await _step(info.context, input, values.Step.PAUSE)
-
-    @field(Role.ANALYST, ResumeExperimentResult, "Resume a paused experiment.")
-    async def resume_experiment(
-        self, info: Info, input: Annotated[ResumeExperimentInput, strawberry.argument(description="Which one.")]
-    ) -> ExperimentPayload:
-        return await _step(info.context, input, values.Step.RESUME)
-
-    @field(Role.ANALYST, CompleteExperimentResult, "Complete an experiment; its results stay and take late events.")
-    async def complete_experiment(
-        self, info: Info, input: Annotated[CompleteExperimentInput, strawberry.argument(description="Which one.")]
-    ) -> ExperimentPayload:
-        return await _step(info.context, input, values.Step.COMPLETE)
-
-    @field(Role.ANALYST, ArchiveExperimentResult, "Archive a draft or a completed experiment: it is listed no more.")
-    async def archive_experiment(
-        self, info: Info, input: Annotated[ArchiveExperimentInput, strawberry.argument(description="Which one.")]
-    ) -> ExperimentPayload:
-        return await _step(info.context, input, values.Step.ARCHIVE)

@@ -15,6 +15,7 @@ from schema.experiment_assignment import AssignmentMutation, AssignmentQuery
 from schema.experiment_calculators import ExperimentCalculatorQuery
 from schema.experiment_changes import ExperimentMutation
 from schema.experiment_results import ExperimentResultsQuery, ExperimentResultsSubscription
+from schema.experiment_steps import ExperimentStepMutation
 from schema.experiment_trail import ExperimentTrailQuery, ExperimentTrailSubscription
 from schema.experiment_units import ExperimentUnitQuery
 from schema.experiments import ExperimentQuery
@@ -100,6 +101,7 @@ class Mutation(
     EventMutation,
     SavedFunnelMutation,
     ExperimentMutation,
+    ExperimentStepMutation,
     AssignmentMutation,
     HoldoutMutation,
     FlagMutation,

@@ -103,6 +103,26 @@ async def test_holdouts_are_listed_in_pages_and_found_again(client: Client, stra
         assert refused["errors"][0]["extensions"]["field"] == field
 
 
+async def test_a_draft_is_rid_of_its_group_and_holdout(client: Client) -> None:
+    await client.ask('mutation { saveHoldout(input: {name: "2026", share: "0.2"}) { __typename } }')
+    group = {"name": "page", "share": "0.6"}
+    made = await created(client, key="some", holdout="2026", group=group)
+
+    async def changed(**given: Any) -> dict[str, Any]:
+        return dict((await client.ask(UPDATE, input={"id": made["id"]} | given))["updateExperiment"])
+
+    both = await changed(clear=["GROUP"], group=group)
+    assert (both["__typename"], both["field"]) == ("InvalidInput", "clear[0]")
+    assert (await changed(clear=["GROUP", "HOLDOUT"]))["__typename"] == "ExperimentPayload"
+    found = await client.ask('{ experiment(key: "some") { holdout group { name } } }')
+    assert found["experiment"] == {"holdout": None, "group": None}
+    # What it had of the group is free again.
+    await created(client, key="other", group=group)
+    await changed(holdout="2026")
+    await step(client, "start", made["id"])
+    assert (await changed(clear=["HOLDOUT"]))["field"] == "holdout"
+
+
 DELETE = """mutation ($id: ID!) { deleteHoldout(input: {id: $id}) { __typename
   ... on DeleteHoldoutPayload { deletedId holdout { name share } } ... on Error { message }
   ... on InvalidInput { field } ... on NotFound { field } } }"""

@@ -353,7 +353,8 @@ async def test_broken_down_and_over_time(client: Client) -> None:
         assert series["sequentialLow"][day] < series["low"][day] < series["high"][day] < series["sequentialHigh"][day]
         assert 0.01 < series["pValue"][day] < 0.05 < series["sequentialPValue"][day]
     assert series["control"] == [0.25, 0.25]
-    for asked, field in (("by: PLAN", "by"), ("phase: 2", "phase"), ("phase: 0", "phase"), ("top: 0", "top")):
+    refusals = {"by: PLAN": "by", "phase: 2": "phase", "phase: 0": "phase", "top: 0": "top"}
+    for asked, field in (refusals | {"phase: 1, allPhases: true": "allPhases"}).items():
         refused = await client.send(f'{{ experimentResults(experiment: "button", {asked}) {{ days }} }}')
         assert refused["errors"][0]["extensions"]["field"] == field
 
