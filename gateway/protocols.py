@@ -123,13 +123,30 @@ class WebSocketProtocol(_StallGuard, WebSocketsSansIOProtocol):
     task's help, and stays open without the application's frames.
     """
 
-    _told: Callable[[], None] | None = None
-    """Called when a socket that is kept is released."""
+    # Objects share the names of up to thirty attributes; with all that uvicorn gives it, each socket would have a
+    # dictionary of its own, the largest part of it.
+    __slots__ = (
+        "_told",
+        "close_timer",
+        "frames",
+        "last_ping_rtt",
+        "pending_ping_payload",
+        "ping_sent_at",
+        "ping_timer",
+        "pong_timer",
+        "queue",
+        "request",
+        "response",
+        "scope",
+        "writable",
+    )
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self.queue: Any = Inbox()
         self.writable: Any = Gate()
+        self._told: Callable[[], None] | None = None
+        """Called when a socket that is kept is released."""
 
     async def run_asgi(self) -> None:
         cast(dict[str, object], self.scope)[WIRE] = self
@@ -224,6 +241,11 @@ class HttpProtocol(_StallGuard, HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > _LONGEST_HEAD:
                 self.transport.abort()
+
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        # As when a connection is lost: it and its parser would keep one another until the collector comes.
+        self.parser = cast(Any, None)
 
     def on_headers_complete(self) -> None:
         self._head_came()
