@@ -1,7 +1,6 @@
-"""uvicorn's protocols as the gateway runs them: with deadlines they lack, and a door for what can be answered."""
+"""uvicorn's HTTP protocol as the gateway runs it: with deadlines it lacks, and a door for what can be answered."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -11,13 +10,9 @@ import uvicorn
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.protocols.utils import ClientDisconnected
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.protocol import OPEN
 
 from gateway.admission import CAME, Admitted, Crowd, Ticket
 from gateway.health import LIVE, LIVE_PATH
-from gateway.wires import WIRE, Gate, Inbox
 from resolvers.errors import Overloaded
 from resolvers.live.rounds import Rounds
 
@@ -76,7 +71,7 @@ _BUSY = _refusal("The gateway has too much to do; try again.")
 _LIVE, _LIVE_URL = Ready(LIVE), LIVE_PATH.encode()
 
 
-class _StallGuard(asyncio.Protocol):
+class StallGuard(asyncio.Protocol):
     """Drops a peer that leaves what is sent to it unread: nothing else would ever free its buffers."""
 
     config: uvicorn.Config
@@ -118,75 +113,7 @@ class _StallGuard(asyncio.Protocol):
             self.transport.abort()
 
 
-class WebSocketProtocol(_StallGuard, WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket protocol that drops peers who do not read, and is a ``Wire``: it takes text to send without a
-    task's help, and stays open without the application's frames.
-    """
-
-    _told: Callable[[], None] | None = None
-    """Called when a socket that is kept is released."""
-
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self.queue: Any = Inbox()
-        self.writable: Any = Gate()
-
-    async def run_asgi(self) -> None:
-        cast(dict[str, object], self.scope)[WIRE] = self
-        kept = False
-        try:
-            await self.app(self.scope, self.receive, self.send)
-            kept = self.queue.heard is not None
-        except ClientDisconnected:
-            pass
-        except BaseException:
-            self.logger.exception("Exception in ASGI application\n")
-        if not self.handshake_complete:
-            self.send_500_response()
-        if not kept:
-            self._finish()
-        # What the opening has left; the parser would keep the request.
-        self.scope = cast(Any, {})
-        for opening in (self.request, self.response):
-            opening.headers.clear()
-
-    def _finish(self) -> None:
-        if self.close_timer is None:
-            self.transport.close()
-
-    def send_frame(self, frame: bytes) -> bool:
-        """Send a frame; False where it would have to wait, or there is nobody to read it."""
-        if self.conn.state is not OPEN or self.transport.is_closing() or not self.writable.is_set():
-            return False
-        self.transport.write(frame)
-        return True
-
-    def keep(self, heard: Callable[[], None]) -> None:
-        """Stay open, and call ``heard`` whenever a message is there."""
-        self.queue.heard = heard
-        if self.waits():
-            heard()
-
-    def waits(self) -> bool:
-        """Whether a message is there."""
-        return not self.queue.empty()
-
-    def at_release(self, told: Callable[[], None]) -> bool:
-        """Have it ``told``, if the socket is kept."""
-        if self.queue.heard is not None:
-            self._told = told
-        return self.queue.heard is not None
-
-    def release(self) -> None:
-        """Tell that the application is done, and close what it has not closed."""
-        self.queue.heard = None
-        told, self._told = self._told, None
-        if told is not None:
-            told()
-        self._finish()
-
-
-class HttpProtocol(_StallGuard, HttpToolsProtocol):
+class HttpProtocol(StallGuard, HttpToolsProtocol):
     """uvicorn's HTTP protocol that drops peers who do not read or do not finish a request's head in time.
 
     It answers at once, without a task, who is refused and who asks whether the gateway lives. All other requests begin
@@ -224,6 +151,11 @@ class HttpProtocol(_StallGuard, HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > _LONGEST_HEAD:
                 self.transport.abort()
+
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        # As when a connection is lost: it and its parser would keep one another until the collector comes.
+        self.parser = cast(Any, None)
 
     def on_headers_complete(self) -> None:
         self._head_came()

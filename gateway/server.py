@@ -10,8 +10,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.admission import Crowd
-from gateway.protocols import SPARE_FILES, Figures, HttpProtocol, WebSocketProtocol
+from gateway.protocols import SPARE_FILES, Figures, HttpProtocol
 from gateway.settings import Settings
+from gateway.websocket_protocol import WebSocketProtocol
 from resolvers.live.rounds import Rounds
 
 _ACCEPTED_AT_ONCE = 32

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 
 from gateway.outlets import LastFrame, Outlet, text_frame
-from gateway.server import WebSocketProtocol
+from gateway.websocket_protocol import WebSocketProtocol
 from gateway.wires import WIRE, Wire
 from tests.gateway import graphql_world
 from tests.gateway.graphql_clients import INIT, Socket, opened
