@@ -96,6 +96,7 @@ GIVEN = {
     "segment": '"Buyers"',
     "segments": '["Buyers"]',
     "experiment": '"button"',
+    "step": "1",
 }
 """What analyses have to be told, as far as that is alike."""
 QUERIES = schema._schema.query_type.fields  # type: ignore[union-attr]

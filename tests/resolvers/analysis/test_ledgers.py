@@ -72,7 +72,12 @@ def test_a_selection_is_what_a_walk_finds(events: list[tuple[Row, int, bool]], s
     if events and events[0][2]:
         asked = replace(asked, where=Not(NameIs(("other",))))
     coding = Coding({"buy": 1, "other": 2, "a": 1, "b": 2}, {})
-    found = ledger.selected(Kind.CONVERSION, asked, coding, {"channel": Coded.of(channel), "plan": None})
+    columns, cut = {"channel": Coded.of(channel), "plan": None}, len(rows) // 2
+    parts = [
+        ledger.selected(Kind.CONVERSION, asked, coding, columns, start, end)
+        for start, end in ((0, cut), (cut, len(rows)))
+    ]
+    found = joined_entries(parts)
     kept = [
         (row, code)
         for row, code, _ in events
