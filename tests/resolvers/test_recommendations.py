@@ -235,7 +235,9 @@ async def test_effects_of_a_list_are_read_together(
 
         await effects(together, "Europe/Berlin")
         costs = []
-        for some, timezone in (([*together[:5], together[-1]], "Asia/Seoul"), (together, "Asia/Tokyo")):
+        for some, timezone in ((together[:5], "Asia/Seoul"), (together, "Asia/Tokyo")):
+            # Days of a zone are read a few at a time when they are first asked about.
+            await metrics(context, ["events"], Question(PeriodRequest(last="90d"), timezone=timezone))
             with counted(context.services, monkeypatch) as seen:
                 assert None not in await effects(some, timezone)
             costs.append(len(seen))
