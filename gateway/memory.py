@@ -12,8 +12,9 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _OPTIONS = ((_ARENA_MAX, 2), (_MMAP_THRESHOLD, 4 << 20), (_TRIM_THRESHOLD, 32 << 20))
 
 _SECONDS = 2.0
-_GROWTH = 16 << 20
-"""Bytes by which the process has to have grown for a look at what is free."""
+_SOME, _MUCH = 16 << 20, 64 << 20
+"""Bytes by which the process has to have grown for a look at what is free: now and then, and between two questions, the
+second of which has to have its pages from the system again."""
 
 
 def spare_the_collector() -> None:
@@ -50,10 +51,10 @@ class Reclaiming:
         """What was held when least was, since then."""
         self._under_way = False
 
-    def __call__(self) -> None:
-        """Begin to give memory back where there may be some; called in the event loop."""
+    def __call__(self, growth: int = _MUCH) -> None:
+        """Begin to give memory back where there may be so much; called in the event loop."""
         held = _resident()
-        if self._trim is None or self._under_way or held < self._least + _GROWTH:
+        if self._trim is None or self._under_way or held < self._least + growth:
             self._least = min(self._least, held)
             return
         self._under_way = True
@@ -63,7 +64,7 @@ class Reclaiming:
         """The same time and again, for what is left behind by others than those who say so."""
         while True:
             await asyncio.sleep(_SECONDS)
-            self()
+            self(_SOME)
 
     def _return(self) -> None:
         assert self._trim is not None

@@ -40,12 +40,19 @@ async def test_what_is_free_is_given_back_once_the_process_has_grown(monkeypatch
 
     async def after(resident: int) -> int:
         held[0] = resident
-        reclaim()
+        reclaim(16 << 20)
         while reclaim._under_way:
             await asyncio.to_thread(lambda: None)
         return len(trimmed)
 
     assert [await after(resident) for resident in (110, 116, 120, 90, 105, 106)] == [0, 1, 1, 1, 1, 2]
+    # Between two questions it has to be more.
+    held[0] = 169
+    reclaim()
+    assert not reclaim._under_way
+    held[0] = 170
+    reclaim()
+    assert reclaim._under_way
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="is about glibc")
