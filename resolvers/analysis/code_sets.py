@@ -35,7 +35,8 @@ class CodeSet:
             return EMPTY
         low, high = int(codes[0]) // _WORD * _WORD, int(codes[-1])
         if high - low > codes.size * _DENSE:
-            return cls(low, None, codes, codes.size)
+            # A view would keep all that it is a part of.
+            return cls(low, None, codes if codes.base is None else codes.copy(), codes.size)
         return cls(low, _bitmap(codes, low, (high - low) // _WORD + 1), None, codes.size)
 
     @classmethod
