@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 from decimal import ROUND_HALF_UP, Context, Decimal
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given
@@ -72,12 +73,10 @@ def test_a_selection_is_what_a_walk_finds(events: list[tuple[Row, int, bool]], s
     if events and events[0][2]:
         asked = replace(asked, where=Not(NameIs(("other",))))
     coding = Coding({"buy": 1, "other": 2, "a": 1, "b": 2}, {})
-    columns, cut = {"channel": Coded.of(channel), "plan": None}, len(rows) // 2
-    parts = [
-        ledger.selected(Kind.CONVERSION, asked, coding, columns, start, end)
-        for start, end in ((0, cut), (cut, len(rows)))
-    ]
-    found = joined_entries(parts)
+    columns = {"channel": Coded.of(channel), "plan": None}
+    # Some of them at a time.
+    cuts = [0, len(rows) // 3, len(rows)]
+    found = joined_entries([ledger.selected(Kind.CONVERSION, asked, coding, columns, *some) for some in pairwise(cuts)])
     kept = [
         (row, code)
         for row, code, _ in events
