@@ -13,8 +13,8 @@ _OPTIONS = ((_ARENA_MAX, 2), (_MMAP_THRESHOLD, 4 << 20), (_TRIM_THRESHOLD, 32 <<
 
 _SECONDS = 2.0
 _SOME, _MUCH = 16 << 20, 64 << 20
-"""Bytes by which the process has to have grown for a look at what is free: now and then, and between two questions, the
-second of which has to have its pages from the system again."""
+"""Bytes by which the process has to have grown for a look at what is free: now and then and around what takes long, and
+between quick questions, the second of which has to have its pages from the system again."""
 
 
 def spare_the_collector() -> None:
@@ -51,9 +51,9 @@ class Reclaiming:
         """What was held when least was, since then."""
         self._under_way = False
 
-    def __call__(self, growth: int = _MUCH) -> None:
-        """Begin to give memory back where there may be so much; called in the event loop."""
-        held = _resident()
+    def __call__(self, eagerly: bool) -> None:
+        """Begin to give memory back where there may be some, or else much; called in the event loop."""
+        held, growth = _resident(), _SOME if eagerly else _MUCH
         if self._trim is None or self._under_way or held < self._least + growth:
             self._least = min(self._least, held)
             return
@@ -64,7 +64,7 @@ class Reclaiming:
         """The same time and again, for what is left behind by others than those who say so."""
         while True:
             await asyncio.sleep(_SECONDS)
-            self(_SOME)
+            self(eagerly=True)
 
     def _return(self) -> None:
         assert self._trim is not None

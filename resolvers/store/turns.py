@@ -17,13 +17,14 @@ _LARGE_WAIT_SECONDS = 6.0
 class Heavy:
     """So many places for reading journeys, of which those who hold very much have one at a time.
 
-    ``done`` is told whenever somebody has let go of theirs, and of what they held.
+    ``reclaim`` is told when somebody has let go of theirs and of what they held, and before one of those who hold much
+    begins; of these with true.
     """
 
-    def __init__(self, places: int, done: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, places: int, reclaim: Callable[[bool], None] = lambda large: None) -> None:
         self.places = asyncio.Semaphore(places)
         self.large = asyncio.Semaphore(1)
-        self.done = done
+        self.reclaim = reclaim
 
 
 @asynccontextmanager
@@ -38,8 +39,10 @@ async def turn(heavy: Heavy, *, large: bool = False) -> AsyncIterator[None]:
         except TimeoutError:
             message = "Too many questions about journeys are being answered; try again."
             raise Overloaded(message, retry_after=2) from None
+        if large:
+            heavy.reclaim(large)
         try:
             yield
         finally:
             # By then the frames that held it are gone.
-            asyncio.get_running_loop().call_soon(heavy.done)
+            asyncio.get_running_loop().call_soon(heavy.reclaim, large)

@@ -40,7 +40,7 @@ async def test_what_is_free_is_given_back_once_the_process_has_grown(monkeypatch
 
     async def after(resident: int) -> int:
         held[0] = resident
-        reclaim(16 << 20)
+        reclaim(True)
         while reclaim._under_way:
             await asyncio.to_thread(lambda: None)
         return len(trimmed)
@@ -48,10 +48,10 @@ async def test_what_is_free_is_given_back_once_the_process_has_grown(monkeypatch
     assert [await after(resident) for resident in (110, 116, 120, 90, 105, 106)] == [0, 1, 1, 1, 1, 2]
     # Between two questions it has to be more.
     held[0] = 169
-    reclaim()
+    reclaim(False)
     assert not reclaim._under_way
     held[0] = 170
-    reclaim()
+    reclaim(False)
     assert reclaim._under_way
 
 
@@ -62,7 +62,7 @@ async def test_heaps_are_smaller_after_they_were_trimmed() -> None:
     del blocks[::2]
     reclaim, full = Reclaiming(), memory._resident()
     reclaim._least = 0
-    reclaim()
+    reclaim(True)
     await asyncio.get_running_loop().run_in_executor(None, lambda: None)
     while reclaim._under_way:
         await asyncio.to_thread(lambda: None)
