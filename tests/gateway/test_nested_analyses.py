@@ -1,5 +1,6 @@
 """Analyses asked of each item of a list: as many statements whatever the list holds, and what each alone would say."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -11,7 +12,7 @@ from resolvers.keys import create_key, pepper
 from resolvers.store.database import Database
 from resolvers.store.folding import fold
 from resolvers.store.members import MemberMemory
-from tests.client import Client
+from tests.client import Client, running_gateway
 from tests.factories import event, new_principal
 from tests.statements import counted
 
@@ -59,6 +60,13 @@ ASKED = {
       entered converted tested untested associations {key {value} rate {value previous} oddsRatio {value}}}""",
     "subjects": "step: 1, first: 2) {edges {cursor node {subject}} pageInfo {hasNextPage endCursor}}",
 }
+
+
+@pytest.fixture
+async def gateway(database_url: str) -> AsyncIterator[tuple[str, Gateway]]:
+    """A gateway with time: what cannot be read together in time is read one by one."""
+    async with running_gateway(database_url, upkeep=False, statement_seconds=60.0, operation_seconds=60.0) as running:
+        yield running
 
 
 def field(name: str, day: int) -> str:
