@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import httpx2
 import pytest
 from graphql import is_required_argument
 
 from gateway.app import Gateway
-from resolvers.context import Role
+from resolvers.context import Role, utc_now
 from resolvers.keys import create_key, pepper
 from resolvers.live import shared
 from resolvers.store.database import Database
@@ -42,6 +43,13 @@ async def pair(redis: RedisServer, database_url: str, owner: Database, http: htt
         for _, gateway in pair:
             await eventually(lambda gateway=gateway: gateway.redis() == "up")  # type: ignore[misc]
         yield pair
+
+
+def stop_clocks(pair: Pair) -> None:
+    """Have it be the same minute for as long as a test takes: what an answer is about moves on with it."""
+    moment = utc_now()
+    for _, gateway in pair:
+        gateway._services = replace(gateway.services, now=lambda: moment)
 
 
 async def health(client: Client) -> tuple[int, object]:
@@ -81,6 +89,7 @@ async def test_a_write_through_one_is_seen_through_the_other_at_once(pair: Pair,
 async def test_every_analysis_is_shared(pair: Pair) -> None:
     (here, first), (there, second) = pair
     await here.ingest(purchase("1"))
+    stop_clocks(pair)
     mine = await here.ask(all_of())
     await first.services.cache.settled()
     assert await there.ask(all_of()) == mine
@@ -114,6 +123,7 @@ async def test_every_other_analysis_is_shared(pair: Pair) -> None:
       budget: setAiBudget(input: {amount: "5"}) { __typename } }"""
     done = await here.ask(keep, rules={"did": {"where": {"kind": ["CONVERSION"]}}})
     assert all(one["__typename"].endswith("Payload") for one in done.values()), done
+    stop_clocks(pair)
     special = {"personaProfile": {"slug": '"buyer"'}, "segmentOverlap": {"segments": '["Buyers", "Everybody"]'}}
     for name in OTHERS:
         given = GIVEN | special.get(name, {})
@@ -131,6 +141,7 @@ async def test_every_other_analysis_is_shared(pair: Pair) -> None:
 async def test_what_is_foretold_is_shared(pair: Pair) -> None:
     (here, first), (there, second) = pair
     await here.ingest(purchase("1"))
+    stop_clocks(pair)
     asked = " ".join(f"{name} {{asOf explain {{rows}}}}" for name in FORETOLD)
     mine = await here.ask(f"{{{asked}}}")
     await first.services.cache.settled()
