@@ -128,7 +128,8 @@ class Mailbox:
         """The next answer that the watcher does not know; None once there is no other."""
         if self._late:
             present = await self._question.present()
-            self._late, self._ended = False, present is None
+            self._late = False
+            self._ended = self._ended or present is None
             if present is not None:
                 self._last = present.body
             return present

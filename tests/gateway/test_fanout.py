@@ -11,8 +11,9 @@ import orjson
 import pytest
 import strawberry
 
-from gateway.answers import Answer
+from gateway.answers import Answer, result
 from gateway.endpoint import Endpoint
+from gateway.fanout import LiveQuestions
 from gateway.operations import Operations
 from gateway.parameters import Parameters
 from resolvers.context import Principal, Role
@@ -325,3 +326,24 @@ def test_every_analysis_is_shared_and_what_happens_is_not() -> None:
         name for name, field in root.fields.items() if field.extensions["strawberry-definition"].metadata.get(STATE)
     }
     assert marked == set(root.fields) - {"events", "flagChanges", "experimentChanges"}
+
+
+async def test_who_came_late_to_what_ended_meanwhile_has_the_present_answer_and_the_end() -> None:
+    endpoint, over = Watched().endpoint, asyncio.Event()
+    live, answer = LiveQuestions(endpoint.sessions, endpoint.limits), result({"level": 1}, None, suggestions=True)
+
+    async def source() -> AsyncGenerator[Answer, None]:
+        yield answer
+        await over.wait()
+
+    first = live.watch(1, "level", source)
+    async with asyncio.timeout(10):
+        assert await first.take() is answer
+        late = live.watch(1, "level", source)
+        over.set()
+        assert await first.take() is None
+        assert await late.take() is answer
+        assert await late.take() is None
+        await first.leave()
+        await late.leave()
+    assert len(live) == 0
