@@ -26,7 +26,7 @@ from gateway.memory import Reclaiming
 from gateway.operations import Operations
 from gateway.pages import page_routes
 from gateway.routes import graphql_routes, schema_route
-from gateway.sessions import Kind, Sessions, ended
+from gateway.sessions import Kind, Sessions
 from gateway.settings import Settings
 from gateway.telemetry import Metrics, TelemetryMiddleware
 from resolvers.analysis.events import Receipt
@@ -40,6 +40,7 @@ from resolvers.live.cache import Cache
 from resolvers.live.relay import Relay
 from resolvers.live.rounds import Rounds
 from resolvers.live.shared import RedisState, SharedMemory
+from resolvers.live.tasks import ended
 from resolvers.live.turns import Turns
 from resolvers.sharing import shared_memory, sharing
 from resolvers.store.database import APP_ROLE, Database, connect

@@ -18,6 +18,7 @@ from gateway.limits import Limits
 from gateway.sessions import Sessions
 from resolvers.errors import Overloaded
 from resolvers.live.looks import Looks
+from resolvers.live.tasks import ended
 
 T = TypeVar("T")
 Source = Callable[[], AsyncGenerator[Answer, None]]
@@ -201,9 +202,7 @@ class _Question:
     async def end(self) -> None:
         """Compute no more; on return nothing of it is left."""
         tasks: set[asyncio.Task[Any]] = {self._task, *self._looks.tasks}
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        await ended(tasks)
 
     async def _first(self) -> Answer | None:
         async with aclosing(self._source()) as answers:

@@ -6,7 +6,7 @@ must outlive its handler (a write whose sender left, the clean-up of a stream) i
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from enum import StrEnum
 from math import inf
 from typing import Any, NamedTuple, TypeVar
@@ -178,11 +178,3 @@ def _change(counter: Counter[K], key: K, change: int) -> None:
 
 def _key(principal: Principal | None) -> int | None:
     return None if principal is None else principal.key_id
-
-
-async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they end: a driver that is cancelled within a COPY tells its caller of a database error."""
-    while pending := [task for task in tasks if not task.done()]:
-        for task in pending:
-            task.cancel()
-        await asyncio.wait(pending, timeout=0.5)

@@ -13,6 +13,8 @@ from typing import Any
 import asyncpg
 import structlog
 
+from resolvers.live.tasks import ended
+
 CHANNEL = "gateway"
 _COMMIT = re.compile(r"v (\d+) \d+ (\d+(?:,\d+)*)", re.ASCII)
 _REVOCATION = re.compile(r"k (\d+)", re.ASCII)
@@ -81,9 +83,7 @@ class Bus:
 
     async def stop(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await ended([self._task])
 
     @contextlib.contextmanager
     def listen(self, tenant_id: int) -> Iterator[Mailbox]:

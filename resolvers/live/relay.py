@@ -5,13 +5,13 @@ Redis comes after the commit and may be lost, so it only ever wakes somebody ear
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable
 
 import structlog
 
 from resolvers.live.shared import SharedMemory
+from resolvers.live.tasks import ended
 
 log = structlog.get_logger(__name__)
 
@@ -36,11 +36,7 @@ class Relay:
         ]
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await ended(self._tasks)
 
     def announce(self, words: str) -> None:
         """Send lines of words soon, where Redis is there; never waits, and drops the oldest where too many wait."""

@@ -24,6 +24,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
+from resolvers.live.tasks import ended
+
 _SECONDS = 0.25
 """How long an answer of Redis is waited for, connecting included."""
 _CONNECTIONS = 16
@@ -102,9 +104,7 @@ class SharedMemory:
 
     async def stop(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await ended([self._task])
         with contextlib.suppress(Exception):
             await self._redis.close(timeout=_SECONDS)
 

@@ -182,6 +182,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.mark.timeout(120 + 60 * ROUNDS)
 async def test_what_was_acknowledged_survives_any_death(folder: Path) -> None:
     random = Random()
     gateway, rebuilds = Serving(folder), Rebuilds(folder)

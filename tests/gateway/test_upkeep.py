@@ -4,7 +4,7 @@ import asyncio
 
 import httpx2
 
-from gateway.sessions import ended
+from resolvers.live.tasks import ended
 from resolvers.store.database import Database
 from resolvers.store.schema_version import migrate
 from resolvers.store.segments import SegmentRepository
