@@ -189,9 +189,9 @@ class Ledger:
         events = EventColumns(self.subject[rows], replace(self.moments, ticks=self.moments.ticks[rows]), held | others)
         steps = np.zeros(rows.size, step_bits(len(asked.steps)))
         for place, step in enumerate(asked.steps):
-            found = bound(step, events, coding)(events)
+            found = bound(step, events.coded, coding)(events)
             steps |= np.multiply(found, steps.dtype.type(1 << place), dtype=steps.dtype)
-        passing = bound(asked.where, events, coding)(events)
+        passing = bound(asked.where, events.coded, coding)(events)
         if passing is not True:
             chosen = np.broadcast_to(passing, rows.shape)
             rows, places, steps = rows[chosen], places[chosen], steps[chosen]

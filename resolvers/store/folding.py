@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Integer, and_, func, literal, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from resolvers.analysis.ascending import Ascending
 from resolvers.analysis.columns import CODED, FLAGS, Coded, Moments
 from resolvers.analysis.journeys import chronological
 from resolvers.analysis.ledgers import LEDGERS, Ledger
@@ -279,10 +280,11 @@ def _ordered(
     tenant_id: int, run: Run, subjects: Sequence[Decoded], times: Sequence[Decoded], events: Events
 ) -> tuple[NDArray[np.intp], bytes, bytes]:
     """The order of the rows of a run made of other runs and new events, and its subjects and times, sealed."""
-    subject = np.concatenate([*cast(list[NDArray[np.int32]], subjects), events["subject"].astype(np.int32)])
+    before = [cast(Ascending, part).codes for part in subjects]
+    subject = np.concatenate([*before, events["subject"].astype(np.int32)])
     old = [cast(Moments, part).microseconds() for part in times]
     at = np.concatenate([*old, events["at"].astype(np.int64) + EPOCH_US])
-    del old
+    del old, before
     order = chronological(subject, at)
     packed = pack_subjects(subject[order])
     at = at[order]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from resolvers.analysis.ascending import Ascending
 from resolvers.analysis.columns import CODED, Coded, Moments
 from resolvers.analysis.journeys import chronological
 from resolvers.analysis.ledgers import LEDGERS, Ledger
@@ -126,7 +127,7 @@ class _Check:
                 columns[name] = await asyncio.to_thread(decoded, sealed[name], name, run, self.tenant_id)
             except Damaged:
                 return [f"is damaged: {name}"]
-        subject, moments = cast(NDArray[np.int32], columns["subject"]), cast(Moments, columns["at"])
+        subject, moments = cast(Ascending, columns["subject"]).codes, cast(Moments, columns["at"])
         pages = [
             (page["subject"].astype(np.int32), _microseconds(page), page["position"].astype(np.int64))
             async for page in self._pages(run)

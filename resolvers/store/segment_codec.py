@@ -12,6 +12,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from resolvers.analysis.ascending import Ascending
 from resolvers.analysis.columns import Coded, Moments
 from resolvers.analysis.ledgers import Ledger
 
@@ -59,6 +60,11 @@ def pack_subjects(subject: NDArray[np.int32]) -> bytes:
 def unpack_subjects(body: memoryview) -> NDArray[np.int32]:
     steps, _ = unpack(body)
     return np.cumsum(steps, dtype=np.int32)
+
+
+def unpack_ascending(body: memoryview) -> Ascending:
+    """What ``pack_subjects`` has packed, as narrow as it was."""
+    return Ascending.by_steps(unpack(body)[0])
 
 
 def pack_moments(moments: Moments) -> bytes:
