@@ -1,5 +1,6 @@
 """Ascending codes in a byte each, for columns sorted by subject: they are a quarter of what decoded events take."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,23 @@ class Ascending:
         rest = steps[1:].max(initial=0)
         narrow = steps.astype(np.min_scalar_type(int(rest)), copy=False)
         return cls(narrow, marks.astype(np.int32))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Ascending"]) -> "Ascending":
+        """The columns of all parts, none of which goes back behind the one before it."""
+        filled = [part for part in parts if part.size]
+        if not filled:
+            return cls.by_steps(np.empty(0, np.uint8))
+        steps = np.concatenate([part.steps for part in filled])
+        first = last = int(filled[0].marks[0])
+        place = 0
+        for part in filled:
+            gap = int(part.marks[0]) - last
+            steps = steps.astype(np.promote_types(steps.dtype, np.min_scalar_type(gap)), copy=False)
+            steps[place] = gap
+            last, place = int(part.part(part.size - 1, part.size)[0]), place + part.size
+        since = cls.by_steps(steps)
+        return cls(since.steps, since.marks + np.int32(first))
 
     @property
     def size(self) -> int:

@@ -19,7 +19,7 @@ Indexes = NDArray[np.unsignedinteger]
 class Piece(NamedTuple):
     """Merged columns of a range of subjects."""
 
-    subject: NDArray[np.int32]
+    subject: Ascending
     ticks: Indexes
     coded: Mapping[str, Indexes]
 
@@ -49,11 +49,11 @@ def merged(runs: Sequence[EventRun], start_us: int, end_us: int) -> EventRun:
             name: _indexes(coding, [part.coded[name] for part in parts], rows)[order]
             for name, coding in codings.items()
         }
-        return Piece(subject[order], at.astype(kind)[order], coded)
+        return Piece(Ascending.of(subject[order]), at.astype(kind)[order], coded)
 
     pieces = each(piece, range(len(cuts[0]) - 1))
     return EventRun(
-        Ascending.of(np.concatenate([one.subject for one in pieces])),
+        Ascending.joined([one.subject for one in pieces]),
         Moments(np.concatenate([one.ticks for one in pieces]), base, unit),
         {
             name: Coded(codes, np.concatenate([one.coded[name] for one in pieces]))

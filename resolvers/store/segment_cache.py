@@ -25,7 +25,7 @@ _LEAST = 48 << 20
 """Bytes that there are for them however much is held beside: enough for a month of a few million events."""
 _ROW_BYTES = 5
 _SPANS = 32
-_LARGEST_SPAN = 0.4
+_LARGEST_SPAN = 0.3
 """The part of the budget that one span may take."""
 
 log = structlog.get_logger(__name__)

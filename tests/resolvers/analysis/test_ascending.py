@@ -1,6 +1,7 @@
 """Ascending codes by their distances are the codes that were put in."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -36,6 +37,15 @@ def test_codes_come_back(codes: np.ndarray[tuple[int], np.dtype[np.int32]], star
 def test_a_code_is_found_at_its_first_row(codes: np.ndarray[tuple[int], np.dtype[np.int32]], sought: list[int]) -> None:
     asked = np.array([*sought, *codes[::3].tolist()], np.int32)
     assert Ascending.of(codes).places(asked) == np.searchsorted(codes, asked).tolist()
+
+
+@given(CODES, st.lists(st.integers(0, 60), max_size=5))
+def test_parts_are_joined(codes: np.ndarray[tuple[int], np.dtype[np.int32]], cuts: list[int]) -> None:
+    edges = [0, *sorted(cuts), codes.size]
+    parts = [Ascending.of(codes[start:end]) for start, end in pairwise(edges)]
+    joined = Ascending.joined(parts)
+    assert joined.codes.tolist() == codes.tolist()
+    assert joined.every(5).tolist() == codes[5::5].tolist()
 
 
 def test_subjects_one_after_the_other_take_a_byte_each() -> None:
