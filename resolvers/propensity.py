@@ -248,10 +248,10 @@ async def _read(context: Context, asked: Resolved, name: str, dimensions: Sequen
     # What was joined is let go of at once, as it is much of a large tenant.
     found: list[Moment] = []
     while spends:
+        await context.services.heavy.reclaimed()
         parts = (part.pop(0) for part in reading.parts)
         found.append(await asyncio.to_thread(_moment, parts, spends.pop(0), moments[len(found)]))
-        del parts
-        await context.services.heavy.reclaimed()
+    await context.services.heavy.reclaimed()
     past, present = found
     return _Reading(past, present, reading.explain)
 

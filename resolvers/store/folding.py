@@ -316,11 +316,12 @@ def _ledger(
 ) -> bytes:
     """A ledger of such a run, sealed; ``place`` says where in it each row lies that it is made of."""
     start_us = epoch_us(month_bounds(run.month)[0])
-    rows, seen = [], 0
+    rows, seen = list[NDArray[np.integer]](), 0
     for one, ledger in parts:
-        rows.append(place[seen + ledger.row.astype(np.intp)])
+        rows.append(place[seen + ledger.row.codes.astype(np.intp)])
         seen += one.rows
-    rows.append(place[seen + np.searchsorted(events["position"].astype(np.int64), new["position"].astype(np.int64))])
-    latest = Ledger.of(np.arange(new.size), entries_of(new), start_us)
+    among = np.searchsorted(events["position"].astype(np.int64), new["position"].astype(np.int64))
+    latest = Ledger.of(place[seen + among], entries_of(new), start_us)
+    rows.append(latest.row.codes)
     found = Ledger.merged([*(ledger for _, ledger in parts), latest], rows)
     return seal(pack_ledger(found), run.place(tenant_id, name))

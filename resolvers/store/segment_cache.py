@@ -20,7 +20,7 @@ Key = tuple[int, Run, str]
 Span = tuple[int, tuple[Run, ...], int, int, tuple[str, ...]]
 """A tenant's runs between two instants (microseconds since 1970), with the coded columns named."""
 
-BUDGET = 144 << 20
+BUDGET = 128 << 20
 _LEAST = 48 << 20
 """Bytes that there are for them however much is held beside: enough for a month of a few million events."""
 _ROW_BYTES = 5
