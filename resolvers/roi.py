@@ -126,6 +126,7 @@ class ValueReader:
         self.tenant_id, self.currency = principal.tenant_id, principal.currency
         self.definition, self.asked, self.measured = definition, asked, measured
         self.numbering = Numbering()
+        self.heavy = context.services.heavy
         self.journeys = JourneyRepository(session, context.services.memory, context.services.segments)
         self.sales = SaleRepository(session, context.services.memory, context.services.segments)
         self.calls = AiCallRepository(session, context.services.memory, context.services.segments)
@@ -140,12 +141,15 @@ class ValueReader:
         cut = _Cut(definition, period, self.numbering)
         reading = await self.journeys.by_subject(self.tenant_id, reach, EVERYTHING, steps, by, cut)
         paths = await asyncio.to_thread(joined_paths, reading.parts)
+        await self.heavy.reclaimed()
         # Whatever is committed meanwhile is among these, and matters to no path.
         sales = await self.sales.sales(self.tenant_id, period, self.currency)
         amounts = await asyncio.to_thread(amounts_of, paths, sales)
         del sales
+        await self.heavy.reclaimed()
         read = self.calls.measured if self.measured else self.calls.calls
         calls = await read(self.tenant_id, CallQuestion(period, self.currency, self.asked.where, by), self.numbering)
+        await self.heavy.reclaimed()
         return Found(period, calls, paths, amounts), reading.explain
 
     async def unconverted(self) -> tuple[tuple[Money, ...], tuple[Money, ...]]:

@@ -17,7 +17,7 @@ T = TypeVar("T")
 _KEY_BITS = 63
 _SPARSE = 3
 """Where fewer rows than one in so many are in time, it pays to take them out first."""
-SMALL = BLOCK // 4
+SMALL = BLOCK // 8
 """Rows up to which a run is selected from at once, and of a range of subjects: what is done to them stays near by."""
 
 
