@@ -144,9 +144,10 @@ class ValueReader:
         sales = await self.sales.sales(self.tenant_id, period, self.currency)
         amounts = await asyncio.to_thread(amounts_of, paths, sales)
         del sales
-        read = self.calls.measured if self.measured else self.calls.calls
-        calls = await read(self.tenant_id, CallQuestion(period, self.currency, self.asked.where, by), self.numbering)
-        return Found(period, calls, paths, amounts), reading.explain
+        question = CallQuestion(period, self.currency, self.asked.where, by)
+        calls = await self.calls.calls(self.tenant_id, question, self.numbering)
+        measures = await self.calls.measures(self.tenant_id, question, self.numbering) if self.measured else ()
+        return Found(period, calls, paths, amounts, measures), reading.explain
 
     async def unconverted(self) -> tuple[tuple[Money, ...], tuple[Money, ...]]:
         """The amounts and the costs of the period in other currencies."""
