@@ -29,9 +29,8 @@ from resolvers.store.turns import turn
 ACTIVE = timedelta(days=30)
 SAMPLE = 5_000
 """Subjects that a share is told from, where there are more."""
-SPENT = 1_000
-"""Points that the coverage of a flag counts as: it is evaluated for a sample in some 50 ms, so that a page of 50 flags has
-time."""
+POINTS = 240
+"""What the coverage of a flag counts as: evaluating it for a sample takes some 50 ms, so that a page of 50 has time."""
 _SEED = 20_260
 _DEFINITION = (
     "Subjects with an event in the last 30 days who get the variation as the flag is set up now, divided by all of "
@@ -71,7 +70,7 @@ async def coverage(context: Context, of: Flag, environment: str = PRODUCTION) ->
     They are looked up together for all flags whose coverage is asked for beside it.
     """
     context.require(Role.VIEWER)
-    context.spend(SPENT)
+    context.spend(POINTS)
     return await context.batched("flag coverage", (of.key, environment), partial(_side_by_side, context))
 
 
