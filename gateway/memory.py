@@ -51,14 +51,17 @@ class Reclaiming:
         """What was held when least was, since then."""
         self._under_way = False
 
-    def __call__(self, eagerly: bool) -> None:
-        """Begin to give memory back where there may be some, or else much; called in the event loop."""
+    def __call__(self, eagerly: bool) -> "asyncio.Future[None] | None":
+        """Begin to give memory back where there may be some, or else much; called in the event loop.
+
+        Returns what is done once it is given back; None where nothing begins.
+        """
         held, growth = _resident(), _SOME if eagerly else _MUCH
         if self._trim is None or self._under_way or held < self._least + growth:
             self._least = min(self._least, held)
-            return
+            return None
         self._under_way = True
-        asyncio.get_running_loop().run_in_executor(None, self._return)
+        return asyncio.get_running_loop().run_in_executor(None, self._return)
 
     async def often(self) -> None:
         """The same time and again, for what is left behind by others than those who say so."""

@@ -246,10 +246,13 @@ async def _read(context: Context, asked: Resolved, name: str, dimensions: Sequen
         _behaviour(context, asked, steps(target), dimensions, moments), _spend(context, asked, cutoffs)
     )
     # What was joined is let go of at once, as it is much of a large tenant.
-    past, present = (
-        _moment((part.pop(0) for part in reading.parts), spend, moment)
-        for spend, moment in zip(spends, moments, strict=True)
-    )
+    found: list[Moment] = []
+    while spends:
+        await context.services.heavy.reclaimed()
+        parts = (part.pop(0) for part in reading.parts)
+        found.append(await asyncio.to_thread(_moment, parts, spends.pop(0), moments[len(found)]))
+    await context.services.heavy.reclaimed()
+    past, present = found
     return _Reading(past, present, reading.explain)
 
 

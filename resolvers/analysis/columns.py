@@ -11,6 +11,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from resolvers.analysis.ascending import Ascending
 from resolvers.analysis.events import DIMENSIONS
 from resolvers.analysis.filters import (
     All,
@@ -129,11 +130,6 @@ class EventColumns:
     moments: Moments
     coded: Mapping[str, Coded | None]
 
-    def part(self, start: int, end: int) -> "EventColumns":
-        """The rows from ``start`` to before ``end``, without copying."""
-        coded = {name: column and column.part(start, end) for name, column in self.coded.items()}
-        return EventColumns(self.subject[start:end], self.moments.part(start, end), coded)
-
     def chosen(self, rows: NDArray[np.intp], names: Collection[str]) -> "EventColumns":
         """Some rows, with the coded columns named."""
         coded = {name: column and column.chosen(rows) for name, column in self.coded.items() if name in names}
@@ -141,8 +137,31 @@ class EventColumns:
         return EventColumns(self.subject[rows], moments, coded)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EventRun:
+    """Columns of events in the order of their subjects."""
+
+    subject: Ascending
+    moments: Moments
+    coded: Mapping[str, Coded | None]
+
+    @property
+    def size(self) -> int:
+        return self.subject.size
+
+    @property
+    def nbytes(self) -> int:
+        coded = sum(0 if column is None else column.nbytes for column in self.coded.values())
+        return self.subject.nbytes + self.moments.nbytes + coded
+
+    def part(self, start: int, end: int) -> EventColumns:
+        """The rows from ``start`` to before ``end``; only subjects are copied."""
+        coded = {name: column and column.part(start, end) for name, column in self.coded.items()}
+        return EventColumns(self.subject.part(start, end), self.moments.part(start, end), coded)
+
+
 Test = Callable[[EventColumns], Truth]
-"""Which rows pass, asked of a part of the columns that it was made for."""
+"""Which rows pass, asked of some rows of the columns that it was made for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +192,8 @@ def columns_of(*roots: Filter) -> frozenset[str] | None:
     return frozenset(found)
 
 
-def bound(root: Filter, columns: EventColumns, coding: Coding) -> Test:
-    """A filter whose ``columns_of`` are among the columns, made ready to be asked of any part of them."""
+def bound(root: Filter, columns: Mapping[str, Coded | None], coding: Coding) -> Test:
+    """A filter whose ``columns_of`` are among the coded columns, made ready to be asked of any rows of them."""
     match root:
         case All(of):
             return _joined([bound(part, columns, coding) for part in of], True, both)
@@ -232,9 +251,9 @@ def _codes(values: tuple[str, ...], coding: Coding) -> list[int]:
     return [coding.terms[value] for value in values if value in coding.terms]
 
 
-def _coded(name: str, columns: EventColumns, op: Op, wanted: list[int]) -> Test:
+def _coded(name: str, columns: Mapping[str, Coded | None], op: Op, wanted: list[int]) -> Test:
     """A condition on a column of codes, decided here for each of its codes."""
-    column = columns.coded.get(name)
+    column = columns.get(name)
     codes = np.zeros(1, np.int32) if column is None else column.codes
     match op:
         case Op.IN:

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from resolvers.analysis.ascending import Ascending
 from resolvers.analysis.blocks import BLOCK, each
-from resolvers.analysis.columns import Coding, EventColumns, both, bound, columns_of
+from resolvers.analysis.columns import Coding, EventColumns, EventRun, both, bound, columns_of
 from resolvers.analysis.filters import Filter
 
 T = TypeVar("T")
@@ -69,7 +70,7 @@ def step_bits(steps: int) -> np.dtype[np.unsignedinteger]:
 
 
 def gathered(
-    runs: Sequence[EventColumns],
+    runs: Sequence[EventRun],
     tail: Journeys | None,
     asked: Selection,
     coding: Coding,
@@ -81,13 +82,13 @@ def gathered(
     each other, but are worked on side by side. Runs are in that order each; of simultaneous events those of an
     earlier run came first, those of ``tail`` last, which was selected already.
     """
-    large = max((place for place, run in enumerate(runs) if run.subject.size > SMALL), default=-1) + 1
+    large = max((place for place, run in enumerate(runs) if run.size > SMALL), default=-1) + 1
     selectors = [_Selector(run, asked, coding) for run in runs]
-    late = [select(0, select.run.subject.size) for select in selectors[large:]]
+    late = [select(0, select.run.size) for select in selectors[large:]]
     if tail is not None:
         late.append(tail.in_order())
     rest = _merged(late) if late else None
-    parts = [run.subject for run in runs[:large]] + ([rest.subject] if rest else [])
+    parts = [run.subject for run in runs[:large]] + ([Ascending.of(rest.subject)] if rest else [])
     cuts = cuts_of(parts)
 
     def range_of_subjects(place: int) -> T:
@@ -101,7 +102,7 @@ def gathered(
 
 
 def scattered(
-    runs: Sequence[EventColumns],
+    runs: Sequence[EventRun],
     tail: Journeys | None,
     asked: Selection,
     coding: Coding,
@@ -113,30 +114,30 @@ def scattered(
     """
     selectors, step = [_Selector(run, asked, coding) for run in runs], max(1, SMALL)
     pieces = [
-        (select, start, min(start + step, select.run.subject.size))
+        (select, start, min(start + step, select.run.size))
         for select in selectors
-        for start in range(0, select.run.subject.size, step)
+        for start in range(0, select.run.size, step)
     ]
     found = each(lambda piece: work(piece[0](piece[1], piece[2])), pieces)
     return found if tail is None else [*found, work(tail.in_order())]
 
 
-def cuts_of(parts: Sequence[NDArray[np.int32]]) -> list[list[int]]:
+def cuts_of(parts: Sequence[Ascending]) -> list[list[int]]:
     """Where to cut ascending columns, so that what lies between the same cuts is of the same few subjects."""
-    longest = max(parts, key=len)
+    longest = max(parts, key=lambda part: part.size)
     share = max(1, SMALL * longest.size // max(1, sum(part.size for part in parts)))
-    bounds = np.unique(longest[share::share])
-    return [[0, *np.searchsorted(part, bounds).tolist(), part.size] for part in parts]
+    bounds = np.unique(longest.every(share))
+    return [[0, *part.places(bounds), part.size] for part in parts]
 
 
 class _Selector:
     """A selection made ready for one run."""
 
-    def __init__(self, run: EventColumns, asked: Selection, coding: Coding) -> None:
+    def __init__(self, run: EventRun, asked: Selection, coding: Coding) -> None:
         self.run = run
         self.asked = asked
-        self.where = bound(asked.where, run, coding)
-        self.steps = [bound(step, run, coding) for step in asked.steps]
+        self.where = bound(asked.where, run.coded, coding)
+        self.steps = [bound(step, run.coded, coding) for step in asked.steps]
         self.looked_at = columns_of(*asked.steps) or frozenset()
 
     def __call__(self, start: int, end: int) -> Journeys:

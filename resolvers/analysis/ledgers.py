@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resolvers.analysis.ascending import Ascending
 from resolvers.analysis.attribution_sales import UNIT
 from resolvers.analysis.columns import Coded, Coding, EventColumns, Moments, bound, columns_of
 from resolvers.analysis.events import Kind
@@ -93,8 +94,8 @@ class Ledger:
     Fractions are multiples of ``unit``, and told in it.
     """
 
-    row: NDArray[np.uint32]
-    subject: Codes
+    row: Ascending
+    subject: Ascending
     moments: Moments
     name: Coded
     currency: Coded
@@ -106,21 +107,21 @@ class Ledger:
 
     @classmethod
     def of(cls, row: NDArray[np.integer], entries: Entries, start_us: int) -> "Ledger":
-        """The ledger of a run whose month begins at ``start_us``, from entries in any order."""
+        """The ledger of a run whose month begins at ``start_us``, from entries in any order and their places in it."""
         unit = gcd(UNIT, int(np.gcd.reduce(entries.fraction, initial=0)))
-        ledger = cls(
-            row=row.astype(np.uint32),
-            subject=entries.subject,
-            moments=Moments.of(entries.at, start_us),
-            name=Coded.of(entries.name),
-            currency=Coded.of(entries.currency),
-            whole=least(entries.whole),
+        order = np.argsort(row)
+        return cls(
+            row=Ascending.of(row[order].astype(np.int32)),
+            subject=Ascending.of(entries.subject[order]),
+            moments=Moments.of(entries.at[order], start_us),
+            name=Coded.of(entries.name[order]),
+            currency=Coded.of(entries.currency[order]),
+            whole=least(entries.whole[order]),
             unit=unit,
-            fraction=least(entries.fraction // unit),
-            thing=least(entries.thing.astype(np.int64).view(np.uint64)),
-            times=least(entries.times),
+            fraction=least(entries.fraction[order] // unit),
+            thing=least(entries.thing[order].astype(np.int64).view(np.uint64)),
+            times=least(entries.times[order]),
         )
-        return cls.merged([ledger], [row])
 
     @classmethod
     def merged(cls, ledgers: Sequence["Ledger"], rows: Sequence[NDArray[np.integer]]) -> "Ledger":
@@ -134,8 +135,8 @@ class Ledger:
             return np.concatenate(list(parts))[order]
 
         return cls(
-            row=row[order].astype(np.uint32),
-            subject=column(one.subject for one in ledgers),
+            row=Ascending.of(row[order].astype(np.int32)),
+            subject=Ascending.of(column(one.subject.codes for one in ledgers)),
             moments=Moments.of(column(one.moments.microseconds() for one in ledgers), ledgers[0].moments.start_us),
             name=Coded.of(column(one.name.values() for one in ledgers)),
             currency=Coded.of(column(one.currency.values() for one in ledgers)),
@@ -156,9 +157,10 @@ class Ledger:
     @property
     def nbytes(self) -> int:
         """What it takes in memory."""
-        columns = (self.row, self.subject, self.moments.ticks, self.name.index, self.currency.index)
+        columns = (self.moments.ticks, self.name.index, self.currency.index)
         amounts = (self.whole, self.fraction, self.thing, self.times)
-        return sum(one.nbytes for one in (*columns, *amounts) if any(one.strides))
+        rest = sum(one.nbytes for one in (*columns, *amounts) if any(one.strides))
+        return self.row.nbytes + self.subject.nbytes + rest
 
     def differing(self, other: "Ledger") -> int:
         """For how many entries another ledger of the same rows says something else."""
@@ -168,9 +170,8 @@ class Ledger:
 
     def entries(self) -> Entries:
         """All of them, without steps or dimensions."""
-        everything = slice(None)
         blank = np.empty((0, self.row.size), np.int32)
-        return self._entries(everything, np.zeros(self.row.size, np.uint8), blank)
+        return self._entries(slice(None), self.subject.codes, np.zeros(self.row.size, np.uint8), blank)
 
     def selected(
         self, kind: Kind, asked: Selection, coding: Coding, columns: Mapping[str, Coded | None], start: int, end: int
@@ -178,36 +179,41 @@ class Ledger:
         """Those of a selection among the entries from ``start`` to before ``end``; ``columns`` of the whole run are
         those that it looks at or asks for."""
         inside = self.moments.part(start, end).within(asked.start_us, asked.end_us)
-        rows = start + np.flatnonzero(np.broadcast_to(inside, self.row[start:end].shape))
-        places = self.row[rows].astype(np.intp)
+        own = np.flatnonzero(np.broadcast_to(inside, (end - start,)))
+        rows, subject = start + own, self.subject.part(start, end)[own]
+        places = self.row.part(start, end)[own].astype(np.intp)
         looked_at = columns_of(asked.where, *asked.steps) or frozenset()
         held = {
             "kind": Coded(np.array([kind], np.int32), np.zeros(rows.size, np.uint8)),
             "name": self.name.chosen(rows),
         }
         others = {name: column and column.chosen(places) for name, column in columns.items() if name in looked_at}
-        events = EventColumns(self.subject[rows], replace(self.moments, ticks=self.moments.ticks[rows]), held | others)
+        events = EventColumns(subject, replace(self.moments, ticks=self.moments.ticks[rows]), held | others)
         steps = np.zeros(rows.size, step_bits(len(asked.steps)))
         for place, step in enumerate(asked.steps):
-            found = bound(step, events, coding)(events)
+            found = bound(step, events.coded, coding)(events)
             steps |= np.multiply(found, steps.dtype.type(1 << place), dtype=steps.dtype)
-        passing = bound(asked.where, events, coding)(events)
+        passing = bound(asked.where, events.coded, coding)(events)
         if passing is not True:
             chosen = np.broadcast_to(passing, rows.shape)
-            rows, places, steps = rows[chosen], places[chosen], steps[chosen]
+            rows, subject, places, steps = rows[chosen], subject[chosen], places[chosen], steps[chosen]
         dimensions = np.zeros((len(asked.by), rows.size), np.int32)
         for place, name in enumerate(asked.by):
             column = columns[name]
             if column is not None:
                 dimensions[place] = column.values(places)
-        return self._entries(rows, steps, dimensions)
+        return self._entries(rows, subject, steps, dimensions)
 
     def _entries(
-        self, rows: "NDArray[np.intp] | slice", steps: NDArray[np.unsignedinteger], dimensions: Codes
+        self,
+        rows: "NDArray[np.intp] | slice",
+        subject: Codes,
+        steps: NDArray[np.unsignedinteger],
+        dimensions: Codes,
     ) -> Entries:
         size = steps.size
         return Entries(
-            subject=self.subject[rows],
+            subject=subject,
             at=self.moments.microseconds(rows),
             name=self.name.values(rows),
             currency=self.currency.values(rows),

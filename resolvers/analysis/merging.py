@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from resolvers.analysis.ascending import Ascending
 from resolvers.analysis.blocks import each
-from resolvers.analysis.columns import Coded, EventColumns, Moments
+from resolvers.analysis.columns import Coded, EventRun, Moments
 from resolvers.analysis.journeys import chronological, cuts_of
 
 _MS = 1_000
@@ -18,12 +19,12 @@ Indexes = NDArray[np.unsignedinteger]
 class Piece(NamedTuple):
     """Merged columns of a range of subjects."""
 
-    subject: NDArray[np.int32]
+    subject: Ascending
     ticks: Indexes
     coded: Mapping[str, Indexes]
 
 
-def merged(runs: Sequence[EventColumns], start_us: int, end_us: int) -> EventColumns:
+def merged(runs: Sequence[EventRun], start_us: int, end_us: int) -> EventRun:
     """The events from ``start_us`` to before ``end_us``; of simultaneous ones those of an earlier run come first.
 
     Runs are in that order each, and have the same coded columns. A range of subjects at a time, as all columns at once
@@ -48,11 +49,11 @@ def merged(runs: Sequence[EventColumns], start_us: int, end_us: int) -> EventCol
             name: _indexes(coding, [part.coded[name] for part in parts], rows)[order]
             for name, coding in codings.items()
         }
-        return Piece(subject[order], at.astype(kind)[order], coded)
+        return Piece(Ascending.of(subject[order]), at.astype(kind)[order], coded)
 
     pieces = each(piece, range(len(cuts[0]) - 1))
-    return EventColumns(
-        np.concatenate([one.subject for one in pieces]),
+    return EventRun(
+        Ascending.joined([one.subject for one in pieces]),
         Moments(np.concatenate([one.ticks for one in pieces]), base, unit),
         {
             name: Coded(codes, np.concatenate([one.coded[name] for one in pieces]))

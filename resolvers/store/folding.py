@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Integer, and_, func, literal, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from resolvers.analysis.ascending import Ascending
 from resolvers.analysis.columns import CODED, FLAGS, Coded, Moments
 from resolvers.analysis.journeys import chronological
 from resolvers.analysis.ledgers import LEDGERS, Ledger
@@ -279,10 +280,11 @@ def _ordered(
     tenant_id: int, run: Run, subjects: Sequence[Decoded], times: Sequence[Decoded], events: Events
 ) -> tuple[NDArray[np.intp], bytes, bytes]:
     """The order of the rows of a run made of other runs and new events, and its subjects and times, sealed."""
-    subject = np.concatenate([*cast(list[NDArray[np.int32]], subjects), events["subject"].astype(np.int32)])
+    before = [cast(Ascending, part).codes for part in subjects]
+    subject = np.concatenate([*before, events["subject"].astype(np.int32)])
     old = [cast(Moments, part).microseconds() for part in times]
     at = np.concatenate([*old, events["at"].astype(np.int64) + EPOCH_US])
-    del old
+    del old, before
     order = chronological(subject, at)
     packed = pack_subjects(subject[order])
     at = at[order]
@@ -314,11 +316,12 @@ def _ledger(
 ) -> bytes:
     """A ledger of such a run, sealed; ``place`` says where in it each row lies that it is made of."""
     start_us = epoch_us(month_bounds(run.month)[0])
-    rows, seen = [], 0
+    rows, seen = list[NDArray[np.integer]](), 0
     for one, ledger in parts:
-        rows.append(place[seen + ledger.row.astype(np.intp)])
+        rows.append(place[seen + ledger.row.codes.astype(np.intp)])
         seen += one.rows
-    rows.append(place[seen + np.searchsorted(events["position"].astype(np.int64), new["position"].astype(np.int64))])
-    latest = Ledger.of(np.arange(new.size), entries_of(new), start_us)
+    among = np.searchsorted(events["position"].astype(np.int64), new["position"].astype(np.int64))
+    latest = Ledger.of(place[seen + among], entries_of(new), start_us)
+    rows.append(latest.row.codes)
     found = Ledger.merged([*(ledger for _, ledger in parts), latest], rows)
     return seal(pack_ledger(found), run.place(tenant_id, name))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from resolvers.analysis.ascending import Ascending
 from resolvers.analysis.columns import CODED, Coded, Moments
 from resolvers.analysis.journeys import chronological
 from resolvers.analysis.ledgers import LEDGERS, Ledger
@@ -126,7 +127,7 @@ class _Check:
                 columns[name] = await asyncio.to_thread(decoded, sealed[name], name, run, self.tenant_id)
             except Damaged:
                 return [f"is damaged: {name}"]
-        subject, moments = cast(NDArray[np.int32], columns["subject"]), cast(Moments, columns["at"])
+        subject, moments = cast(Ascending, columns["subject"]).codes, cast(Moments, columns["at"])
         pages = [
             (page["subject"].astype(np.int32), _microseconds(page), page["position"].astype(np.int64))
             async for page in self._pages(run)
@@ -158,7 +159,7 @@ class _Check:
             found = await ledger_rows(self.session, self.tenant_id, kind, between(run.after, run.through, run.month))
             rows = arrival[np.searchsorted(positions[arrival], found["position"].astype(np.int64))]
             true = Ledger.of(rows, entries_of(found), epoch_us(month_bounds(run.month)[0]))
-            if not np.array_equal(held.row, true.row):
+            if not np.array_equal(held.row.codes, true.row.codes):
                 yield f"has {held.row.size:,} {name}, the log {true.row.size:,}, or they are others"
             elif count := held.differing(true):
                 yield f"has other {name} for {count:,} of its {held.row.size:,}"

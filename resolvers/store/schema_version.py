@@ -2,35 +2,37 @@
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from resolvers.store.database import asyncpg_url
 
 _LOCK = 7_245_117_018_301_442
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    return config
+_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def _head() -> str:
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
+    """The last revision; files of revisions are named by them, in their order."""
+    return max(file.name.partition("_")[0] for file in _MIGRATIONS.glob("versions/[0-9]*.py"))
 
 
 def _upgrade(connection: Connection, to: str) -> None:
-    config = _config()
+    # 10 MiB that a process does without where there is nothing to do, which is nearly always.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, to)
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
 
 
 async def migrate(url: str, to: str = "head") -> str:
@@ -39,7 +41,8 @@ async def migrate(url: str, to: str = "head") -> str:
     try:
         async with engine.connect() as lock, engine.connect() as connection:
             await lock.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
-            await connection.run_sync(_upgrade, to)
+            if to != "head" or await connection.run_sync(_revision) != _head():
+                await connection.run_sync(_upgrade, to)
             await connection.commit()
     finally:
         await engine.dispose()
@@ -51,7 +54,7 @@ async def revision(url: str) -> str | None:
     engine = create_async_engine(asyncpg_url(url), poolclass=NullPool)
     try:
         async with engine.connect() as connection:
-            return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+            return await connection.run_sync(_revision)
     finally:
         await engine.dispose()
 

@@ -6,27 +6,26 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 from weakref import WeakValueDictionary
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
-from resolvers.analysis.columns import Coded, EventColumns, Moments
+from resolvers.analysis.ascending import Ascending
+from resolvers.analysis.columns import Coded, EventRun, Moments
 from resolvers.analysis.ledgers import LEDGERS, Ledger
 from resolvers.analysis.merging import merged
-from resolvers.store.segment_codec import Damaged, opened, unpack_coded, unpack_ledger, unpack_moments, unpack_subjects
+from resolvers.store.segment_codec import Damaged, opened, unpack_ascending, unpack_coded, unpack_ledger, unpack_moments
 from resolvers.store.segments import Run, SegmentRepository
 
-Decoded = NDArray[np.int32] | Moments | Coded | Ledger | None
+Decoded = Ascending | Moments | Coded | Ledger | None
 Key = tuple[int, Run, str]
 Span = tuple[int, tuple[Run, ...], int, int, tuple[str, ...]]
 """A tenant's runs between two instants (microseconds since 1970), with the coded columns named."""
 
-BUDGET = 144 << 20
+BUDGET = 128 << 20
 _LEAST = 48 << 20
 """Bytes that there are for them however much is held beside: enough for a month of a few million events."""
-_ROW_BYTES = 8
+_ROW_BYTES = 5
 _SPANS = 32
-_LARGEST_SPAN = 0.4
+_LARGEST_SPAN = 0.3
 """The part of the budget that one span may take."""
 
 log = structlog.get_logger(__name__)
@@ -48,20 +47,20 @@ class SegmentCache:
         """Tenants of which a run was found missing or damaged, for upkeep to mend."""
         self.damaged = 0
         """How many runs were found damaged."""
-        self._columns: OrderedDict[Key | Span, Decoded | EventColumns] = OrderedDict()
+        self._columns: OrderedDict[Key | Span, Decoded | EventRun] = OrderedDict()
         self._asked: OrderedDict[Span, bool] = OrderedDict()
         """Whether a span that was asked for may be merged, as far as is known."""
         self._loading: WeakValueDictionary[tuple[int, Run], asyncio.Lock] = WeakValueDictionary()
 
     async def columns(
         self, segments: SegmentRepository, tenant_id: int, run: Run, names: Sequence[str]
-    ) -> EventColumns | None:
+    ) -> EventRun | None:
         """A run with the coded columns named; None where the run is not there or damaged, which drops it."""
         found = await self.parts(segments, tenant_id, run, ("subject", "at", *names))
         if found is None:
             return None
-        return EventColumns(
-            cast(NDArray[np.int32], found["subject"]),
+        return EventRun(
+            cast(Ascending, found["subject"]),
             cast(Moments, found["at"]),
             {name: cast(Coded | None, found[name]) for name in names},
         )
@@ -86,14 +85,14 @@ class SegmentCache:
                 found |= loaded
         return found
 
-    def span(self, span: Span) -> EventColumns | None:
+    def span(self, span: Span) -> EventRun | None:
         """What runs hold of a span, merged, if that was done."""
         found = self._columns.get(span)
         if found is not None:
             self._columns.move_to_end(span)
-        return cast(EventColumns | None, found)
+        return cast(EventRun | None, found)
 
-    async def merge(self, span: Span, runs: Sequence[EventColumns]) -> EventColumns | None:
+    async def merge(self, span: Span, runs: Sequence[EventRun]) -> EventRun | None:
         """The same, made where it is asked for again and fits; None otherwise."""
         _, _, start_us, end_us, names = span
         if span not in self._asked:
@@ -140,7 +139,7 @@ class SegmentCache:
                 found[name] = cast(Decoded, self._columns[key])
         return found
 
-    def _keep(self, key: Key | Span, column: Decoded | EventColumns) -> None:
+    def _keep(self, key: Key | Span, column: Decoded | EventRun) -> None:
         if key in self._columns:
             self.size -= _size(self._columns.pop(key))
         self._columns[key] = column
@@ -157,14 +156,11 @@ def decoded(sealed: bytes | None, name: str, run: Run, tenant_id: int) -> Decode
         return None
     body = opened(sealed, place)
     if name == "subject":
-        return unpack_subjects(body)
+        return unpack_ascending(body)
     if name in LEDGERS:
         return unpack_ledger(body)
     return unpack_moments(body) if name == "at" else unpack_coded(body)
 
 
-def _size(column: Decoded | EventColumns) -> int:
-    if isinstance(column, EventColumns):
-        parts = [column.subject, column.moments, *column.coded.values()]
-        return sum(64 if part is None else part.nbytes + 64 for part in parts)
+def _size(column: Decoded | EventRun) -> int:
     return 64 if column is None else column.nbytes + 64

@@ -12,6 +12,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from resolvers.analysis.ascending import Ascending
 from resolvers.analysis.columns import Coded, Moments
 from resolvers.analysis.ledgers import Ledger
 
@@ -61,6 +62,11 @@ def unpack_subjects(body: memoryview) -> NDArray[np.int32]:
     return np.cumsum(steps, dtype=np.int32)
 
 
+def unpack_ascending(body: memoryview) -> Ascending:
+    """What ``pack_subjects`` has packed, as narrow as it was."""
+    return Ascending.by_steps(unpack(body)[0])
+
+
 def pack_moments(moments: Moments) -> bytes:
     return _MOMENTS.pack(moments.start_us, moments.unit_us) + pack(moments.ticks)
 
@@ -83,8 +89,8 @@ def unpack_coded(body: memoryview) -> Coded:
 def pack_ledger(ledger: Ledger) -> bytes:
     """A ledger as its columns, each after its length."""
     parts = [
-        pack_subjects(ledger.row.astype(np.int32)),
-        pack_subjects(ledger.subject),
+        pack_subjects(ledger.row.codes),
+        pack_subjects(ledger.subject.codes),
         pack_moments(ledger.moments),
         pack_coded(ledger.name),
         pack_coded(ledger.currency),
@@ -104,8 +110,8 @@ def unpack_ledger(body: memoryview) -> Ledger:
         body = body[_PART.size + length :]
     row, subject, moments, name, currency, whole, fraction, thing, times = parts
     return Ledger(
-        row=unpack_subjects(row).view(np.uint32),
-        subject=unpack_subjects(subject),
+        row=unpack_ascending(row),
+        subject=unpack_ascending(subject),
         moments=unpack_moments(moments),
         name=unpack_coded(name),
         currency=unpack_coded(currency),

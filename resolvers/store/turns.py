@@ -1,7 +1,7 @@
 """Places for those who read journeys, few enough that what they hold fits in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from resolvers.errors import Overloaded
@@ -21,10 +21,16 @@ class Heavy:
     begins; of these with true.
     """
 
-    def __init__(self, places: int, reclaim: Callable[[bool], None] = lambda large: None) -> None:
+    def __init__(self, places: int, reclaim: Callable[[bool], Awaitable[None] | None] = lambda large: None) -> None:
         self.places = asyncio.Semaphore(places)
         self.large = asyncio.Semaphore(1)
         self.reclaim = reclaim
+
+    async def reclaimed(self) -> None:
+        """Return once what was let go of in the midst of a turn is no longer held, for who goes on to take as much."""
+        begun = self.reclaim(True)
+        if begun is not None:
+            await begun
 
 
 @asynccontextmanager

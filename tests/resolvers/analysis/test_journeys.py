@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolvers.analysis import journeys
-from resolvers.analysis.columns import Coded, Coding, EventColumns, Moments
+from resolvers.analysis.ascending import Ascending
+from resolvers.analysis.columns import Coded, Coding, EventRun, Moments
 from resolvers.analysis.filters import EVERYTHING, DimensionIs, NameIs, Op
 from resolvers.analysis.journeys import Journeys, Selection, gathered, joined, scattered, step_bits
 from resolvers.analysis.merging import merged
@@ -30,13 +31,13 @@ def rows(found: Journeys) -> list[tuple[int, ...]]:
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def columns(events: list[tuple[int, int, int]], mark: int) -> EventColumns:
+def columns(events: list[tuple[int, int, int]], mark: int) -> EventRun:
     """A run of events, each marked with where it came in."""
     order = sorted(range(len(events)), key=lambda place: events[place][:2])
     subject, at, steps = np.array([events[place] for place in order], np.int64).reshape(-1, 3).T
     marks = np.array([mark + place for place in order], np.int32)
     coded = {"name": Coded.of(steps.astype(np.int32)), "plan": Coded.of(marks)}
-    return EventColumns(subject.astype(np.int32), Moments.of(at, 0), coded)
+    return EventRun(Ascending.of(subject.astype(np.int32)), Moments.of(at, 0), coded)
 
 
 @pytest.fixture(params=[0, 8])
@@ -97,14 +98,15 @@ def test_merged_runs_hold_what_the_runs_hold_of_a_span(seed: int) -> None:
     runs = [columns(events, 100 * place) for place, events in enumerate(parts)]
     if seed % 4 == 0:
         # A column that no event of a run carries.
-        runs[0] = EventColumns(runs[0].subject, runs[0].moments, runs[0].coded | {"plan": None})
+        runs[0] = EventRun(runs[0].subject, runs[0].moments, runs[0].coded | {"plan": None})
         expected = [(*row[:2], row[2] if row[2] >= 100 else 0, row[3]) for row in expected]
     found = merged(runs, start, end)
     name, plan = found.coded["name"], found.coded["plan"]
     assert name is not None
     assert plan is not None
     told = zip(
-        *(column.tolist() for column in (found.subject, found.moments.microseconds(), plan.values())), strict=True
+        *(column.tolist() for column in (found.subject.codes, found.moments.microseconds(), plan.values())),
+        strict=True,
     )
     assert [(*row, step) for row, step in zip(told, name.values().tolist(), strict=True)] == expected
     assert found.moments.count(start, end) == len(expected) == sum(run.moments.count(start, end) for run in runs)
@@ -119,8 +121,8 @@ def test_far_apart_times_are_ordered_too(events: list[tuple[int, int, int]]) -> 
 @pytest.mark.usefixtures("small_blocks")
 def test_a_selection_takes_its_period_its_steps_and_its_dimensions() -> None:
     names, plans = [1, 2, 1, 3, 2, 1, 2, 2], [5, 0, 6, 5, 6, 0, 5, 5]
-    log = EventColumns(
-        np.array([1, 1, 1, 2, 2, 3, 3, 3], np.int32),
+    log = EventRun(
+        Ascending.of(np.array([1, 1, 1, 2, 2, 3, 3, 3], np.int32)),
         Moments.of(np.array([10, 20, 30, 10, 20, 25, 35, 45]), 0),
         {"name": Coded.of(np.array(names, np.int32)), "plan": Coded.of(np.array(plans, np.int32)), "agent": None},
     )

@@ -180,7 +180,7 @@ async def test_what_is_sealed_but_wrong_is_found_and_made_anew(
     assert sealed is not None
     held = decoded(sealed[ledger], ledger, run, principal.tenant_id)
     assert isinstance(held, Ledger)
-    rows, entries = held.row, held.entries()
+    rows, entries = held.row.codes, held.entries()
     if missing:
         rows, entries = rows[1:], entries.chosen(np.arange(1, entries.size))
     else:
