@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import report
-from benchmarks.analyses import ai_roi, cohorts
+from benchmarks.analyses import ai_providers, ai_roi, cohorts
 from benchmarks.assignments import assignments
 from benchmarks.attribution import attribution
 from benchmarks.bench import Bench
@@ -41,6 +41,7 @@ ROWS: dict[str, Callable[[Bench], Awaitable[list[Line]]]] = {
     "cohorts": cohorts,
     "segment": segmented,
     "roi": ai_roi,
+    "providers": ai_providers,
     "recurring": recurring_revenue,
     "experiment": experiment,
     "assignment": assignments,

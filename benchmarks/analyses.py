@@ -9,8 +9,9 @@ from typing import Any
 
 from benchmarks.bench import Bench, Log
 from benchmarks.company import DAYS, FIRST_DAY
+from benchmarks.dashboard import PERIOD
 from benchmarks.loopback import ask, graphql
-from benchmarks.processes import Served, gateway, settled
+from benchmarks.processes import Served, gateway, most_memory, settled
 from benchmarks.ratios import Line, Ratio, Reach, Side, in_turns, milliseconds
 
 SECOND = Reach(1_000, at_least=False)
@@ -24,6 +25,16 @@ ROI = """query Roi($period: PeriodInput!, $top: Int!) {
   aiRoi(period: $period, timezone: "UTC", granularity: DAY, by: [MODEL], top: $top) {
     calls cost { value } value { value interval { low high } } roi { value interval { low high } } paybackAt
     series { at cost value balance } groups { keys { value } cost { value } value { value } roi { value } }
+  }
+}"""
+
+PROVIDERS = """query Providers($period: PeriodInput!, $top: Int!) {
+  aiProviders(period: $period, timezone: "UTC", by: [PROVIDER, MODEL], top: $top) {
+    calls cost { value } latencyP95 { value } success { value } conversionRate { value } value { value }
+    groups {
+      keys { value } costPerCall { value interval { low high } } latencyP50 { value } latencyP95 { value }
+      latencyP99 { value } success { value } calibration { observed brier } conversionRate { value } value { value }
+    }
   }
 }"""
 
@@ -95,6 +106,25 @@ async def ai_roi(bench: Bench) -> list[Line]:
     assert equal(answers), "returns differ"
     calls = answers[0]["aiRoi"]["calls"]
     return [Ratio("AI ROI, a month", in_milliseconds(times), SECOND, f"{int(calls):,} calls, over HTTP", unit="ms")]
+
+
+async def ai_providers(bench: Bench) -> list[Line]:
+    """Providers and models side by side, a quarter and thirty days of it, and what the process takes of memory."""
+    log = await bench.log(bench.events)
+    lines: list[Line] = []
+    for name, period in ("a month", MONTH), ("a quarter", PERIOD):
+        answers: list[Any] = []
+        questions = (graphql(log.key, PROVIDERS, period=period, top=top) for top in range(20, 101))
+        async with gateway(log.url) as served:
+            await settled(log)
+            before = most_memory(served)
+            side = computed(served, questions, answers)
+            (times,) = await in_turns(bench.rounds, bench.ticks(f"AI providers, {name}", bench.rounds + 1), side)
+            taken = most_memory(served) - before
+        assert equal(answers), "comparisons differ"
+        detail = f"{int(answers[0]['aiProviders']['calls']):,} calls, over HTTP; {taken:,.0f} MiB of memory more"
+        lines.append(Ratio(f"AI providers, {name}", in_milliseconds(times), SECOND, detail, unit="ms"))
+    return lines
 
 
 async def _alone(bench: Bench, log: Log, label: str, side: Callable[[Served], Side]) -> list[float]:

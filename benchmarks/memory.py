@@ -1,22 +1,20 @@
 """What a gateway process takes of the machine's memory while it is asked everything, written to and watched."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import orjson
 
-from benchmarks.analyses import COHORTS, MONTH, ROI
+from benchmarks.analyses import COHORTS, MONTH, PROVIDERS, ROI
 from benchmarks.attribution import ATTRIBUTION
 from benchmarks.bench import Bench, Log, gateway_within, new_log
 from benchmarks.company import DAYS, FIRST_DAY, STEPS, Company
 from benchmarks.dashboard import MOST_METRICS, PERIOD
 from benchmarks.funnels import FUNNEL
 from benchmarks.loopback import CONNECTIONS, ask, graphql, post, rate
-from benchmarks.processes import Served, Worker, gateway, process, settled
+from benchmarks.processes import Served, Worker, gateway, most_memory, process, settled
 from benchmarks.ratios import Line, Ratio, Reach
 from resolvers.catalogue import METRICS
 from resolvers.events import ingest
@@ -53,17 +51,17 @@ async def memory(bench: Bench) -> list[Line]:
         await stack.enter_async_context(_watched(served, apart, bench.subscribers))
         questions = list(_questions(log))
         tick = bench.ticks("Memory", bench.rounds * (len(questions) + 1))
-        taken = [_most(served)]
+        taken = [most_memory(served)]
         for _ in range(bench.rounds):
             writing = asyncio.ensure_future(_written(served, apart, bench))
             for question in questions:
                 await ask(served, question)
-                taken.append(_most(served))
+                taken.append(most_memory(served))
                 tick()
             # The same ones by several at a time.
             await rate(served, iter(questions * 2), 120, CONNECTIONS)
             await writing
-            taken.append(_most(served))
+            taken.append(most_memory(served))
             tick()
     detail = f"{len(questions)} questions of {bench.events:,} events, {bench.subscribers:,} subscribers, and writing"
     return [
@@ -84,6 +82,7 @@ def _questions(log: Log) -> Iterator[bytes]:
         yield graphql(log.key, FUNNEL, steps=steps, top=20, **period)
         yield graphql(log.key, ATTRIBUTION, top=20, **period)
         yield graphql(log.key, ROI, period=period, top=20)
+        yield graphql(log.key, PROVIDERS, period=period, top=20)
     for basis in ("ACTIVITY", "REVENUE"):
         yield graphql(log.key, COHORTS, of=basis, period=PERIOD)
     for query in (_CHURN, _LIFETIME):
@@ -117,11 +116,3 @@ async def _written(served: Served, log: Log, bench: Bench) -> None:
         # Without an id each is a new event, and without a time one of the present.
         told = ({key: value for key, value in item.items() if key not in ("id", "occurredAt")} for item in batch)
         await ask(served, post("/ingest", log.key, b"\n".join(map(orjson.dumps, told)), "application/x-ndjson"))
-
-
-def _most(served: Served) -> float:
-    """The most resident memory that a process has had so far, in MiB."""
-    status = Path(f"/proc/{served.pid}/status").read_text(encoding="ascii")
-    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
-    assert found is not None
-    return int(found[1]) / 1024

@@ -129,6 +129,14 @@ async def _ended(running: asyncio.subprocess.Process) -> None:
             await running.wait()
 
 
+def most_memory(served: Served) -> float:
+    """The most resident memory that a server has had so far, in MiB."""
+    status = Path(f"/proc/{served.pid}/status").read_text(encoding="ascii")
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    assert found is not None
+    return int(found[1]) / 1024
+
+
 def cpu_seconds(pid: int) -> float:
     """What a process of this machine has computed so far, to the nanosecond where Linux tells."""
     spent = 0

@@ -177,7 +177,7 @@ def _query_parameters(query_string: bytes, limits: Limits, encoded: Collection[s
     parameters: dict[str, object] = dict(pairs)
     for name in encoded:
         if isinstance(text := parameters.get(name), str):
-            parameters[name] = _decode(text.encode(), limits)
+            parameters[name] = _decode(text.encode(), limits, f"The parameter {name}")
     return parameters
 
 
@@ -223,10 +223,10 @@ def _extended(body: bytearray | None, chunk: bytes, reservation: Reservation) ->
     return body
 
 
-def _decode(body: bytes, limits: Limits) -> object:
+def _decode(body: bytes, limits: Limits, what: str = "The request") -> object:
     if sum(body.count(mark) for mark in (b",", b"[", b"{")) > limits.values:
-        raise BadRequest(413, f"The request holds more than {limits.values} values.")
+        raise BadRequest(413, f"{what} holds more than {limits.values} values.")
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise Malformed("The request is not valid JSON in UTF-8.") from None
+        raise Malformed(f"{what} is not valid JSON in UTF-8.") from None

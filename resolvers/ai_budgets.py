@@ -10,7 +10,7 @@ from resolvers.analysis.filter_json import from_json, to_json
 from resolvers.analysis.filters import Filter, in_segments, numbered
 from resolvers.analysis.intake_values import Invalid, money, text
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput, NotFound
+from resolvers.errors import BadInput, NotFound, said_by
 from resolvers.segments import numbers_named
 from resolvers.store.ai_budgets import AiBudgetRepository, AiBudgetRow
 
@@ -54,7 +54,7 @@ async def set_ai_budget(context: Context, name: str, amount: Any, recurrence: Bu
     except Invalid as bad:
         raise BadInput(f"amount {bad.message}.", field="amount") from bad
     if not limit:
-        raise BadInput("amount is more than nothing.", field="amount")
+        raise BadInput("amount must be more than 0.", field="amount")
     where = numbered(where, await numbers_named(context, in_segments(where)))
     async with context.services.database.tenant(principal.tenant_id) as session:
         repository = AiBudgetRepository(session)
@@ -65,13 +65,13 @@ async def set_ai_budget(context: Context, name: str, amount: Any, recurrence: Bu
         return _budget(row)
 
 
-async def delete_ai_budget(context: Context, budget_id: int) -> AiBudget:
-    """Delete a budget and return it as it was; raises NotFound, Forbidden."""
+async def delete_ai_budget(context: Context, which: int | str) -> AiBudget:
+    """Delete a budget, given by its id or its name, and return it as it was; raises NotFound, Forbidden."""
     principal = context.require(Role.ANALYST)
     async with context.services.database.tenant(principal.tenant_id) as session:
-        row = await AiBudgetRepository(session).remove(principal.tenant_id, budget_id)
+        row = await AiBudgetRepository(session).remove(principal.tenant_id, which)
         if row is None:
-            raise NotFound("There is no such budget.", field="id")
+            raise NotFound("There is no such budget.", field=said_by(which))
         return _budget(row)
 
 

@@ -81,7 +81,8 @@ class _Told:
 
     def fields(self, now: Found, before: Found | None) -> dict[str, Any]:
         """The fields of the answer that depend on what was found."""
-        order = ranked(np.unique(now.calls[0].group).tolist(), now.calls, self.keys)
+        numbers = set[int]().union(*(np.unique(part.group).tolist() for part in now.calls))
+        order = ranked(sorted(numbers), now.calls, self.keys)
         shown = order[: self.asked.top]
         row_of = np.full(max(1, len(self.keys)), len(shown), np.int32)
         row_of[shown] = np.arange(len(shown))
@@ -101,10 +102,7 @@ class _Told:
     def _rows(self, found: Found, row_of: Codes, rows: int) -> list[tuple[Plain, Outcome]]:
         """The plain numbers and outcomes of each row, and of all together in a last one."""
         tally = Tally(self.definition, found, row_of, rows, [epoch_us(found.period.start)])
-        (calls,), (row,) = found.calls, tally.of_call
-        assert calls.measures is not None
-        numbers = plains(calls, calls.measures, row, rows)
-        return list(zip(numbers, outcomes(tally, found), strict=True))
+        return list(zip(plains(tally, row_of), outcomes(tally), strict=True))
 
     def _keys(self, shown: Sequence[int], place: int) -> tuple[DimensionValue, ...]:
         keys = self.keys[shown[place]] if place < len(shown) else ()

@@ -78,13 +78,18 @@ def kinds(of: CohortBasis) -> Kinds:
     return ANYTHING if of is CohortBasis.ACTIVITY else depends_on(CONVERSIONS, REFUNDS, money=True)
 
 
-async def cohorts(context: Context, of: CohortBasis, question: Question) -> CohortsAnswer:
-    """The cohorts of a period, whose first bucket is taken whole; raises BadInput naming the argument at fault."""
+async def cohorts(context: Context, of: CohortBasis, question: Question, *, whole: bool = True) -> CohortsAnswer:
+    """The cohorts of a period, whose first bucket is taken whole; raises BadInput naming the argument at fault.
+
+    Unless ``whole`` the first bucket begins with the period, so that the cohorts are of nobody but who came in it.
+    """
     principal = context.require(Role.VIEWER)
     if question.granularity not in _WIDTHS:
         raise BadInput("Cohorts are of a DAY, a WEEK or a MONTH.", field="granularity")
     now = context.services.now()
-    definite = _whole(resolved(question, principal, now), now)
+    definite = resolved(question, principal, now)
+    if whole:
+        definite = _whole(definite, now)
     observed = _observed(definite, now)
     if definite.by and definite.top > MOST_GROUPS:
         raise BadInput(f"Each group is a pass of its own: ask for at most {MOST_GROUPS}.", field="top")

@@ -80,3 +80,8 @@ class TimedOut(GatewayError):
     """The answer took longer than an operation may."""
 
     code = "TIMEOUT"
+
+
+def said_by(which: int | str, called: str = "name") -> str:
+    """The field of an input that says which one is meant: by its id, a number, or by what it is ``called``."""
+    return "id" if isinstance(which, int) else called

@@ -18,8 +18,10 @@ from resolvers.analysis.flags import PRODUCTION, Flag, Flags
 from resolvers.analysis.intake import camel
 from resolvers.analysis.periods import Period
 from resolvers.context import Context, Role
+from resolvers.errors import GatewayError
 from resolvers.flag_segments import with_segments
 from resolvers.flags import known, known_environment
+from resolvers.lanes import side_by_side
 from resolvers.store.active_subjects import ActiveSubjects
 from resolvers.store.scans import Selection
 from resolvers.store.turns import turn
@@ -27,6 +29,8 @@ from resolvers.store.turns import turn
 ACTIVE = timedelta(days=30)
 SAMPLE = 5_000
 """Subjects that a share is told from, where there are more."""
+POINTS = 240
+"""What the coverage of a flag counts as: evaluating it for a sample takes some 50 ms, so that a page of 50 has time."""
 _SEED = 20_260
 _DEFINITION = (
     "Subjects with an event in the last 30 days who get the variation as the flag is set up now, divided by all of "
@@ -56,14 +60,35 @@ class FlagCoverage:
     """Attributes that rules ask for and the log does not tell: nobody is taken to have them."""
 
 
+Item = tuple[str, str]
+"""A flag by its key, and an environment."""
+
+
 async def coverage(context: Context, of: Flag, environment: str = PRODUCTION) -> FlagCoverage:
-    """Which share of the subjects of the last 30 days gets each variation; raises BadInput for the environment."""
+    """Which share of the subjects of the last 30 days gets each variation; raises BadInput for the environment.
+
+    They are looked up together for all flags whose coverage is asked for beside it.
+    """
+    context.require(Role.VIEWER)
+    context.spend(POINTS)
+    return await context.batched("flag coverage", (of.key, environment), partial(_side_by_side, context))
+
+
+async def _side_by_side(context: Context, items: Sequence[Item]) -> Sequence[FlagCoverage | GatewayError]:
+    async def alone(item: Item) -> FlagCoverage:
+        return (await _together(context, [item]))[0]
+
+    return await side_by_side(items, partial(_together, context), alone)
+
+
+async def _together(context: Context, items: Sequence[Item]) -> list[FlagCoverage]:
     principal, services, now = context.require(Role.VIEWER), context.services, context.services.now()
-    context.spend(SAMPLE)
     held = await known(context)
-    known_environment(held, environment)
-    asked = sorted(set(_asked(of, environment, held.flags)))
-    wanted = [_DIMENSIONS[name] for name in asked if name in _DIMENSIONS]
+    asked = {
+        (key, environment): sorted(set(_asked(held.flags[key], known_environment(held, environment), held.flags)))
+        for key, environment in items
+    }
+    wanted = {_DIMENSIONS[name]: None for names in asked.values() for name in names if name in _DIMENSIONS}
     selection = Selection(principal.tenant_id, principal.currency, Period(now - ACTIVE, now), EVERYTHING)
     async with turn(services.heavy), services.database.tenant(principal.tenant_id) as session:
         repository = ActiveSubjects(session, services.memory, services.kept)
@@ -71,17 +96,30 @@ async def coverage(context: Context, of: Flag, environment: str = PRODUCTION) ->
         total = codes.size
         if total > SAMPLE:
             codes = np.sort(np.random.default_rng(_SEED).choice(codes, SAMPLE, replace=False))
-        found = await repository.people(selection, codes.tolist(), wanted)
+        found = await repository.people(selection, codes.tolist(), list(wanted))
     people = [Person(subject, known) for subject, known in found]
-    people = list(await with_segments(context, people, held, environment, [of.key]))
-    counted = await asyncio.to_thread(partial(_counted, of, environment, held.flags, people, now))
+    told = {}
+    for environment in dict.fromkeys(environment for _, environment in items):
+        keys = [key for key, of in items if of == environment]
+        there = await with_segments(context, people, held, environment, keys)
+        for key in keys:
+            of = held.flags[key]
+            counted = await asyncio.to_thread(partial(_counted, of, environment, held.flags, there, now))
+            told[key, environment] = _told(of, environment, asked[key, environment], counted, total, now)
+    return [told[item] for item in items]
+
+
+def _told(
+    of: Flag, environment: str, asked: Sequence[str], counted: Counter[str | None], total: int, now: datetime
+) -> FlagCoverage:
+    sampled = counted.total()
     order = [*(one.key for one in of.variations), None]
     return FlagCoverage(
         environment=environment,
         subjects=total,
-        sampled=len(people),
+        sampled=sampled,
         shares=tuple(
-            VariationShare(variation, _share(counted[variation], len(people), total, now))
+            VariationShare(variation, _share(counted[variation], sampled, total, now))
             for variation in order
             if variation is not None or counted[variation]
         ),

@@ -13,7 +13,7 @@ from resolvers.analysis.funnels import FunnelAnswer, FunnelAnswers, FunnelDefini
 from resolvers.analysis.questions import Question
 from resolvers.answers import Resolved, kept, resolved
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput, GatewayError, NotFound
+from resolvers.errors import BadInput, GatewayError, NotFound, said_by
 from resolvers.funnel_checks import LONGEST_NAME, checked, cost, kinds
 from resolvers.funnel_walks import walked, walks
 from resolvers.lanes import side_by_side
@@ -182,17 +182,23 @@ async def save_funnel(context: Context, name: str, definition: FunnelDefinition)
         return _saved(await repository.save(principal.tenant_id, name, to_json(definition)))
 
 
-async def delete_funnel(context: Context, funnel_id: int) -> SavedFunnel:
-    """Delete a kept funnel and return it as it was; raises NotFound, Forbidden, BadInput where segments need it."""
+async def delete_funnel(context: Context, which: int | str) -> SavedFunnel:
+    """Delete a kept funnel, given by its id or its name, and return it as it was.
+
+    Raises NotFound, Forbidden, BadInput where segments need it.
+    """
     principal = context.require(Role.ANALYST)
+    field = said_by(which)
     async with context.services.database.tenant(principal.tenant_id) as session:
         segments = SegmentDefinitions(session, principal.tenant_id)
         await segments.hold()
-        await check_unasked(segments, funnel_id)
-        row = await FunnelRepository(session).remove(principal.tenant_id, funnel_id)
-        if row is None:
-            raise NotFound("There is no such funnel.", field="id")
-        return _saved(row)
+        repository = FunnelRepository(session)
+        found = await repository.named(principal.tenant_id, [which])
+        if not found:
+            raise NotFound("There is no such funnel.", field=field)
+        await check_unasked(segments, found[0].funnel_id or 0, field)
+        await repository.remove(found[0])
+        return _saved(found[0])
 
 
 async def funnels_by_id(context: Context, ids: Sequence[int]) -> dict[int, SavedFunnel]:

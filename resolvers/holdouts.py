@@ -54,16 +54,16 @@ async def save_holdout(context: Context, name: str, parts: int) -> Holdout:
         return _holdout(await changing.repository.put_holdout(name, parts))
 
 
-async def delete_holdout(context: Context, name: str) -> Holdout:
+async def delete_holdout(context: Context, name: str, *, field: str = "name") -> Holdout:
     """Delete a holdout and return it as it was; raises NotFound, BadInput where an experiment names it."""
     context.require(Role.ANALYST)
     async with changing_experiments(context) as changing:
         row = next((one for one in await changing.repository.holdouts() if one.name == name), None)
         if row is None:
-            raise NotFound("There is no such holdout.", field="id")
+            raise NotFound("There is no such holdout.", field=field)
         for other in map(experiment_of, await changing.repository.all()):
             if other.definition.holdout == name and other.archived_at is None:
-                raise BadInput(f"The experiment {other.key} names it; archive that first.", field="id")
+                raise BadInput(f"The experiment {other.key} names it; archive that first.", field=field)
         await changing.repository.remove_holdout(row)
         return _holdout(row)
 

@@ -144,13 +144,13 @@ async def _from_kept(
 ) -> tuple[tuple[MetricAnswer, ...], Estimate, list[tuple[PersonaPreference, ...]]]:
     """Metrics, retention, and the channels and features that are preferred."""
     found = await metrics(context, _SLUGS, own)
-    retention = (await cohorts(context, CohortBasis.ACTIVITY, _by_week(own))).repeat
+    retention = (await cohorts(context, CohortBasis.ACTIVITY, _by_week(own), whole=False)).repeat
     dimensions = ("channel", "feature")
     return found, retention, [await _preferences(context, one, everybody, own, found[0]) for one in dimensions]
 
 
 def _by_week(question: Question) -> Question:
-    return replace(question, granularity=Granularity.WEEK, compare=None)
+    return replace(question, granularity=Granularity.WEEK)
 
 
 def _per_subject(total: Estimate, count: Estimate) -> Estimate:
@@ -173,10 +173,11 @@ def _per_subject(total: Estimate, count: Estimate) -> Estimate:
 async def _acquisition_cost(context: Context, persona: Persona, everybody: Question, own: Question) -> Estimate:
     # What is spent is of nobody, so that rules do not tell whom it was for; the event has to.
     named = All((everybody.where, DimensionIs("persona", Op.IN, (persona.slug,))))
-    (spent,) = await metrics(context, ["acquisition_spend"], replace(everybody, where=named, compare=None))
-    new = await cohorts(context, CohortBasis.REVENUE, _by_week(own))
+    (spent,) = await metrics(context, ["acquisition_spend"], replace(everybody, where=named))
+    new = await cohorts(context, CohortBasis.REVENUE, _by_week(own), whole=False)
     # Where no spend names the persona, what its people cost is not known.
     amount = spent.estimate.value if spent.estimate.n else None
+    before, earlier = spent.estimate.previous, new.previous_subjects
     return estimate(
         None if amount is None else quotient(amount, Decimal(new.subjects)),
         n=new.subjects,
@@ -185,6 +186,7 @@ async def _acquisition_cost(context: Context, persona: Persona, everybody: Quest
         unit=Unit.MONEY,
         numerator=amount,
         denominator=Decimal(new.subjects),
+        previous=quotient(before, Decimal(earlier)) if before and earlier is not None else None,
         currency=spent.estimate.currency,
     )
 

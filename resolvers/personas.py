@@ -11,7 +11,7 @@ from resolvers.analysis.personas import Assignment, Persona
 from resolvers.analysis.segment_json import from_json, to_json
 from resolvers.analysis.segments import MemberOf, Rule, Segment, references
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput, NotFound
+from resolvers.errors import BadInput, NotFound, said_by
 from resolvers.segment_checks import check_name, checked
 from resolvers.segment_funnels import with_numbers
 from resolvers.segment_uses import check_unused
@@ -122,21 +122,25 @@ async def _remove(definitions: SegmentDefinitions, segment_ids: Sequence[int], f
             await definitions.remove(row)
 
 
-async def delete_persona(context: Context, persona_id: int) -> Persona:
-    """Delete a persona and return it as it was; raises NotFound, Forbidden, BadInput where anything needs it."""
+async def delete_persona(context: Context, which: int | str) -> Persona:
+    """Delete a persona, given by its id or its slug, and return it as it was.
+
+    Raises NotFound, Forbidden, BadInput where anything needs it.
+    """
     principal = context.require(Role.ANALYST)
+    field = said_by(which, "slug")
     async with context.services.database.tenant(principal.tenant_id) as session:
         definitions = SegmentDefinitions(session, principal.tenant_id)
         repository = PersonaRepository(session, principal.tenant_id)
         await definitions.hold()
         await repository.hold()
-        found = await repository.by_ids([persona_id])
-        if not found:
-            raise NotFound("There is no such persona.", field="id")
-        persona = _persona(found[0])
-        await repository.remove(found[0])
+        found = next((row for row in await repository.all() if which in (row.persona_id, row.slug)), None)
+        if found is None:
+            raise NotFound("There is no such persona.", field=field)
+        persona = _persona(found)
+        await repository.remove(found)
         await _rewire(definitions, await repository.all(), context.services.now())
-        await _remove(definitions, [] if persona.segment_id is None else [persona.segment_id], "id")
+        await _remove(definitions, [] if persona.segment_id is None else [persona.segment_id], field)
     return persona
 
 

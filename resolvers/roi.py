@@ -147,10 +147,11 @@ class ValueReader:
         amounts = await asyncio.to_thread(amounts_of, paths, sales)
         del sales
         await self.heavy.reclaimed()
-        read = self.calls.measured if self.measured else self.calls.calls
-        calls = await read(self.tenant_id, CallQuestion(period, self.currency, self.asked.where, by), self.numbering)
+        question = CallQuestion(period, self.currency, self.asked.where, by)
+        calls = await self.calls.calls(self.tenant_id, question, self.numbering)
+        measures = await self.calls.measures(self.tenant_id, question, self.numbering) if self.measured else ()
         await self.heavy.reclaimed()
-        return Found(period, calls, paths, amounts), reading.explain
+        return Found(period, calls, paths, amounts, measures), reading.explain
 
     async def unconverted(self) -> tuple[tuple[Money, ...], tuple[Money, ...]]:
         """The amounts and the costs of the period in other currencies."""

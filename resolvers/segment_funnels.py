@@ -50,12 +50,12 @@ def _users(rows: Iterable[SegmentRow], funnel_id: int) -> dict[int, tuple[str, R
     }
 
 
-async def check_unasked(definitions: SegmentDefinitions, funnel_id: int) -> None:
+async def check_unasked(definitions: SegmentDefinitions, funnel_id: int, field: str) -> None:
     """Raises BadInput, naming some, where rules of segments ask about a funnel."""
     users = [f'"{name}"' for name, _ in _users(await definitions.rows(), funnel_id).values()]
     if users:
         shown = ", ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")
-        raise BadInput(f"The rules of the segments {shown} ask about it; change or delete these first.", field="id")
+        raise BadInput(f"The rules of the segments {shown} ask about it; change or delete these first.", field=field)
 
 
 async def redefine(definitions: SegmentDefinitions, funnel_id: int, to: FunnelDefinition, now: datetime) -> None:

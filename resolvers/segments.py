@@ -12,7 +12,7 @@ from resolvers.analysis.filters import InSegment
 from resolvers.analysis.segment_json import from_json, to_json
 from resolvers.analysis.segments import Rule, Segment, references
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput, GatewayError, NotFound
+from resolvers.errors import BadInput, GatewayError, NotFound, said_by
 from resolvers.segment_checks import check_name, check_refresh, check_size, checked
 from resolvers.segment_funnels import with_numbers
 from resolvers.segment_uses import check_unused
@@ -125,24 +125,28 @@ def _columns(draft: Draft, rules: Rule) -> dict[str, Any]:
     }
 
 
-async def delete_segment(context: Context, segment_id: int) -> Segment:
-    """Delete a segment and return it as it was; raises NotFound, Forbidden, BadInput where anything needs it."""
-    principal = context.require(Role.ANALYST)
+async def delete_segment(context: Context, which: int | str) -> Segment:
+    """Delete a segment, given by its id or its name, and return it as it was.
+
+    Raises NotFound, Forbidden, BadInput where anything needs it.
+    """
+    principal, field = context.require(Role.ANALYST), said_by(which)
     async with context.services.database.tenant(principal.tenant_id) as session:
         definitions = SegmentDefinitions(session, principal.tenant_id)
         await definitions.hold()
-        rows = await definitions.rows()
-        users = [row.name for row in rows if segment_id in references(from_json(row.rules))]
-        if users:
-            raise BadInput(f"The rules of {_listed(users)} name it; change or delete these first.", field="id")
-        kept = await definitions.by_ids([segment_id])
+        kept = await definitions.named([which])
         if not kept:
-            raise NotFound("There is no such segment.", field="id")
+            raise NotFound("There is no such segment.", field=field)
+        segment = _segment(kept[0])
+        rows = await definitions.rows()
+        users = [row.name for row in rows if segment.id in references(from_json(row.rules))]
+        if users:
+            raise BadInput(f"The rules of {_listed(users)} name it; change or delete these first.", field=field)
         if kept[0].row.managed:
-            raise BadInput("The segment belongs to a persona; delete that instead.", field="id")
-        await check_unused(session, principal.tenant_id, {segment_id, kept[0].row.name}, "id")
+            raise BadInput("The segment belongs to a persona; delete that instead.", field=field)
+        await check_unused(session, principal.tenant_id, {segment.id, segment.name}, field)
         await definitions.remove(kept[0].row)
-        return _segment(kept[0])
+        return segment
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -150,17 +154,18 @@ def _listed(names: Sequence[str]) -> str:
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
-async def refresh_segment(context: Context, segment_id: int) -> tuple[Segment, bool]:
-    """Find the members of a segment anew; raises NotFound, Forbidden.
+async def refresh_segment(context: Context, which: int | str) -> tuple[Segment, bool]:
+    """Find the members of a segment, given by its id or its name, anew; raises NotFound, Forbidden.
 
     Returns whether they were found; where that takes too long for a request, upkeep does it.
     """
     context.require(Role.ANALYST)
-    done = await find_members(context, segment_id)
-    kept = await segments_by_id(context, [segment_id])
-    if segment_id not in kept:
-        raise NotFound("There is no such segment.", field="id")
-    return kept[segment_id], done
+    found = await segments_called(context, [which])
+    done = bool(found) and await find_members(context, found[0].id)
+    kept = await segments_called(context, [one.id for one in found])
+    if not kept:
+        raise NotFound("There is no such segment.", field=said_by(which))
+    return kept[0], done
 
 
 async def find_members(context: Context, segment_id: int) -> bool:
@@ -200,8 +205,8 @@ async def segments_named(context: Context, named: Sequence[InSegment]) -> list[S
     return [known[leaf.segment] for leaf in named]
 
 
-async def segments_called(context: Context, names: Sequence[str]) -> list[Segment]:
-    """Those of the names that the caller's tenant has a segment of."""
+async def segments_called(context: Context, names: Sequence[int | str]) -> list[Segment]:
+    """Those of the segments, each given by its id or its name, that the caller's tenant has."""
     principal = context.require(Role.VIEWER)
     async with context.services.database.tenant(principal.tenant_id) as session:
         return list(map(_segment, await SegmentDefinitions(session, principal.tenant_id).named(names)))

@@ -21,7 +21,7 @@ from schema.conditions import read_filter
 from schema.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated
 from schema.filters import FilterInput
 from schema.live import Analysis, Asked
-from schema.nodes import Node, encode, key_of
+from schema.nodes import Node, encode, which
 from schema.pages import After, Connection, First, open_cursor, page
 from schema.shapes import shapes
 
@@ -85,7 +85,8 @@ class SetAiBudgetPayload:
 
 @strawberry.input(description="A budget to delete.")
 class DeleteAiBudgetInput:
-    id: strawberry.ID = strawberry.field(description="The budget's global id.")
+    id: strawberry.ID | None = strawberry.field(default=None, description="The budget's global id; or give `name`.")
+    name: str | None = strawberry.field(default=None, description="The budget's name; or give `id`.")
 
 
 @strawberry.type(description="The budget is deleted.")
@@ -160,5 +161,6 @@ class AiBudgetMutation:
         info: Info,
         input: Annotated[DeleteAiBudgetInput, strawberry.argument(description="Which budget to delete.")],
     ) -> DeleteAiBudgetPayload:
-        budget = await ai_budgets.delete_ai_budget(info.context, _number(key_of(AiBudget, input.id, "id")))
-        return DeleteAiBudgetPayload(deleted_id=input.id, budget=AiBudget.of(budget))
+        asked = which(AiBudget, input.id, input.name, _number)
+        budget = AiBudget.of(await ai_budgets.delete_ai_budget(info.context, asked))
+        return DeleteAiBudgetPayload(deleted_id=budget.id, budget=budget)

@@ -29,6 +29,19 @@ MEANINGS = {
 """What each of the shared dimensions means; the value at most 200 characters."""
 
 
+_ALSO = {
+    "persona": (
+        " It is what events say; whom the rules of a persona mean is in the segment `persona/<slug>`: ask with `where: "
+        '{segment: {in: "persona/<slug>"}}`, or for several side by side by the field that ends in `BySegment`.'
+    ),
+    "segment": (
+        " It is what events say; members of a segment of `saveSegment` are asked about with `where: {segment: …}`, or "
+        "side by side by the field that ends in `BySegment`."
+    ),
+}
+"""Where else to look for what somebody may mean by a dimension."""
+
+
 class Dimension(Enum):
     CHANNEL = "channel"
     CAMPAIGN = "campaign"
@@ -51,7 +64,7 @@ class Dimension(Enum):
 enumerate_in_schema(
     Dimension,
     "A shared dimension: each breaks down and filters every analysis that can carry it.",
-    {name.upper(): meaning for name, meaning in MEANINGS.items()},
+    {name.upper(): f"{meaning}{_ALSO.get(name, '')}" for name, meaning in MEANINGS.items()},
 )
 
 

@@ -28,7 +28,7 @@ BESIDE = "beside"
 _NUMBERS = frozenset({"Int", "Float", "BigInt", "Decimal"})
 _NAMES = frozenset({"id", "slug", "name", "key"})
 _KEYS = "DimensionValue"
-_ASIDE = frozenset({"Money", "ModelFinding", "PersonaPreference"})
+_ASIDE = frozenset({"Money", "ModelFinding", "PersonaPreference", "SegmentSummary"})
 """Items of which no table is what an answer is about."""
 _FOREMOST = frozenset({"ExperimentEffect"})
 """Items that an answer is about, wherever in it they stand."""

@@ -134,8 +134,9 @@ class PropertyConditionInput:
 
 @strawberry.input(
     description=(
-        "A condition on the segments that the event's subject is in, as they were last refreshed; all that are given "
-        "must hold, and an event of nobody holds none. Each segment is given by its `id` or its name."
+        "A condition on the segments that the event's subject is in, as they were last refreshed (in rules of one: "
+        "whose rules it meets at that moment). All that are given must hold, and an event of nobody holds none. Each "
+        "is given by its `id` or its name; the one of a persona by rules is named `persona/<slug>`."
     )
 )
 class SegmentConditionInput:

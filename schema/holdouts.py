@@ -14,7 +14,7 @@ from schema.access import Info, field
 from schema.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated
 from schema.experiment_definitions import SHARE, read_parts
 from schema.experiment_definitions import share as shown_share
-from schema.nodes import Node, encode, key_of
+from schema.nodes import Node, encode, key_of, one_of
 from schema.pages import After, Connection, First, open_cursor, page
 
 
@@ -71,7 +71,8 @@ SaveHoldoutResult = Annotated[
 
 @strawberry.input(description="A holdout to delete.")
 class DeleteHoldoutInput:
-    id: strawberry.ID = strawberry.field(description="The holdout's global id.")
+    id: strawberry.ID | None = strawberry.field(default=None, description="The holdout's global id; or give `name`.")
+    name: str | None = strawberry.field(default=None, description="The holdout's name; or give `id`.")
 
 
 @strawberry.type(description="The holdout is deleted.")
@@ -105,5 +106,10 @@ class HoldoutMutation:
         info: Info,
         input: Annotated[DeleteHoldoutInput, strawberry.argument(description="Which holdout to delete.")],
     ) -> DeleteHoldoutPayload:
-        gone = await holdouts.delete_holdout(info.context, key_of(Holdout, input.id, "id"))
-        return DeleteHoldoutPayload(deleted_id=input.id, holdout=Holdout.of(gone))
+        name = one_of(input.id, input.name)
+        if name is None:
+            gone = await holdouts.delete_holdout(info.context, key_of(Holdout, input.id or "", "id"), field="id")
+        else:
+            gone = await holdouts.delete_holdout(info.context, name)
+        holdout = Holdout.of(gone)
+        return DeleteHoldoutPayload(deleted_id=holdout.id, holdout=holdout)

@@ -2,7 +2,7 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, ClassVar
 
 import strawberry
@@ -59,7 +59,7 @@ def key_of(node_type: type[Node], text: str, field: str) -> str:
     """The key in a global id of one type; BadInput on ``field`` where it is none."""
     found, key = _reference(text, field)
     if found is not node_type:
-        raise refusal(field, f"is the id of a {found.__name__}, not of a {node_type.__name__}")
+        raise refusal(field, f"is an id of the type {found.__name__}; one of the type {node_type.__name__} is needed")
     return key
 
 
@@ -67,11 +67,22 @@ IdArgument = Annotated[strawberry.ID | None, strawberry.argument(description="It
 NameArgument = Annotated[str | None, strawberry.argument(description="Its name.")]
 
 
-def one_of(id: str | None, name: str | None) -> str | None:
+def one_of(id: str | None, name: str | None, called: str = "name") -> str | None:
     """The name of what is looked for, None where it is the id that is given; BadInput unless exactly one of them is."""
     if (id is None) == (name is None):
-        raise refusal("id" if id is None else "name", "must be given, or the other: exactly one of id and name")
+        raise refusal("id" if id is None else called, f"must be given, or the other: exactly one of id and {called}")
     return name
+
+
+def which(
+    node_type: type[Node], id: str | None, name: str | None, number: Callable[[str], int], called: str = "name"
+) -> int | str:
+    """The number or the name of what is meant, as resolvers take it; BadInput as ``one_of`` says, or for another's id.
+
+    ``number`` makes a number of a key.
+    """
+    found = one_of(id, name, called)
+    return number(key_of(node_type, id or "", "id")) if found is None else found
 
 
 @strawberry.type

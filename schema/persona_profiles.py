@@ -119,7 +119,10 @@ class PersonaProfileAnswer:
         )
     )
     retention: Estimate = strawberry.field(
-        description="Of those first seen in the period, those who came back in a later week, as `cohorts` tells it."
+        description=(
+            "Of those first seen in the period, those who came back in it in a later week; the first of its weeks "
+            "begins with it."
+        )
     )
     churn_risk: Estimate | None = strawberry.field(
         description="Their mean probability of churn; null where there is none, see `churnGap`."

@@ -12,7 +12,7 @@ from resolvers.analysis import personas as values
 from resolvers.context import Context, Role
 from schema.access import Info, field
 from schema.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated
-from schema.nodes import Node, encode, key_of
+from schema.nodes import Node, encode, which
 from schema.pages import After, Connection, First, open_cursor, page
 from schema.segment_rules import SegmentRuleInput, read_rules, write_rules
 from schema.segments import Segment, number_in
@@ -101,7 +101,8 @@ class SavePersonaPayload:
 
 @strawberry.input(description="A persona to delete.")
 class DeletePersonaInput:
-    id: strawberry.ID = strawberry.field(description="The persona's global id.")
+    id: strawberry.ID | None = strawberry.field(default=None, description="The persona's global id; or give `slug`.")
+    slug: str | None = strawberry.field(default=None, description="The persona's slug; or give `id`.")
 
 
 @strawberry.type(description="The persona is deleted.")
@@ -159,5 +160,5 @@ class PersonaMutation:
         info: Info,
         input: Annotated[DeletePersonaInput, strawberry.argument(description="Which persona to delete.")],
     ) -> DeletePersonaPayload:
-        await personas.delete_persona(info.context, number_in(key_of(Persona, input.id, "id")))
-        return DeletePersonaPayload(deleted_id=input.id)
+        asked = which(Persona, input.id, input.slug, number_in, "slug")
+        return DeletePersonaPayload(deleted_id=Persona.of(await personas.delete_persona(info.context, asked)).id)

@@ -145,7 +145,10 @@ RECOMMENDATIONS = Analysis(
     Connection[Recommendation],
     "What the last 30 days suggest to do, the most valuable first: leaking steps of the 10 funnels saved last, "
     "channels that lose, models that cost too much, personas worth more, churn that gathers, days that cost too much. "
-    "What chance alone explains is left out. Accepted and dismissed ones come the last decided first.",
+    "What chance alone explains is left out. Accepted and dismissed ones come the last decided first. Where none is "
+    "open, nothing stands out or there is too little to tell by: leaks take funnels of three steps or more that "
+    "`saveFunnel` keeps; channels and personas take spend that names them, by `trackSpend` or as costs of touchpoints, "
+    "and personas 30 orders; models take the same feature, churn 5 who left, and costs of a day 14 days before it.",
     least="10s",
 )
 

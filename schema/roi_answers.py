@@ -101,7 +101,10 @@ class RoiFigures:
         )
     )
     value: Estimate = strawberry.field(
-        description="The amounts of the period's conversions, as far as they are credited to AI interactions."
+        description=(
+            "The amounts of the period's conversions, as far as they are credited to AI interactions. Refunds are not "
+            "taken off."
+        )
     )
     conversions: Estimate = strawberry.field(description="The conversions credited, in whole and in parts.")
     net: Estimate = strawberry.field(description="The net return: `value` - `cost`; null without a cost.")

@@ -41,6 +41,7 @@ from schema.roi import RoiQuery, RoiSubscription
 from schema.saved_funnels import SavedFunnelMutation, SavedFunnelQuery
 from schema.segment_breakdowns import SegmentBreakdownQuery, SegmentBreakdownSubscription
 from schema.segment_comparisons import SegmentComparisonQuery, SegmentComparisonSubscription
+from schema.segment_members import SegmentMemberQuery
 from schema.segments import SegmentMutation, SegmentQuery, SegmentSubscription
 from schema.survival import SurvivalQuery, SurvivalSubscription
 from schema.tenants import TenantQuery
@@ -57,6 +58,7 @@ class Query(
     FunnelSubjectQuery,
     SavedFunnelQuery,
     SegmentQuery,
+    SegmentMemberQuery,
     SegmentBreakdownQuery,
     SegmentComparisonQuery,
     PersonaQuery,

@@ -44,7 +44,7 @@ from schema.funnel_subjects import (
     ask_subjects,
 )
 from schema.funnels import ByStepArgument, FunnelAnswer, ask
-from schema.nodes import IdArgument, NameArgument, Node, encode, key_of, one_of
+from schema.nodes import IdArgument, NameArgument, Node, encode, key_of, one_of, which
 from schema.pages import After, Connection, First, open_cursor, page
 from schema.shapes import shapes
 from schema.subjects import Subject
@@ -205,7 +205,8 @@ class SaveFunnelPayload:
 
 @strawberry.input(description="A funnel to delete.")
 class DeleteFunnelInput:
-    id: strawberry.ID = strawberry.field(description="The funnel's global id.")
+    id: strawberry.ID | None = strawberry.field(default=None, description="The funnel's global id; or give `name`.")
+    name: str | None = strawberry.field(default=None, description="The funnel's name; or give `id`.")
 
 
 @strawberry.type(description="The funnel is deleted.")
@@ -258,6 +259,6 @@ class SavedFunnelMutation:
         input: Annotated[DeleteFunnelInput, strawberry.argument(description="Which funnel to delete.")],
     ) -> DeleteFunnelPayload:
         # No funnel has the id 0, so that what is no number is not found either.
-        funnel_id = _number(key_of(SavedFunnel, input.id, "id")) or 0
-        saved = await funnels.delete_funnel(info.context, funnel_id)
-        return DeleteFunnelPayload(deleted_id=input.id, funnel=SavedFunnel.of(saved))
+        asked = which(SavedFunnel, input.id, input.name, lambda key: _number(key) or 0)
+        funnel = SavedFunnel.of(await funnels.delete_funnel(info.context, asked))
+        return DeleteFunnelPayload(deleted_id=funnel.id, funnel=funnel)

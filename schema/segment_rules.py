@@ -70,7 +70,12 @@ class SegmentBehaviourInput:
     )
 
 
-@strawberry.input(description="When a subject was first or last seen. Example, new this week: `{first: ...}`.")
+@strawberry.input(
+    description=(
+        "When a subject was first or last seen. Example, seen for the first time in the last "
+        'seven days: `{which: FIRST, period: {last: "7d"}}`.'
+    )
+)
 class SegmentSightingInput:
     which: values.Sighting = strawberry.field(description="The first or the last of the subject's events.")
     period: PeriodInput = strawberry.field(

@@ -19,7 +19,7 @@ from schema.common import Estimate
 from schema.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated
 from schema.explanations import Explanation
 from schema.live import Analysis, Asked
-from schema.nodes import IdArgument, NameArgument, Node, encode, key_of, one_of
+from schema.nodes import IdArgument, NameArgument, Node, encode, key_of, one_of, which
 from schema.pages import After, Connection, First, open_cursor, page
 from schema.scalars import BigInt
 from schema.segment_rules import RulesArgument, SegmentRuleInput, read_rules, write_rules
@@ -176,7 +176,8 @@ class SaveSegmentPayload:
 
 @strawberry.input(description="A segment to refresh.")
 class RefreshSegmentInput:
-    id: strawberry.ID = strawberry.field(description="The segment's global id.")
+    id: strawberry.ID | None = strawberry.field(default=None, description="The segment's global id; or give `name`.")
+    name: str | None = strawberry.field(default=None, description="The segment's name; or give `id`.")
 
 
 @strawberry.type(description="The segment's members are found anew.")
@@ -189,7 +190,8 @@ class RefreshSegmentPayload:
 
 @strawberry.input(description="A segment to delete.")
 class DeleteSegmentInput:
-    id: strawberry.ID = strawberry.field(description="The segment's global id.")
+    id: strawberry.ID | None = strawberry.field(default=None, description="The segment's global id; or give `name`.")
+    name: str | None = strawberry.field(default=None, description="The segment's name; or give `id`.")
 
 
 @strawberry.type(description="The segment is deleted.")
@@ -268,7 +270,8 @@ class SegmentMutation:
     async def refresh_segment(
         self, info: Info, input: Annotated[RefreshSegmentInput, strawberry.argument(description="Which segment.")]
     ) -> RefreshSegmentPayload:
-        found, done = await segments.refresh_segment(info.context, number_in(key_of(Segment, input.id, "id")))
+        asked = which(Segment, input.id, input.name, number_in)
+        found, done = await segments.refresh_segment(info.context, asked)
         return RefreshSegmentPayload(segment=Segment.of(found), refreshed=done)
 
     @field(
@@ -281,5 +284,6 @@ class SegmentMutation:
         info: Info,
         input: Annotated[DeleteSegmentInput, strawberry.argument(description="Which segment to delete.")],
     ) -> DeleteSegmentPayload:
-        kept = await segments.delete_segment(info.context, number_in(key_of(Segment, input.id, "id")))
-        return DeleteSegmentPayload(deleted_id=input.id, segment=Segment.of(kept))
+        gone = await segments.delete_segment(info.context, which(Segment, input.id, input.name, number_in))
+        segment = Segment.of(gone)
+        return DeleteSegmentPayload(deleted_id=segment.id, segment=segment)

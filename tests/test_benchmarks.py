@@ -36,6 +36,7 @@ _LINES = {
     "cohorts": [f"cohorts, {basis}{what}" for basis in ("activity", "revenue") for what in ("", ", large log")],
     "segment": ["segment", "segment, large log"],
     "roi": ["AI ROI, a month"],
+    "providers": ["AI providers, a month", "AI providers, a quarter"],
     "recurring": ["recurring revenue, a month"],
     "experiment": ["experiment results", "experiment results, large log"],
     "assignment": ["assignment", "assignment, CPU"],

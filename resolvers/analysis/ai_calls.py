@@ -14,20 +14,6 @@ _LIMB = (1 << LIMB_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AiMeasures:
-    """What AI interactions say beside their cost, as columns.
-
-    ``duration`` is in milliseconds and ``score`` of 0..1, each NaN where it is not said; ``success`` is 1 or 0, -1
-    where it is not said; ``tokens`` are those read and written.
-    """
-
-    duration: NDArray[np.float64]
-    score: NDArray[np.float64]
-    success: NDArray[np.int8]
-    tokens: Ints
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class AiCalls:
     """Some of the AI interactions of a question, in any order, as columns in as little memory as they need.
 
@@ -42,8 +28,6 @@ class AiCalls:
     cost: Amounts
     known: NDArray[np.bool_]
     priced: NDArray[np.bool_]
-    measures: AiMeasures | None = None
-    """None where only costs were read."""
 
     @classmethod
     def of(
@@ -56,7 +40,6 @@ class AiCalls:
         fraction: Ints,
         known: NDArray[np.bool_],
         priced: NDArray[np.bool_],
-        measures: AiMeasures | None = None,
     ) -> "AiCalls":
         """Interactions at microseconds since 1970 (UTC), each with a cost of ``whole + fraction / UNIT``."""
         return cls(
@@ -66,7 +49,6 @@ class AiCalls:
             cost=Amounts.of(whole, fraction),
             known=known,
             priced=priced,
-            measures=measures,
         )
 
     @property

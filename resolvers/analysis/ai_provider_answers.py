@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from resolvers.analysis.ai_calls import AiCalls
 from resolvers.analysis.ai_provider_statistics import Plain
 from resolvers.analysis.ai_providers import AiServiceGroup, Outcome
 from resolvers.analysis.differences import Difference, of_means, of_shares
 from resolvers.analysis.estimates import Estimate, Quality, Unit, estimate, quotient, share
 from resolvers.analysis.experiment_statistics import Share
 from resolvers.analysis.metrics import DimensionValue
-from resolvers.analysis.numbering import different, ranks
-from resolvers.analysis.roi_tally import Found, Tally, total
+from resolvers.analysis.numbering import Codes, different_among
+from resolvers.analysis.roi_tally import Rows, Tally, total
 
 CAUTION = (
     "Requests were not given to models at random: a model that is asked harder things, or by other people, may look "
@@ -27,22 +28,25 @@ _LATENCIES = ("latency_p50", "latency_p95", "latency_p99")
 _THOUSAND = Decimal(1000)
 
 
-def outcomes(tally: Tally, found: Found) -> list[Outcome]:
+def outcomes(tally: Tally) -> list[Outcome]:
     """What came of each row of a tally, and of all together in a last one.
 
     A subject converted if it has a conversion at or after its first call of the row in the period.
     """
-    (calls,), (of_call,), paths = found.calls, tally.of_call, found.paths
-    place, people = ranks(np.concatenate([calls.subject, paths.subject]))
-    last = np.full(people, np.iinfo(np.int64).min)
-    np.maximum.at(last, place[calls.subject.size :], paths.at)
-    known = calls.subject > 0
-    who, row = place[: calls.subject.size][known], of_call[known]
-    converting = last[who] >= calls.at[known]
+    paths = tally.found.paths
+    people, place = np.unique(paths.subject, return_inverse=True)
+    last = np.full(people.size, np.iinfo(np.int64).min)
+    np.maximum.at(last, place, paths.at)
+
+    def converting(calls: AiCalls, row: Rows) -> tuple[Rows, Codes]:
+        # Of the calls of a subject the first is the one that most conversions come after.
+        found = np.flatnonzero(np.isin(calls.subject, people))
+        found = found[last[np.searchsorted(people, calls.subject[found])] >= calls.moments.microseconds(found)]
+        return row[found], calls.subject[found]
+
     values = [total(sums.value) for sums in tally.sums()]
-    served = different(row, who, tally.rows)
-    # Of the calls of a subject the first is the one that most conversions come after.
-    converted = different(row[converting], who[converting], tally.rows)
+    served = different_among(((row, calls.subject) for calls, row in tally.calls()), tally.rows)
+    converted = different_among((converting(calls, row) for calls, row in tally.calls()), tally.rows)
     return [Outcome(*of) for of in zip(served, converted, values, strict=True)]
 
 

@@ -1,20 +1,20 @@
 """The plain numbers that a comparison of providers is made of, from calls as arrays."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from resolvers.analysis.ai_calls import AiCalls, AiMeasures
+from resolvers.analysis.ai_measures import AiMeasures
 from resolvers.analysis.ai_providers import BINS, ConfidenceCalibration
 from resolvers.analysis.attribution_sales import PLACES, UNIT
 from resolvers.analysis.attribution_statistics import money
 from resolvers.analysis.estimates import Interval, student
 from resolvers.analysis.experiment_statistics import Arm, Share
-from resolvers.analysis.roi_tally import EXACT
+from resolvers.analysis.numbering import Codes
+from resolvers.analysis.roi_tally import EXACT, Tally
 
 QUANTILES = (50, 95, 99)
 """Percentiles of the duration, interpolated linearly between closest ranks (Hyndman and Fan's type 7)."""
@@ -62,55 +62,65 @@ class Plain:
         return Share(self.said, self.successes)
 
 
-def plains(calls: AiCalls, measures: AiMeasures, row: NDArray[np.integer], rows: int) -> list[Plain]:
-    """The calls of each row, and of all together in a last one; ``row`` is that of each call."""
-    units, squares = (_with_whole(sums(row, rows)) for sums in (calls.summed, calls.squared))
-    order = np.argsort(row, kind="stable")
-    cuts = np.searchsorted(row[order], np.arange(rows + 1))
-    chosen = [order[start:end] for start, end in pairwise(cuts.tolist())]
-
-    def plain(of: NDArray[np.intp], cost: int, cost_squares: int) -> Plain:
-        success, duration = measures.success[of], measures.duration[of]
-        duration = duration[~np.isnan(duration)]
-        priced = calls.priced[of]
-        quantiles = np.percentile(duration, QUANTILES, method="linear").tolist() if duration.size else [None] * 3
-        return Plain(
-            calls=of.size,
-            cost_units=cost,
-            costs=int(np.count_nonzero(calls.known[of])),
-            cost_squares=cost_squares,
-            priced=int(np.count_nonzero(priced)),
-            tokens=int(measures.tokens[of][priced].sum()),
-            latencies=tuple(quantiles),
-            timed=duration.size,
-            successes=int(np.count_nonzero(success == 1)),
-            said=int(np.count_nonzero(success >= 0)),
-            calibration=calibration(measures.score[of], success),
+def plains(tally: Tally, row_of: Codes) -> list[Plain]:
+    """The calls of each row, and of all together in a last one; ``row_of`` is the row of each combination."""
+    sums = np.zeros((5, tally.rows), object)
+    for calls, row in tally.calls():
+        counts = (row, row[calls.known], row[calls.priced])
+        numbers = [np.bincount(of, minlength=tally.rows).tolist() for of in counts]
+        sums += np.array([calls.summed(row, tally.rows), calls.squared(row, tally.rows), *numbers], object)
+    measures = tally.found.measures
+    of_measure = [row_of[part.group].astype(np.min_scalar_type(tally.rows)) for part in measures]
+    found = [
+        # A row is let go of before the next one is looked up.
+        _plain(
+            of_row, [part.chosen(np.flatnonzero(row == place)) for part, row in zip(measures, of_measure, strict=True)]
         )
-
-    return [plain(*of) for of in zip((*chosen, order), units, squares, strict=True)]
-
-
-def _with_whole(sums: list[int]) -> list[int]:
-    return [*sums, sum(sums)]
+        for place, of_row in enumerate(sums.T.tolist())
+    ]
+    return [*found, _plain(sums.sum(axis=1).tolist(), measures)]
 
 
-def calibration(score: NDArray[np.float64], success: NDArray[np.int8]) -> ConfidenceCalibration:
+def _plain(sums: Sequence[int], measures: Sequence[AiMeasures]) -> Plain:
+    units, squares, calls, known, priced = sums
+    duration = np.concatenate([np.empty(0), *(part.duration[~np.isnan(part.duration)] for part in measures)])
+    quantiles = np.percentile(duration, QUANTILES, method="linear").tolist() if duration.size else [None] * 3
+    return Plain(
+        calls=calls,
+        cost_units=units,
+        costs=known,
+        cost_squares=squares,
+        priced=priced,
+        tokens=sum(int(part.tokens.sum(dtype=np.int64)) for part in measures),
+        latencies=tuple(quantiles),
+        timed=duration.size,
+        successes=sum(int(np.count_nonzero(part.success == 1)) for part in measures),
+        said=sum(int(np.count_nonzero(part.success >= 0)) for part in measures),
+        calibration=calibration(measures),
+    )
+
+
+def calibration(measures: Sequence[AiMeasures]) -> ConfidenceCalibration:
     """Confidences held against success, of the calls that say both."""
-    both = ~np.isnan(score) & (success >= 0)
-    score, good = score[both], success[both].astype(np.float64)
-    tenth = np.searchsorted(_EDGES, score, side="right")
-    counts, scores, successes = (np.bincount(tenth, weights, BINS) for weights in (None, score, good))
-    n = score.size
+    counts, scores, successes, squares = np.zeros(BINS, np.int64), np.zeros(BINS), np.zeros(BINS), 0.0
+    for part in measures:
+        both = ~np.isnan(part.score) & (part.success >= 0)
+        score, good = part.score[both], part.success[both].astype(np.float64)
+        tenth = np.searchsorted(_EDGES, score, side="right")
+        counts += np.bincount(tenth, minlength=BINS)
+        scores += np.bincount(tenth, score, BINS)
+        successes += np.bincount(tenth, good, BINS)
+        squares += float(((score - good) ** 2).sum())
+    n = int(counts.sum())
     with np.errstate(invalid="ignore"):
         predicted, observed = scores / counts, successes / counts
     return ConfidenceCalibration(
         n=n,
         predicted=tuple(map(_sure, predicted.tolist())),
         observed=tuple(map(_sure, observed.tolist())),
-        counts=tuple(counts.astype(np.int64).tolist()),
+        counts=tuple(counts.tolist()),
         expected_error=_sure(float(np.abs(successes - scores).sum() / n)) if n else None,
-        brier=_sure(float(((score - good) ** 2).sum() / n)) if n else None,
+        brier=_sure(squares / n) if n else None,
     )
 
 

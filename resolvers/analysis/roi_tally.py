@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.ai_calls import AiCalls
+from resolvers.analysis.ai_measures import AiMeasures
 from resolvers.analysis.attribution_models import WHOLE, apportioned, shares_of, tally
 from resolvers.analysis.attribution_paths import Paths
 from resolvers.analysis.attribution_rows import COARSE
@@ -40,6 +41,8 @@ class Found:
     paths: Paths
     amounts: Amounts
     """Those of the conversions that the paths lead to."""
+    measures: Sequence[AiMeasures] = ()
+    """What the same interactions say beside their cost; empty where nobody asked."""
 
     def numbers(self) -> set[int]:
         """The combinations that cost or earn something here."""
@@ -113,7 +116,7 @@ class Tally:
         count, known, unpriced = _with_whole(count, width), _with_whole(known, 1), _with_whole(unpriced, 1)
         cost = [apportioned([cell], UNIT, PLACES)[0] for cell in _with_whole(units, width)]
         conversions, value = self._credits()
-        subjects = different_among((_told(row, calls.subject) for calls, row in self._calls()), self.rows)
+        subjects = different_among((_told(row, calls.subject) for calls, row in self.calls()), self.rows)
 
         def of(row: int) -> Sums:
             cells = slice(row * width, (row + 1) * width)
@@ -129,7 +132,8 @@ class Tally:
 
         return [of(row) for row in range(self.rows + 1)]
 
-    def _calls(self) -> Iterator[tuple[AiCalls, Rows]]:
+    def calls(self) -> Iterator[tuple[AiCalls, Rows]]:
+        """The calls, part by part, and the row of each."""
         return zip(self.found.calls, self.of_call, strict=True)
 
     def whole(self) -> tuple[int, Decimal]:
@@ -183,7 +187,7 @@ class Tally:
         amount = self.amounts.approximate(paths.touches.size)
 
         def costs(row: int) -> Iterator[Costs]:
-            for (calls, rows), place in zip(self._calls(), places, strict=True):
+            for (calls, rows), place in zip(self.calls(), places, strict=True):
                 own = slice(None) if row == self.rows else np.flatnonzero(rows == row)
                 yield Costs(calls.moments.microseconds(own), place[own], calls.cost.part(own).times(WHOLE))
 

@@ -67,8 +67,12 @@ class AiBudgetRepository:
     async def all(self, tenant_id: int) -> list[AiBudgetRow]:
         return list(await self.session.exec(select(AiBudgetRow).where(AiBudgetRow.tenant_id == tenant_id)))
 
-    async def remove(self, tenant_id: int, budget_id: int) -> AiBudgetRow | None:
-        row = await self.session.get(AiBudgetRow, (tenant_id, budget_id))
+    async def remove(self, tenant_id: int, which: int | str) -> AiBudgetRow | None:
+        """Delete a budget, given by its id or its name, if there is one."""
+        if isinstance(which, str):
+            row = await self.by_name(tenant_id, which)
+        else:
+            row = await self.session.get(AiBudgetRow, (tenant_id, which))
         if row is not None:
             await self.session.delete(row)
             await advance(await driver(self.session), tenant_id, AI_BUDGETS)

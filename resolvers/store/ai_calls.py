@@ -1,4 +1,4 @@
-"""Reading AI interactions one by one, with what each cost."""
+"""Reading AI interactions one by one, with what each cost and what else it says."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, ColumnElement, Double, Integer, Numeric, Text, case, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Double, Integer, Text, case, func, literal, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from resolvers.analysis.ai_calls import AiCalls, AiMeasures
-from resolvers.analysis.attribution_sales import PLACES, UNIT
+from resolvers.analysis.ai_calls import AiCalls
+from resolvers.analysis.ai_measures import AiMeasures
 from resolvers.analysis.events import Kind
 from resolvers.analysis.exchange_rates import Rates
 from resolvers.analysis.filters import Filter
@@ -19,16 +19,15 @@ from resolvers.analysis.ledgers import Entries, converted
 from resolvers.analysis.numbering import Numbering
 from resolvers.analysis.periods import Period
 from resolvers.store.conditions import Codes, condition
-from resolvers.store.copying import EPOCH_US, copied
+from resolvers.store.copying import copied_in_blocks
 from resolvers.store.events import EVENT
 from resolvers.store.exchange_rates import ExchangeRateRepository
 from resolvers.store.ledgers import LedgerQuestion, LedgerRepository
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TermMemory, TermRepository
 
-_KNOWN, _PRICED = 2, 1
-_MOST = literal(9_000_000, Integer)
-"""Costs below it fit in 64 bits as they are, which to find out is several times as quick as to take them apart."""
+_MEASURED_BYTES = 32
+"""What is held of an interaction beside its cost, at most."""
 
 
 def _or_none(code: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -39,15 +38,16 @@ def _or_nan(number: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.coalesce(number, literal("NaN", Text).cast(Double))
 
 
-def _tokens(count: ColumnElement[Any]) -> ColumnElement[Any]:
+def _or_zero(count: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.coalesce(count, literal(0, BigInteger))
 
 
+_TOKENS = (_or_zero(EVENT.input_tokens) + _or_zero(EVENT.output_tokens)).cast(BigInteger)
 _MEASURES: dict[str, tuple[str, ColumnElement[Any]]] = {
     "duration": (">f8", _or_nan(EVENT.duration_ms)),
     "score": (">f8", _or_nan(EVENT.score)),
     "success": (">i4", case((EVENT.success.is_(None), -1), (EVENT.success, 1), else_=0).cast(Integer)),
-    "tokens": (">i8", (_tokens(EVENT.input_tokens) + _tokens(EVENT.output_tokens)).cast(BigInteger)),
+    "tokens": (">i8", case((EVENT.cost.is_(None), literal(0, BigInteger)), else_=_TOKENS)),
 }
 
 
@@ -84,47 +84,30 @@ class AiCallRepository:
 
         return (await self.ledgers.made(question, part)).parts
 
-    async def measured(self, tenant_id: int, asked: CallQuestion, numbering: Numbering) -> list[AiCalls]:
-        """The same with what else calls say, from the log, in one part."""
-        currency, period, where, by = asked.currency, asked.period, asked.where, asked.by
-        codes = await Codes.of(self.terms, tenant_id, where)
-        money = await self.exchange.converted(tenant_id, currency, period)
-        exact = func.coalesce(money.of(EVENT.cost), literal(0, Numeric))
-        cost = exact if money.rate is None else func.round(exact, literal(PLACES, Integer))
-        small = (EVENT.cost if money.rate is None else cost) < _MOST
-        part: Any = case((small, cost), else_=func.mod(cost, literal(1, Integer)))
-        state: Any = case((EVENT.cost.is_(None), 0), (money.known, _KNOWN), else_=_PRICED)
-        dimensions = {f"d{place}": (">i4", _or_none(EVENT[name])) for place, name in enumerate(by)}
-        columns: dict[str, tuple[str, ColumnElement[Any]]] = {
-            "subject": (">i4", _or_none(EVENT.subject)),
-            "at": (">i8", EVENT.occurred_at),
-            "whole": (">i8", case((small, 0), else_=func.trunc(cost).cast(BigInteger)).cast(BigInteger)),
-            "fraction": (">i8", (part * literal(UNIT, BigInteger)).cast(BigInteger)),
-            "state": (">i4", state.cast(Integer)),
-            **dimensions,
-            **_MEASURES,
-        }
+    async def measures(self, tenant_id: int, asked: CallQuestion, numbering: Numbering) -> list[AiMeasures]:
+        """What else the same interactions say, from the log, in parts. Raises BadInput likewise."""
+        codes = await Codes.of(self.terms, tenant_id, asked.where)
+        dimensions = {f"d{place}": (">i4", _or_none(EVENT[name])) for place, name in enumerate(asked.by)}
+        columns = dimensions | _MEASURES
         query = select(*(column for _, column in columns.values())).where(
             EVENT.tenant_id == tenant_id,
             EVENT.kind == int(Kind.AI_INTERACTION),
-            EVENT.occurred_at >= period.start,
-            EVENT.occurred_at < period.end,
-            condition(where, codes),
+            EVENT.occurred_at >= asked.period.start,
+            EVENT.occurred_at < asked.period.end,
+            condition(asked.where, codes),
         )
-        fields = [(name, kind) for name, (kind, _) in columns.items()]
-        rows = await copied(self.session, money.joined(query), fields)
-        fraction = rows["fraction"].astype(np.int64)
-        calls = AiCalls.of(
-            subject=rows["subject"].astype(np.int32),
-            at=rows["at"].astype(np.int64) + EPOCH_US,
-            group=numbering.numbers([rows[name] for name in dimensions], rows.size),
-            whole=rows["whole"].astype(np.int64) + fraction // UNIT,
-            fraction=fraction % UNIT,
-            known=rows["state"] == _KNOWN,
-            priced=rows["state"] >= _PRICED,
-            measures=_measures(rows),
-        )
-        return [calls]
+
+        def part(rows: NDArray[np.void]) -> AiMeasures:
+            return AiMeasures.of(
+                group=numbering.numbers([rows[name] for name in dimensions], rows.size),
+                duration=rows["duration"].astype(np.float64),
+                score=rows["score"].astype(np.float64),
+                success=rows["success"].astype(np.int8),
+                tokens=rows["tokens"].astype(np.int64),
+            )
+
+        fields = [(name, form) for name, (form, _) in columns.items()]
+        return await copied_in_blocks(self.session, query, fields, part, _MEASURED_BYTES)
 
 
 def _calls(entries: Entries, currency: str, rates: Rates, numbering: Numbering) -> AiCalls:
@@ -137,13 +120,4 @@ def _calls(entries: Entries, currency: str, rates: Rates, numbering: Numbering) 
         fraction=cost.fraction,
         known=cost.known,
         priced=entries.currency != 0,
-    )
-
-
-def _measures(rows: NDArray[np.void]) -> AiMeasures:
-    return AiMeasures(
-        duration=rows["duration"].astype(np.float64),
-        score=rows["score"].astype(np.float64),
-        success=rows["success"].astype(np.int8),
-        tokens=rows["tokens"].astype(np.int64),
     )

@@ -1,7 +1,8 @@
 """Query results as arrays, by way of COPY in its binary format."""
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,16 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from resolvers.errors import BadInput
 from resolvers.store.database import driver
 
+T = TypeVar("T")
+
 EPOCH_US = 946_684_800_000_000
 """Binary timestamps count from 2000-01-01; this is that instant in microseconds of 1970."""
 _HEADER = 19
 """Bytes before the first row of a binary COPY: signature, flags, length of the extension area."""
 _TRAILER = 2
 _LARGEST = 256 << 20
+_BLOCK = 8 << 20
+"""Bytes that are worked on at a time."""
 _DIALECT: Dialect = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 
@@ -40,27 +45,70 @@ def plain(query: Select[Any]) -> tuple[str, list[Any]]:
     return str(compiled), [compiled.params[name] for name in compiled.positiontup or ()]
 
 
+async def copied_in_blocks(
+    session: AsyncSession,
+    query: Select[Any],
+    fields: Sequence[tuple[str, str]],
+    work: Callable[[NDArray[np.void]], T],
+    row_bytes: int,
+) -> list[T]:
+    """What ``work`` makes of the same rows, some of them at a time, in a thread; it keeps nothing of them.
+
+    Raises BadInput where what it makes, by ``row_bytes`` a row, is more than fits in memory.
+    """
+    row, most = _row(fields), _LARGEST // row_bytes
+    # What was not worked on yet; the header of all is before the first row of it.
+    data, made, rows, start = bytearray(), list[T](), 0, _HEADER
+
+    async def worked(count: int) -> None:
+        nonlocal data, rows, start
+        block = np.frombuffer(data, row, count=count, offset=start)
+        data, rows, start = data[start + count * row.itemsize :], rows + count, 0
+        made.append(await asyncio.to_thread(work, block))
+
+    async def keep(chunk: bytes) -> None:
+        data.extend(chunk)
+        if len(data) >= _BLOCK:
+            await worked((len(data) - start) // row.itemsize)
+
+    statement, arguments = plain(query)
+    connection = await driver(session)
+    await connection.copy_from_query(_bounded(statement, most), *arguments, output=keep, format="binary")
+    await worked((len(data) - start - _TRAILER) // row.itemsize)
+    if rows > most:
+        raise too_many()
+    return made
+
+
 async def copied_rows(
     connection: Any, query: str, arguments: Sequence[Any], fields: Sequence[tuple[str, str]]
 ) -> NDArray[np.void]:
-    """The same of a query as PostgreSQL reads it, by an asyncpg connection."""
-    layout: list[tuple[str, str]] = [("count", ">i2")]
-    for name, kind in fields:
-        layout += [(f"{name}_length", ">i4"), (name, kind)]
-    row = np.dtype(layout)
+    """The same as ``copied`` of a query as PostgreSQL reads it, by an asyncpg connection."""
+    row = _row(fields)
     most = _LARGEST // row.itemsize
     data = bytearray()
 
     async def keep(chunk: bytes) -> None:
         data.extend(chunk)
 
-    # Breaking a COPY off would cost the connection, and with it the transaction.
-    bounded = f"SELECT * FROM ({query}) AS found LIMIT {most + 1}"  # noqa: S608  # the queries are the store's own
-    await connection.copy_from_query(bounded, *arguments, output=keep, format="binary")
+    await connection.copy_from_query(_bounded(query, most), *arguments, output=keep, format="binary")
     rows = (len(data) - _HEADER - _TRAILER) // row.itemsize
     if rows > most:
         raise too_many()
     return np.frombuffer(data, row, count=rows, offset=_HEADER)
+
+
+def _row(fields: Sequence[tuple[str, str]]) -> np.dtype[np.void]:
+    layout: list[tuple[str, str]] = [("count", ">i2")]
+    for name, kind in fields:
+        layout += [(f"{name}_length", ">i4"), (name, kind)]
+    return np.dtype(layout)
+
+
+def _bounded(query: str, most: int) -> str:
+    """The query with no more rows than tell that there are too many."""
+    # Breaking a COPY off would cost the connection, and with it the transaction.
+    return f"SELECT * FROM ({query}) AS found LIMIT {most + 1}"  # noqa: S608  # the queries are the store's own
 
 
 def too_many() -> BadInput:

@@ -70,12 +70,9 @@ class FunnelRepository:
     async def all(self, tenant_id: int) -> list[FunnelRow]:
         return list(await self.session.exec(select(FunnelRow).where(FunnelRow.tenant_id == tenant_id)))
 
-    async def remove(self, tenant_id: int, funnel_id: int) -> FunnelRow | None:
-        row = await self.session.get(FunnelRow, (tenant_id, funnel_id))
-        if row is not None:
-            await self.session.delete(row)
-            await advance(await driver(self.session), tenant_id, RECOMMENDATIONS)
-        return row
+    async def remove(self, row: FunnelRow) -> None:
+        await self.session.delete(row)
+        await advance(await driver(self.session), row.tenant_id, RECOMMENDATIONS)
 
     async def latest(self, tenant_id: int, limit: int) -> list[FunnelRow]:
         """Those that were saved last."""

@@ -138,6 +138,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "segment": {"name": "Buyers"},
     "segmentOverlap": {"segments": ["Buyers", "Others"]},
     "segmentTraits": {"segment": "Buyers"},
+    "segmentMembers": {"segment": "Buyers"},
     "persona": {"slug": "buyers"},
     "personaProfile": {"slug": "buyers"},
     "experiment": {"key": "button"},
@@ -184,6 +185,8 @@ async def define(client: Client) -> None:
         ("experimentResults", "metrics.effects"),
         ("revenue", "series"),
         ("segments", "rows"),
+        ("segmentMembers", "rows"),
+        ("segmentOverlap", "pairs"),
         ("metric", "series"),
     ],
 )

@@ -212,3 +212,14 @@ async def test_nothing_and_nonsense(context: Context, owner: Any) -> None:
     assert (single.calls, single.cost.value, single.cost_per_call.value, single.value.value) == (1, None, None, 0)
     stranger = Context(context.services, await new_principal(owner))
     assert (await ai_providers(stranger, DEFAULT, MARCH)).calls == 0
+
+
+async def test_more_calls_than_fit_in_memory_are_refused(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    # So that two fit.
+    monkeypatch.setattr("resolvers.store.ai_calls._MEASURED_BYTES", 128 << 20)
+    await store(context, *(call(f"s{day}", day, "a", "x", durationMs=100 * day) for day in (1, 2)))
+    assert (await ai_providers(context, DEFAULT, MARCH)).latency_p50.value == 150
+    await store(context, call("s3", 3, "a", "x", durationMs=300))
+    with pytest.raises(BadInput) as refused:
+        await ai_providers(context, DEFAULT, MARCH)
+    assert refused.value.field == "period"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from resolvers.ai_providers import ai_providers
 from resolvers.analysis.attribution import Model
 from resolvers.analysis.cohorts import CohortBasis
 from resolvers.analysis.exchange_rates import ExchangeRate
@@ -43,17 +44,29 @@ async def of_ai(context: Context, question: Question) -> Any:
     return await roi(context, ROI, replace(question, by=("model",)))
 
 
+async def of_providers(context: Context, question: Question) -> Any:
+    return await ai_providers(context, ROI, replace(question, by=("model", "channel")))
+
+
 @pytest.mark.parametrize("where", [EVERYTHING, ADS], ids=["everything", "some"])
-@pytest.mark.parametrize("ask", [by_revenue, of_ai, recurring_revenue])
+@pytest.mark.parametrize("ask", [by_revenue, of_ai, of_providers, recurring_revenue])
 async def test_ledgers_and_the_log_answer_alike(
-    context: Context, principal: Principal, owner: Database, ask: Ask, where: Filter
+    context: Context,
+    principal: Principal,
+    owner: Database,
+    ask: Ask,
+    where: Filter,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # What is worked on in parts is worked on in several here.
+    monkeypatch.setattr("resolvers.store.ledgers._BLOCK", 64)
+    monkeypatch.setattr("resolvers.store.copying._BLOCK", 1_000)
     plain = await new_principal(owner)
     random, other = Random(3), Context(context.services, plain)
     question = Question(PERIOD, granularity=Granularity.DAY, by=("channel",), where=where, top=2)
     if ask is not by_revenue:
         question = replace(question, compare=Compare.PREVIOUS_PERIOD)
-    answers = []
+    answers: list[Any] = []
     for count in (250, 40, 30):
         start = len(answers) * 1_000
         await take(context, plain, [moved(random, start + number) for number in range(count)])

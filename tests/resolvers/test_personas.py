@@ -1,9 +1,10 @@
 """Personas: to whom rules give them, in which order, and what their profiles say."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -137,6 +138,30 @@ async def test_a_profile_says_what_its_people_do(shop: Context) -> None:
     of_ai = replace(MARCH, where=KindIs((Kind.AI_INTERACTION,)))
     (narrowed,) = await persona_profiles(shop, ["buyers"], of_ai)
     assert narrowed.subjects.estimate.value == 1
+
+
+async def test_what_newcomers_cost_and_whether_they_stay_is_of_the_period_alone(context: Context) -> None:
+    wednesday = datetime(2026, 3, 11, tzinfo=UTC)
+
+    def paid(subject: str, days: int) -> dict[str, Any]:
+        return purchase("5", subject=subject, occurredAt=wednesday + timedelta(days=days), dimensions=FOR_BUYERS)
+
+    def spent(cost: str, days: int) -> dict[str, Any]:
+        at = wednesday + timedelta(days=days)
+        return event(
+            kind="SPEND", name="ads", subject="", cost=cost, currency="USD", occurredAt=at, dimensions=FOR_BUYERS
+        )
+
+    # Dan came on the Tuesday before, in the week that the period begins in; eve came back in the week after hers.
+    came = [("dan", -1), ("dan", 6), ("eve", 1), ("eve", 5), ("fay", 2), ("fay", 3)]
+    await store(context, spent("6", -1), spent("10", 1), *(paid(*one) for one in came))
+    await save_persona(context, PersonaDraft("buyers", "Buyers"))
+    week = Question(PeriodRequest(start=wednesday, end=wednesday + timedelta(days=7)), timezone="UTC")
+    (profile,) = await persona_profiles(context, ["buyers"], week)
+    cost, retention = profile.acquisition_cost, profile.retention
+    assert (cost.value, cost.numerator, cost.denominator, cost.previous) == (5, 10, 2, 6)
+    assert (retention.value, retention.numerator, retention.denominator) == (Decimal("0.5"), 1, 2)
+    assert retention.previous == 0
 
 
 async def test_a_profile_broken_down_says_what_where_would(shop: Context) -> None:

@@ -33,7 +33,8 @@ def root_fields() -> list[tuple[str, str]]:
 
 
 NAMING = {"experimentUnits", "funnelSubjects", "subjectsAtRisk", "upsellCandidates", "valuableCustomers"}
-"""What tells of people by name what they did or will do."""
+NAMING |= {"segmentMembers"}
+"""What tells of people by name what they did or will do, or what they belong to."""
 
 
 def needed(root: str, name: str) -> Role | None:

@@ -42,7 +42,9 @@ def moved(random: Random, number: int) -> dict[str, Any]:
             found |= random.choice([amount, {}]) | random.choice([{"orderId": random.choice("xyz")}, {}])
         case "call":
             cost = {"cost": amount["amount"], "currency": amount["currency"]}
-            found |= {"kind": "AI_INTERACTION"} | random.choice([cost, {}])
+            said = {"durationMs": random.randrange(1, 999) / 10, "score": random.random(), "inputTokens": 70}
+            found |= {"kind": "AI_INTERACTION"} | random.choice([cost, {}]) | random.choice([said, {}])
+            found |= random.choice([{"success": True}, {"success": False}, {}])
             found["dimensions"] = found.get("dimensions", {}) | {"provider": "p", "model": random.choice("mn")}
         case _:
             name = random.choice(["started", "changed", "ended"])
