@@ -146,13 +146,17 @@ class ExperimentUnits:
 
 @dataclass(frozen=True, slots=True)
 class SampleRatio:
-    """Whether the variants are as large as their weights say: Pearson's χ², its p-value by ``method``."""
+    """Whether the variants are as large as their weights say: Pearson's χ², its p-value by ``method``, and one that is
+    valid at any look.
+    """
 
     method: SampleRatioMethod
     statistic: float
     freedom: int
     p_value: float
     log10_p: float
+    sequential_p_value: float
+    sequential_log10_p: float
     unexpected: int
     suspicious: bool
 
@@ -169,6 +173,7 @@ class WarningCode(Enum):
     """What is to be minded when results are read."""
 
     SAMPLE_RATIO_MISMATCH = "sample_ratio_mismatch"
+    SAMPLE_RATIO_DOUBTFUL = "sample_ratio_doubtful"
     UNEXPECTED_VARIANT = "unexpected_variant"
     MULTIPLE_EXPOSURES = "multiple_exposures"
     UNCOUNTED_EXPOSURES = "uncounted_exposures"

@@ -143,8 +143,8 @@ def decided(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances)
     if at.mismatched:
         return Verdict(
             Decision.INVALID,
-            "The arms are not as large as their weights say (sample ratio mismatch): something decides who is counted, "
-            "so no effect can be believed. Find the cause, then start anew.",
+            "The arms are not as large as their weights say (sample ratio mismatch, by a test that holds at any look): "
+            "something decides who is counted, so no effect can be believed. Find the cause, then start anew.",
         )
     harms = _harms(goals, guards)
     harm = "; ".join(f"{variant}: {', '.join(found)}" for variant, found in harms.items())

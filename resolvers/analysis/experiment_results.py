@@ -183,6 +183,11 @@ class _Results:
         if ratio is not None and ratio.suspicious:
             message = "Sample ratio mismatch: the variants are not as large as their weights say."
             found[WarningCode.SAMPLE_RATIO_MISMATCH] = message
+        elif ratio is not None and ratio.unlikely:
+            found[WarningCode.SAMPLE_RATIO_DOUBTFUL] = (
+                f"The sizes of the variants would be unlikely (p {ratio.p.value:.2g}) if this were the only look at "
+                f"them; for whoever looks as they come they are no mismatch yet (p {ratio.always.value:.2g})."
+            )
         if ratio is not None and ratio.unexpected:
             found[WarningCode.UNEXPECTED_VARIANT] = (
                 f"{ratio.unexpected:,} subjects were shown a variant whose weight is 0: something else than the "
@@ -234,6 +239,8 @@ def _told(ratio: Mismatch) -> SampleRatio:
         freedom=ratio.freedom,
         p_value=ratio.p.value,
         log10_p=ratio.p.log10,
+        sequential_p_value=ratio.always.value,
+        sequential_log10_p=ratio.always.log10,
         unexpected=ratio.unexpected,
         suspicious=ratio.suspicious,
     )
