@@ -60,6 +60,10 @@ enumerate_in_schema(
         "MULTIPLE_EXPOSURES": "More than 1 % of the subjects were shown several variants.",
         "UNCOUNTED_EXPOSURES": "Subjects have exposures of which none counts.",
         "PEEKING": "Fixed-horizon p-values and intervals are read before the planned end: only sequential ones hold.",
+        "LATE_LOOK": (
+            "Subjects came after the planned sample: fixed-horizon p-values and intervals over all of them are read by "
+            "somebody who went on until they pleased. `planned` holds, and sequential ones do."
+        ),
     },
     name="ExperimentWarningCode",
 )
@@ -172,6 +176,23 @@ class SampleRatio:
     )
 
 
+@shapes(values.PlannedSample)
+@strawberry.type(
+    description=(
+        "The subjects first exposed by the end of the day on which runtime, sample and power were as planned. A "
+        "fixed-horizon test holds for one look at a moment that does not depend on what is seen: that of this sample, "
+        "whoever looks and when. It decides for good, unless the experiment is sequential; subjects that come later "
+        "count in what holds at any look."
+    )
+)
+class PlannedSample:
+    through: datetime | None = strawberry.field(
+        description="The end of that day, in the tenant's time zone; null while nobody has come after it."
+    )
+    units: BigInt = strawberry.field(description="Its subjects.")
+    later: BigInt = strawberry.field(description="Subjects that came after it.")
+
+
 @shapes(values.ExperimentAnswer)
 @strawberry.type(description="The results of an experiment.")
 class ExperimentAnswer:
@@ -199,6 +220,9 @@ class ExperimentAnswer:
     )
     planned_end_reached: bool = strawberry.field(
         description="Whether runtime, sample and the power of each goal (80 %) are what was planned."
+    )
+    planned_sample: PlannedSample | None = strawberry.field(
+        description="By whom it is decided once the planned end is reached; null before."
     )
     decision: Decision = strawberry.field(description="What is to be done.")
     why: str = strawberry.field(description="The sentence why.")
