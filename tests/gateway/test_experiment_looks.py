@@ -54,9 +54,9 @@ async def test_looks_before_at_and_after_the_planned_end(client: Client) -> None
     assert late["decision"] == "ROLL_BACK"
     assert late["why"] == (
         "The planned sample is there and no goal is significantly better: keep what there was before. It is decided by "
-        "its planned sample of 900 units: of the 1,600 that came later only harm counts that holds at any look. What holds "
-        "at any look has come to show conversion_rate better in bold since: try it anew, in a sequential experiment, to "
-        "ship it by that."
+        "its planned sample of 900 units: of the 1,600 that came later only harm counts that holds at any look. What "
+        "holds at any look has come to show conversion_rate better in bold since: try it anew, in a sequential "
+        "experiment, to ship it by that."
     )
     assert [one["code"] for one in late["warnings"]] == ["LATE_LOOK"]
     assert late["warnings"][0]["message"].startswith("1,600 subjects came after the planned sample of 900:")
