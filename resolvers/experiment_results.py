@@ -17,7 +17,7 @@ from resolvers.analysis.experiment_results import Results
 from resolvers.analysis.experiments import Experiment, ExperimentMetric, Measure, MultipleExposures, Tally
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filter_words import events
-from resolvers.analysis.filters import InSegment
+from resolvers.analysis.filters import EVERYTHING, All, Filter, InSegment
 from resolvers.analysis.members import Members
 from resolvers.analysis.metrics import MONEY_FIELDS
 from resolvers.analysis.questions import Question
@@ -50,7 +50,10 @@ _MOST_DAYS = 400
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What is asked about which experiment: ``phase`` None is the present one, unless all are asked for."""
+    """What is asked about which experiment: ``phase`` None is the present one, unless all are asked for.
+
+    ``where`` says which of the exposures that count in it do.
+    """
 
     key: str
     phase: int | None = None
@@ -59,12 +62,17 @@ class Asking:
     by: str | None = None
     over_time: bool = False
     segments: tuple[InSegment, ...] = ()
+    where: Filter = EVERYTHING
 
 
 async def experiment_results(context: Context, asking: Asking, question: Question) -> ExperimentAnswer:
     """The results of an experiment that has started; raises NotFound, BadInput naming the argument at fault."""
     principal = context.require(Role.VIEWER)
     of = await experiment(context, asking.key)
+    if asking.where != EVERYTHING:
+        # Another definition: what is kept by the experiment's own is of no use for it, and it is read from the log.
+        where = All((of.definition.where, asking.where))
+        of = replace(of, definition=replace(of.definition, where=where))
     definite = resolved(question, principal, context.services.now())
     asked = _question(of, asking, definite, await _segments(context, asking.segments))
     tests = len(of.definition.metrics) * (len(of.definition.variants) - 1)
@@ -103,7 +111,8 @@ def _question(of: Experiment, asking: Asking, definite: Resolved, segments: tupl
         names = ", ".join(name.upper() for name in of.definition.breakdowns) or "none"
         raise BadInput(f"Its results are kept by these dimensions: {names}; add others to its breakdowns.", field="by")
     multiple = asking.multiple or of.definition.multiple
-    return ResultsQuestion(phase, multiple, asking.by, definite.top, asking.over_time, segments)
+    filtered = asking.where != EVERYTHING
+    return ResultsQuestion(phase, multiple, asking.by, definite.top, asking.over_time, segments, filtered)
 
 
 async def _answer(context: Context, of: Experiment, asked: ResultsQuestion) -> ExperimentAnswer:
@@ -113,8 +122,8 @@ async def _answer(context: Context, of: Experiment, asked: ResultsQuestion) -> E
     cuts = [ALL, *([BY_DAY] if asked.over_time else [])]
     if asked.by is not None:
         cuts.append(BY_DIMENSION + of.definition.breakdowns.index(asked.by))
-    # Sums are kept for no segment: whatever is asked of one is read unit by unit.
-    waits = turn(services.heavy) if asked.segments else nullcontext()
+    # Sums are kept for no segment and no filter: whatever is asked of one is read unit by unit.
+    waits = turn(services.heavy) if asked.segments or asked.filtered else nullcontext()
     async with waits, services.database.snapshot(principal.tenant_id) as session:
         units = UnitRepository(session, services.memory, principal.tenant_id)
         reach, coded = await units.reach(scheme), await Coded.of(units.terms, principal.tenant_id, scheme)
@@ -133,7 +142,9 @@ async def _answer(context: Context, of: Experiment, asked: ResultsQuestion) -> E
         material = Material(cells, names, caps, described, *money, as_of, explain, segments)
         draft = Results(of, asked, material)
         sample = await _sample(units, coded, reach, found, among, draft) if draft.planned else None
-    return draft.answer(sample)
+        answer = draft.answer(sample)
+    explain = replace(explain, milliseconds=(perf_counter() - started) * 1e3)
+    return replace(answer, explain=explain)
 
 
 def _cells(of: Experiment, among: Among, cells: Iterable[Cell]) -> Cells:

@@ -64,6 +64,7 @@ enumerate_in_schema(
             "Subjects came after the planned sample: fixed-horizon p-values and intervals over all of them are read by "
             "somebody who went on until they pleased. `planned` holds, and sequential ones do."
         ),
+        "FILTERED": "Results are of a part that `where` chose after the fact, for which nothing is corrected.",
     },
     name="ExperimentWarningCode",
 )

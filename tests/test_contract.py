@@ -417,7 +417,7 @@ NOT_TAKEN = {
     "funnelCorrelations": {"by"},
     "funnelCorrelationsBySegment": {"by"},
     "segmentTraits": {"by"},
-    "experimentResults": {"where", "compare"},
+    "experimentResults": {"compare"},
 }
 """What analyses do not take: they are of people, of a budget's own calls and period, are breakdowns themselves, or hold
 variants against each other."""

@@ -190,6 +190,7 @@ class WarningCode(Enum):
     UNCOUNTED_EXPOSURES = "uncounted_exposures"
     PEEKING = "peeking"
     LATE_LOOK = "late_look"
+    FILTERED = "filtered"
 
 
 @dataclass(frozen=True, slots=True)

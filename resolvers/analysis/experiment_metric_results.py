@@ -36,6 +36,8 @@ class ResultsQuestion:
     top: int = 20
     over_time: bool = False
     segments: tuple[int, ...] = ()
+    filtered: bool = False
+    """Whether only exposures count that were chosen for this question."""
 
 
 @dataclass(frozen=True, slots=True)

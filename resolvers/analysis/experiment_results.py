@@ -122,9 +122,11 @@ class Results:
             planned_end_reached=self.planned,
             planned_sample=planned,
             decision=verdict.decision,
-            why=verdict.why,
+            why=f"Among exposures that pass `where`: {verdict.why}" if self.asked.filtered else verdict.why,
             ship=verdict.variant,
-            warnings=warnings(self.cells, ratio, planned, over=self.of.status is Status.COMPLETED),
+            warnings=warnings(
+                self.cells, ratio, planned, over=self.of.status is Status.COMPLETED, filtered=self.asked.filtered
+            ),
             metrics=tuple(self.metrics.told(place, self.cells.arms(place), one) for place, one in enumerate(reckoned)),
             groups=groups,
             group_count=count,

@@ -17,10 +17,15 @@ _UNCOUNTED = {
 
 
 def warnings(
-    cells: Cells, ratio: Mismatch | None, sample: PlannedSample | None, *, over: bool
+    cells: Cells, ratio: Mismatch | None, sample: PlannedSample | None, *, over: bool, filtered: bool
 ) -> tuple[ExperimentWarning, ...]:
     """Each code at most once; ``sample`` is None before the plan is fulfilled."""
     told = _mismatched(ratio) | _uncounted(cells) | _peeked(cells, sample, over=over)
+    if filtered:
+        told[WarningCode.FILTERED] = (
+            "Only exposures that pass `where` count here. Nothing corrects for how many filters somebody tries, and "
+            "one by what a variant itself changes misleads; `by` and `bySegments` correct for all groups they tell."
+        )
     return tuple(ExperimentWarning(code, message) for code, message in told.items())
 
 
