@@ -99,6 +99,21 @@ class Measured:
         ]
         return tuple(self._judged(key, arms[place], arm) for key, arm in others)
 
+    def decisive(self, arms: Arms) -> list[tuple[Comparison | None, float | None]]:
+        """Of each variant but the control the test of a fixed horizon that decides, None where nothing is defined; and
+        what may be lost of the metric.
+        """
+        control = arms[self.of.control]
+        others = [arm for variant, arm in zip(self.of.variants, arms, strict=True) if not variant.control]
+        return [(self._decisive(control, arm), self._margin(control)) for arm in others]
+
+    def _decisive(self, control: UnitSums, treatment: UnitSums) -> Comparison | None:
+        plain = self.compared(control, treatment)
+        if isinstance(plain, Refusal):
+            return None
+        adjusted = self._adjusted(control, treatment)
+        return plain if adjusted is None else adjusted.comparison
+
     def _judged(self, variant: str, control: UnitSums, treatment: UnitSums) -> "Judged":
         plain = self.compared(control, treatment)
         if isinstance(plain, Refusal):

@@ -16,6 +16,7 @@ from resolvers.analysis.experiment_cells import BY_DAY, Arms, Cells
 from resolvers.analysis.experiment_decisions import Goal, Guard
 from resolvers.analysis.experiment_effects import Judged, decimal, interval_of
 from resolvers.analysis.experiment_metric_results import Reckoned
+from resolvers.analysis.experiment_tests import Comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,18 @@ class Sample:
         return self.cells.arms(metric, BY_DAY)
 
 
-def beside(judged: Sequence[Judged], planned: Sequence[Judged], level: float, *, decides: bool) -> tuple[Judged, ...]:
-    """Effects with what they are in the planned sample beside; by which each is judged if it ``decides``."""
+def beside(
+    judged: Sequence[Judged],
+    planned: Sequence[tuple[Comparison | None, float | None]],
+    level: float,
+    *,
+    decides: bool,
+) -> tuple[Judged, ...]:
+    """Effects with what they are in the planned sample beside; by which, and its margin, each is judged if it
+    ``decides``.
+    """
     found = []
-    for one, of_sample in zip(judged, planned, strict=True):
-        test = of_sample.decisive
+    for one, (test, margin) in zip(judged, planned, strict=True):
         told = None
         if test is not None:
             told = PlannedEffect(
@@ -49,7 +57,7 @@ def beside(judged: Sequence[Judged], planned: Sequence[Judged], level: float, *,
                 test.p.log10,
             )
         one = replace(one, effect=replace(one.effect, planned=told))
-        found.append(replace(one, decisive=test, margin=of_sample.margin) if decides else one)
+        found.append(replace(one, decisive=test, margin=margin) if decides else one)
     return tuple(found)
 
 

@@ -88,7 +88,7 @@ class Results:
         early = sequential or not self.planned
         judged = self.judged
         if sample is not None:
-            of_sample = [one.effects(sample.arms(place)) for place, one in enumerate(self.metrics.measured)]
+            of_sample = [one.decisive(sample.arms(place)) for place, one in enumerate(self.metrics.measured)]
             level = float(1 - self.of.definition.alpha)
             pairs = zip(judged, of_sample, strict=True)
             judged = [beside(one, planned, level, decides=not sequential) for one, planned in pairs]
