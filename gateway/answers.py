@@ -4,7 +4,6 @@ An error's code says whose fault it was and whether trying again helps. What is 
 is logged under a reference, and the caller gets that reference only.
 """
 
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ from typing import Any, NotRequired, TypedDict
 
 import orjson
 import structlog
-from graphql import FieldNode, GraphQLError
+from graphql import DocumentNode, FieldNode, GraphQLError
 from strawberry.exceptions import StrawberryInputCoercionError
 
+from gateway.places import Places
 from resolvers.errors import GatewayError
 
 INTERNAL = "INTERNAL_SERVER_ERROR"
@@ -34,9 +34,6 @@ _MESSAGE = 500
 _ERRORS = 100
 _LOCATIONS = 10
 _LOGGED = 5
-
-_PLACE = re.compile(r"Variable '\$\w+' has invalid value at \.([\w.\[\]]+): ", re.ASCII)
-"""How GraphQL says where in a variable something is wrong."""
 
 _log = structlog.get_logger(__name__)
 
@@ -86,18 +83,29 @@ def refuse(error: Exception) -> Answer:
     return refusal(_payloads([GraphQLError(str(error), original_error=error)]))
 
 
-def result(data: Mapping[str, Any] | None, errors: Sequence[GraphQLError] | None, *, suggestions: bool) -> Answer:
+def result(
+    data: Mapping[str, Any] | None,
+    errors: Sequence[GraphQLError] | None,
+    document: DocumentNode | None,
+    *,
+    suggestions: bool,
+) -> Answer:
     """The answer of an execution; ``errors`` without a path broke it off before any field was resolved."""
     if not errors:
         return _answer({"data": data}, (), executed=True)
-    payloads = _payloads(errors) if suggestions else without_suggestions(_payloads(errors))
+    payloads = _payloads(errors, None if document is None else Places(document))
+    if not suggestions:
+        payloads = without_suggestions(payloads)
     if data is None and any(error.path is None for error in errors):
         return refusal(payloads)
     return _answer({"data": data, "errors": payloads}, payloads, executed=True)
 
 
-def error_payload(error: GraphQLError, code: str) -> ErrorPayload:
-    """``error`` under ``code``, its message cut to a length that no caller can blow up."""
+def error_payload(error: GraphQLError, code: str, places: Places | None = None) -> ErrorPayload:
+    """``error`` under ``code``, its message cut to a length that no caller can blow up.
+
+    With the ``places`` of its document, what it blames of the input is named.
+    """
     message = error.message
     payload = ErrorPayload(
         message=message if len(message) <= _MESSAGE else f"{message[:_MESSAGE]}…", extensions={"code": code}
@@ -106,6 +114,8 @@ def error_payload(error: GraphQLError, code: str) -> ErrorPayload:
         payload["locations"] = [{"line": place.line, "column": place.column} for place in error.locations[:_LOCATIONS]]
     if error.path:
         payload["path"] = error.path
+    if places is not None and (place := places.of(error)) is not None:
+        payload["extensions"]["field"] = place
     return payload
 
 
@@ -115,10 +125,10 @@ def without_suggestions(errors: Sequence[ErrorPayload]) -> list[ErrorPayload]:
     return [ErrorPayload({**error, "message": error["message"].partition(" Did you mean ")[0]}) for error in errors]
 
 
-def _payloads(errors: Sequence[GraphQLError]) -> list[ErrorPayload]:
+def _payloads(errors: Sequence[GraphQLError], places: Places | None = None) -> list[ErrorPayload]:
     masked: list[GraphQLError] = []
     reference = secrets.token_hex(8)
-    payloads = [_payload(error, reference, masked) for error in errors[:_ERRORS]]
+    payloads = [_payload(error, reference, masked, places) for error in errors[:_ERRORS]]
     for error in masked[:_LOGGED]:
         _log.error(
             "operation failed",
@@ -130,7 +140,7 @@ def _payloads(errors: Sequence[GraphQLError]) -> list[ErrorPayload]:
     return payloads
 
 
-def _payload(error: GraphQLError, reference: str, masked: list[GraphQLError]) -> ErrorPayload:
+def _payload(error: GraphQLError, reference: str, masked: list[GraphQLError], places: Places | None) -> ErrorPayload:
     cause = _cause(error)
     if isinstance(cause, GatewayError):
         return _gateway_payload(error, cause)
@@ -141,10 +151,7 @@ def _payload(error: GraphQLError, reference: str, masked: list[GraphQLError]) ->
         payload["extensions"] |= error.extensions or {}
         return payload
     if _blames_input(error, cause):
-        payload = error_payload(error, "BAD_USER_INPUT")
-        if place := _PLACE.match(error.message):
-            payload["extensions"]["field"] = place[1]
-        return payload
+        return error_payload(error, "BAD_USER_INPUT", places)
     masked.append(error)
     payload = error_payload(error, INTERNAL)
     payload["message"] = "Internal server error"

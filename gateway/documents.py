@@ -32,6 +32,7 @@ from gateway.answers import ErrorPayload, error_payload
 from gateway.compiled import Compiled
 from gateway.costs import Costs
 from gateway.limits import Limits, guard
+from gateway.places import Places
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +109,10 @@ class Documents:
         except RecursionError:
             errors = [GraphQLError("The document is nested too deeply.")]
         if errors:
-            return Prepared(weight, tuple(error_payload(error, "GRAPHQL_VALIDATION_FAILED") for error in errors))
+            places = Places(document)
+            return Prepared(
+                weight, tuple(error_payload(error, "GRAPHQL_VALIDATION_FAILED", places) for error in errors)
+            )
         operations = {
             node.name.value if node.name else "": node
             for node in document.definitions

@@ -226,7 +226,7 @@ class Operations:
     async def _sought(self, operation: Operation, context: object) -> Answer:
         pending = execute(**self._arguments(operation, context))
         outcome = pending if isinstance(pending, ExecutionResult) else await pending
-        return result(outcome.data, outcome.errors, suggestions=operation.reads)
+        return result(outcome.data, outcome.errors, operation.prepared.document, suggestions=operation.reads)
 
     def watch(self, operation: Operation, listener: Listener | None = None) -> Watching:
         """Begin a subscription. What others watch too is computed once for all."""
@@ -254,7 +254,7 @@ class Operations:
             )
             async with aclosing(results):
                 async for outcome in results:
-                    yield result(outcome.data, outcome.errors, suggestions=operation.reads)
+                    yield result(outcome.data, outcome.errors, operation.prepared.document, suggestions=operation.reads)
         except Exception as error:
             yield refuse(error)
 

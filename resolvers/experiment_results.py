@@ -1,8 +1,8 @@
 """What became of an experiment: its units read in sum, and what that says."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from time import perf_counter
@@ -10,13 +10,14 @@ from time import perf_counter
 from resolvers.analysis.estimates import Unit
 from resolvers.analysis.events import Kind
 from resolvers.analysis.experiment_answers import ExperimentAnswer
-from resolvers.analysis.experiment_cells import ALL, BY_DAY, BY_DIMENSION, Cells
+from resolvers.analysis.experiment_cells import ALL, BY_DAY, BY_DIMENSION, Cell, Cells
+from resolvers.analysis.experiment_looks import Sample
 from resolvers.analysis.experiment_metric_results import AskedSegment, Described, Material, ResultsQuestion
-from resolvers.analysis.experiment_results import results
+from resolvers.analysis.experiment_results import Results
 from resolvers.analysis.experiments import Experiment, ExperimentMetric, Measure, MultipleExposures, Tally
 from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filter_words import events
-from resolvers.analysis.filters import InSegment
+from resolvers.analysis.filters import EVERYTHING, All, Filter, InSegment
 from resolvers.analysis.members import Members
 from resolvers.analysis.metrics import MONEY_FIELDS
 from resolvers.analysis.questions import Question
@@ -28,8 +29,9 @@ from resolvers.experiment_checks import kinds
 from resolvers.experiments import experiment
 from resolvers.segments import segments_named
 from resolvers.store.experiment_caps import Among, capped
+from resolvers.store.experiment_days import cells_through, units_by_day
 from resolvers.store.experiment_members import Cuts, cells_by_segment
-from resolvers.store.experiment_sums import UnitRepository
+from resolvers.store.experiment_sums import Reach, UnitRepository
 from resolvers.store.experiment_unit_sql import Coded
 from resolvers.store.experiments import EXPERIMENTS
 from resolvers.store.members import MemberRepository
@@ -48,7 +50,10 @@ _MOST_DAYS = 400
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What is asked about which experiment: ``phase`` None is the present one, unless all are asked for."""
+    """What is asked about which experiment: ``phase`` None is the present one, unless all are asked for.
+
+    ``where`` says which of the exposures that count in it do.
+    """
 
     key: str
     phase: int | None = None
@@ -57,12 +62,17 @@ class Asking:
     by: str | None = None
     over_time: bool = False
     segments: tuple[InSegment, ...] = ()
+    where: Filter = EVERYTHING
 
 
 async def experiment_results(context: Context, asking: Asking, question: Question) -> ExperimentAnswer:
     """The results of an experiment that has started; raises NotFound, BadInput naming the argument at fault."""
     principal = context.require(Role.VIEWER)
     of = await experiment(context, asking.key)
+    if asking.where != EVERYTHING:
+        # Another definition: what is kept by the experiment's own is of no use for it, and it is read from the log.
+        where = All((of.definition.where, asking.where))
+        of = replace(of, definition=replace(of.definition, where=where))
     definite = resolved(question, principal, context.services.now())
     asked = _question(of, asking, definite, await _segments(context, asking.segments))
     tests = len(of.definition.metrics) * (len(of.definition.variants) - 1)
@@ -101,7 +111,8 @@ def _question(of: Experiment, asking: Asking, definite: Resolved, segments: tupl
         names = ", ".join(name.upper() for name in of.definition.breakdowns) or "none"
         raise BadInput(f"Its results are kept by these dimensions: {names}; add others to its breakdowns.", field="by")
     multiple = asking.multiple or of.definition.multiple
-    return ResultsQuestion(phase, multiple, asking.by, definite.top, asking.over_time, segments)
+    filtered = asking.where != EVERYTHING
+    return ResultsQuestion(phase, multiple, asking.by, definite.top, asking.over_time, segments, filtered)
 
 
 async def _answer(context: Context, of: Experiment, asked: ResultsQuestion) -> ExperimentAnswer:
@@ -111,30 +122,48 @@ async def _answer(context: Context, of: Experiment, asked: ResultsQuestion) -> E
     cuts = [ALL, *([BY_DAY] if asked.over_time else [])]
     if asked.by is not None:
         cuts.append(BY_DIMENSION + of.definition.breakdowns.index(asked.by))
-    # Sums are kept for no segment: whatever is asked of one is read unit by unit.
-    waits = turn(services.heavy) if asked.segments else nullcontext()
+    # Sums are kept for no segment and no filter: whatever is asked of one is read unit by unit.
+    waits = turn(services.heavy) if asked.segments or asked.filtered else nullcontext()
     async with waits, services.database.snapshot(principal.tenant_id) as session:
         units = UnitRepository(session, services.memory, principal.tenant_id)
         reach, coded = await units.reach(scheme), await Coded.of(units.terms, principal.tenant_id, scheme)
         found = await units.cells(coded, reach, cuts)
-        once = asked.multiple is MultipleExposures.EXCLUDE
+        among = Among(asked.phase, asked.multiple is MultipleExposures.EXCLUDE)
         segments, members = await _members(units, asked.segments)
-        less, caps = await capped(units, coded, reach, found, Among(asked.phase, once), Cuts(cuts, members))
+        less, caps = await capped(units, coded, reach, found, among, Cuts(cuts, members))
         inside = await cells_by_segment(units, coded, reach, members)
         codes = [cell.value for cell in found if cell.cut >= BY_DIMENSION]
         names = await units.terms.values(principal.tenant_id, TERMS, codes) if codes else {}
-    source = Source.UNITS if reach.folded_to else Source.LOG
-    explain = Explanation(source, len(found), (perf_counter() - started) * 1e3, reach.version - reach.folded_to)
-    cells = Cells(
-        [*found, *inside, *less],
-        len(of.definition.variants),
-        len(of.definition.metrics),
-        phase=asked.phase,
-        once=once,
-    )
-    described = [_described(one) for one in of.definition.metrics]
-    material = Material(cells, names, caps, described, principal.currency, principal.timezone, as_of, explain, segments)
-    return results(of, asked, material)
+        source = Source.UNITS if reach.folded_to else Source.LOG
+        explain = Explanation(source, len(found), (perf_counter() - started) * 1e3, reach.version - reach.folded_to)
+        cells = _cells(of, among, [*found, *inside, *less])
+        described = [_described(one) for one in of.definition.metrics]
+        money = principal.currency, principal.timezone
+        material = Material(cells, names, caps, described, *money, as_of, explain, segments)
+        draft = Results(of, asked, material)
+        sample = await _sample(units, coded, reach, found, among, draft) if draft.planned else None
+        answer = draft.answer(sample)
+    explain = replace(explain, milliseconds=(perf_counter() - started) * 1e3)
+    return replace(answer, explain=explain)
+
+
+def _cells(of: Experiment, among: Among, cells: Iterable[Cell]) -> Cells:
+    definition = of.definition
+    return Cells(cells, len(definition.variants), len(definition.metrics), phase=among.phase, once=among.once)
+
+
+async def _sample(
+    units: UnitRepository, coded: Coded, reach: Reach, cells: Sequence[Cell], among: Among, draft: Results
+) -> Sample | None:
+    """The planned sample; None where nobody came after it."""
+    day = draft.last_planned_day(_cells(draft.of, among, await units_by_day(units, coded, reach)))
+    if day is None:
+        return None
+    found = await cells_through(units, coded, reach, day)
+    # Caps are those of all units.
+    less, _ = await capped(units, coded, reach, cells, among, Cuts([BY_DAY]))
+    kept = (replace(cell, value=0) for cell in less if cell.value <= day)
+    return Sample(day, _cells(draft.of, among, [*found, *kept]))
 
 
 async def _members(units: UnitRepository, asked: Sequence[int]) -> tuple[list[AskedSegment], list[Members]]:

@@ -53,7 +53,9 @@ def _money(found: ExperimentAnswer, per_unit: set[str]) -> ExperimentMetricAnswe
 
 def _value(found: ExperimentAnswer, metric: ExperimentMetricAnswer) -> IncrementalValue:
     (effect,) = metric.effects
-    interval = effect.interval if found.planned_end_reached else effect.sequential_interval
+    sample = found.planned_sample
+    # Of all units; so once some came after the planned sample, it takes the interval that holds at any look again.
+    interval = effect.interval if sample is not None and not sample.later else effect.sequential_interval
     if effect.effect is None or interval is None:
         why = effect.undefined or "Too few subjects have been exposed."
         raise BadInput(f"It cannot tell yet. {why}", field=_FIELD)

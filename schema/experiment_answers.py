@@ -52,10 +52,19 @@ enumerate_in_schema(
     "What is to be minded when an experiment's results are read.",
     {
         "SAMPLE_RATIO_MISMATCH": "Variants are not as large as their weights say: no effect can be believed.",
+        "SAMPLE_RATIO_DOUBTFUL": (
+            "The sizes of the variants would be unlikely at a single look, but by what holds at any look they are no "
+            "mismatch."
+        ),
         "UNEXPECTED_VARIANT": "Subjects were shown a variant whose weight is 0.",
         "MULTIPLE_EXPOSURES": "More than 1 % of the subjects were shown several variants.",
         "UNCOUNTED_EXPOSURES": "Subjects have exposures of which none counts.",
         "PEEKING": "Fixed-horizon p-values and intervals are read before the planned end: only sequential ones hold.",
+        "LATE_LOOK": (
+            "Subjects came after the planned sample: fixed-horizon p-values and intervals over all of them are read by "
+            "somebody who went on until they pleased. `planned` holds, and sequential ones do."
+        ),
+        "FILTERED": "Results are of a part that `where` chose after the fact, for which nothing is corrected.",
     },
     name="ExperimentWarningCode",
 )
@@ -142,12 +151,47 @@ class SampleRatio:
         description="Pearson's chi-squared statistic, also where the p-value is of exact binomial tails."
     )
     freedom: int = strawberry.field(description="Its degrees of freedom: variants with a weight above 0, less one.")
-    p_value: float = strawberry.field(description="How likely so large a mismatch is by chance.")
+    p_value: float = strawberry.field(
+        description=(
+            "How likely so large a mismatch is by chance, for somebody who looks once; below 0.001 it is warned of."
+        )
+    )
     log10_p: float = strawberry.field(name="log10P", description="Its common logarithm, also where that underflows.")
+    sequential_p_value: float = strawberry.field(
+        description=(
+            "Valid at any look: of variants that are weighed as they should be it is below α, at whichever look, with "
+            "a chance of α at most. The inverse of a Bayes factor, by Dirichlet priors about the weights (Lindon and "
+            "Malek 2022)."
+        )
+    )
+    sequential_log10_p: float = strawberry.field(
+        name="sequentialLog10P", description="Its common logarithm, also where that underflows."
+    )
     unexpected: BigInt = strawberry.field(description="Subjects of variants whose weight is 0.")
     suspicious: bool = strawberry.field(
-        description="Whether the p-value is below 0.001: results are then `INVALID`, however good they look."
+        description=(
+            "Whether `sequentialPValue` is below 0.01: results are then `INVALID`, however good they look. It decides, "
+            "as sizes are looked at all the time: `pValue` comes below 0.001 sometime in two to three of a hundred "
+            "sound experiments."
+        )
     )
+
+
+@shapes(values.PlannedSample)
+@strawberry.type(
+    description=(
+        "The subjects first exposed by the end of the day on which runtime, sample and power were as planned. A "
+        "fixed-horizon test holds for one look at a moment that does not depend on what is seen: that of this sample, "
+        "whoever looks and when. It decides for good, unless the experiment is sequential; subjects that come later "
+        "count in what holds at any look."
+    )
+)
+class PlannedSample:
+    through: datetime | None = strawberry.field(
+        description="The end of that day, in the tenant's time zone; null while nobody has come after it."
+    )
+    units: BigInt = strawberry.field(description="Its subjects.")
+    later: BigInt = strawberry.field(description="Subjects that came after it.")
 
 
 @shapes(values.ExperimentAnswer)
@@ -177,6 +221,9 @@ class ExperimentAnswer:
     )
     planned_end_reached: bool = strawberry.field(
         description="Whether runtime, sample and the power of each goal (80 %) are what was planned."
+    )
+    planned_sample: PlannedSample | None = strawberry.field(
+        description="By whom it is decided once the planned end is reached; null before."
     )
     decision: Decision = strawberry.field(description="What is to be done.")
     why: str = strawberry.field(description="The sentence why.")

@@ -64,11 +64,26 @@ class CupedEffect:
     log10_p: float = strawberry.field(name="log10P", description="Its common logarithm, also where that underflows.")
 
 
+@shapes(values.PlannedEffect)
+@strawberry.type(
+    description=(
+        "An effect in the planned sample alone, with the covariate taken out where there is one: what decides once "
+        "subjects came after that sample, however often somebody looks."
+    )
+)
+class PlannedEffect:
+    effect: Decimal = strawberry.field(description="Variant - control, in the metric's unit.")
+    interval: Interval = strawberry.field(description="Of the effect, of a fixed horizon.")
+    p_value: float = strawberry.field(description="Two-sided, before any correction.")
+    log10_p: float = strawberry.field(name="log10P", description="Its common logarithm, also where that underflows.")
+
+
 @shapes(values.ExperimentEffect)
 @strawberry.type(
     description=(
         "A variant held against the control in one metric. Intervals and p-values are of a fixed horizon unless they "
-        "say otherwise: they hold if read once, when the planned end is reached."
+        "say otherwise: they hold if read once, when the planned end is reached. Read earlier, or by somebody who goes "
+        "on, they mislead, which `warnings` says."
     )
 )
 class ExperimentEffect:
@@ -99,6 +114,12 @@ class ExperimentEffect:
     cuped: CupedEffect | None = strawberry.field(
         description="With the covariate taken out, which then decides; null without a covariate."
     )
+    planned: PlannedEffect | None = strawberry.field(
+        description=(
+            "In the planned sample alone, without the subjects that came after it; null where none did, as it is then "
+            "what is told above, before the planned end, if undefined, and in breakdowns."
+        )
+    )
     sequential_interval: Interval | None = strawberry.field(
         description=(
             "Of the effect that decides, valid at any look, by the greater of its standard error and that of no "
@@ -111,8 +132,9 @@ class ExperimentEffect:
     )
     holm_p_value: float | None = strawberry.field(
         description=(
-            "What decides, corrected by Holm for the family of tests: the p-value, of a fixed horizon once the planned "
-            "end is reached, else of what holds at any look; null if undefined."
+            "What decides, corrected by Holm for the family of tests: once the planned end is reached the p-value of "
+            "the planned sample (`planned.pValue` where subjects came later); before it, in a sequential experiment, "
+            "and in breakdowns where subjects came later, what holds at any look. Null if undefined."
         )
     )
     holm_log10_p: float | None = strawberry.field(
@@ -149,11 +171,16 @@ class ExperimentEffect:
             "undefined."
         )
     )
-    guard: Guard | None = strawberry.field(description="How a guardrail stands; null for other metrics.")
+    guard: Guard | None = strawberry.field(
+        description=(
+            "How a guardrail stands, by what decides; after the planned sample it is broken, too, where it is by what "
+            "holds at any look. Null for other metrics."
+        )
+    )
     margin: Decimal | None = strawberry.field(
         description=(
-            "How much worse a guardrail may become, in the metric's unit, by what the control comes to now; null "
-            "without a margin, and for other metrics."
+            "How much worse a guardrail may become, in the metric's unit, by what the control comes to in what "
+            "decides; null without a margin, and for other metrics."
         )
     )
     undefined: str | None = strawberry.field(description="Why nothing is defined; null where it is.")

@@ -14,10 +14,11 @@ from resolvers.analysis.questions import Question
 from resolvers.context import Context
 from resolvers.experiment_results import MOST_SEGMENTS, Asking
 from schema.arguments import TopArgument
-from schema.conditions import segment_reference
+from schema.conditions import read_filter, segment_reference
 from schema.dimensions import Dimension
 from schema.experiment_answers import ExperimentAnswer
 from schema.experiments import KeyArgument
+from schema.filters import FilterInput
 from schema.live import Analysis, Asked
 
 PhaseArgument = Annotated[
@@ -52,6 +53,17 @@ BySegmentsArgument = Annotated[
         )
     ),
 ]
+WhereArgument = Annotated[
+    FilterInput | None,
+    strawberry.argument(
+        description=(
+            "Which of the exposures that count in the experiment do here; all where absent. Results are those that the "
+            "experiment would have if its own `where` said so as well: a subject counts from its first exposure that "
+            "passes, those without one are `uncounted`, and members of segments are those of now. They are read from "
+            "the log, subject by subject, which takes longer the more there are."
+        )
+    ),
+]
 
 
 def _results(
@@ -64,6 +76,7 @@ def _results(
     top: TopArgument = 20,
     over_time: OverTimeArgument = False,
     by_segments: BySegmentsArgument = None,
+    where: WhereArgument = None,
 ) -> Asked[values.ExperimentAnswer]:
     asking = Asking(
         experiment,
@@ -76,6 +89,7 @@ def _results(
             InSegment(segment_reference(one, place), field=place)
             for one, place in ((one, f"bySegments[{index}]") for index, one in enumerate(by_segments or []))
         ),
+        read_filter(where),
     )
     # Time goes on without events: what depends on it is looked at again each hour.
     question = Question(PeriodRequest(last="1h"), top=top)
@@ -86,7 +100,8 @@ RESULTS = Analysis(
     _results,
     ExperimentAnswer,
     "What became of an experiment: each variant in each metric, how sure that is, and what to do. A subject counts for "
-    "the variant, and in the phase, of its first exposure.",
+    "the variant, and in the phase, of its first exposure. It is held against its control and not against another "
+    "period: `overTime` tells how it came about.",
 )
 
 

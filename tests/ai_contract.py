@@ -1,4 +1,4 @@
-"""What the contract has to know of what AI costs and earns: see ``test_contract``."""
+"""What the contract has to know of what AI costs and earns: see ``contract``."""
 
 ANALYSES = {"aiRoi", "aiProviders", "aiAssistance", "aiCost", "aiBudget"}
 MADE = {

@@ -1,4 +1,4 @@
-"""What the contract has to know of experiments: see ``test_contract``."""
+"""What the contract has to know of experiments: see ``contract``."""
 
 MADE = {
     "Experiment",

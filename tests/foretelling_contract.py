@@ -1,4 +1,4 @@
-"""What the contract has to know of what is foretold: see ``test_contract``."""
+"""What the contract has to know of what is foretold: see ``contract``."""
 
 _LISTS = ("SubjectAtRisk", "UpsellCandidate", "ValuableCustomer")
 IDS = {f"{item}.id" for item in _LISTS}

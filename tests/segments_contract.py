@@ -1,4 +1,4 @@
-"""What the contract has to know of segments: see ``test_contract``."""
+"""What the contract has to know of segments: see ``contract``."""
 
 from tests import foretelling_contract as foretelling
 

@@ -1,297 +1,32 @@
-"""The contract with whoever writes queries: types that match the values behind them, said in full, named alike."""
+"""The contract with whoever writes queries: said in full, named alike, paged or bounded, asked and watched alike."""
 
 import re
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from collections.abc import Iterator
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from graphql import (
     GraphQLEnumType,
-    GraphQLField,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLList,
-    GraphQLNamedType,
     GraphQLNonNull,
     GraphQLObjectType,
-    GraphQLScalarType,
     GraphQLUnionType,
     get_named_type,
-    is_introspection_type,
-    is_specified_scalar_type,
 )
-from strawberry.types.base import get_object_definition
-from strawberry.types.field import StrawberryField
 
 import schema as package
-from resolvers.analysis.events import DIMENSIONS
-from resolvers.analysis.intake import camel
 from schema import schema
-from schema.shapes import SHAPES
 from tests import ai_contract as ai
-from tests import experiment_contract as experiments
-from tests import flag_contract as flags
 from tests import foretelling_contract as foretelling
 from tests import segments_contract as segments
-
-TYPES: dict[str, GraphQLNamedType] = {
-    name: named
-    for name, named in schema._schema.type_map.items()
-    if not is_introspection_type(named) and not is_specified_scalar_type(named)
-}
-OBJECTS = {name: named for name, named in TYPES.items() if isinstance(named, GraphQLObjectType)}
-ROOTS = {"Query", "Mutation", "Subscription"}
-MADE_BY_THE_SCHEMA = {
-    *ROOTS,
-    "PageInfo",
-    "EventConnection",
-    "EventEdge",
-    "SavedFunnelConnection",
-    "SavedFunnelEdge",
-    "SubjectConnection",
-    "SubjectEdge",
-    "EventDimensions",
-    "SaveFunnelPayload",
-    "DeleteFunnelPayload",
-    "ExportLinkPayload",
-    "RecommendationConnection",
-    "RecommendationEdge",
-    "AcceptRecommendationPayload",
-    "DismissRecommendationPayload",
-    "InvalidInput",
-    "NotFound",
-    "Unauthenticated",
-    "Forbidden",
-    "Overloaded",
-    "DeleteModelPricePayload",
-    "ModelPriceConnection",
-    "ModelPriceEdge",
-    "SetModelPricePayload",
-    *flags.MADE,
-    "DeleteExchangeRatePayload",
-    "ExchangeRateConnection",
-    "ExchangeRateEdge",
-    *foretelling.MADE,
-    *experiments.MADE,
-    *ai.MADE,
-    *segments.MADE,
-}
-"""Types whose values the schema itself makes; every other one shapes a value of the resolvers."""
-FIELDS_MADE_BY_THE_SCHEMA = {
-    "Event.id",
-    "Event.event_id",
-    "SavedFunnel.id",
-    "Subject.id",
-    "ModelPrice.id",
-    *flags.IDS,
-    "Recommendation.id",
-    "ExchangeRate.id",
-    *foretelling.IDS,
-    *ai.IDS,
-    *segments.IDS,
-}
-NOT_SHOWN = {
-    "Event.content": "only tells repeats from conflicts",
-    "StoredEvent.event": "shown as one object with its place in the log",
-    "Metric.form": "said by definition",
-    "Metric.numerator": "said by definition",
-    "Metric.denominator": "said by definition",
-    "Metric.squares": "said by definition",
-    "Series.form": "what values are told from",
-    "Series.numerator": "what values are told from",
-    "Series.denominator": "what values are told from",
-    "Principal.tenant_id": "a number of the gateway's own",
-    "Principal.key_id": "a number of the gateway's own",
-    "Principal.tenant": "shown as slug",
-    **experiments.NOT_SHOWN,
-    **flags.NOT_SHOWN,
-    **segments.NOT_SHOWN,
-}
-SCALARS: dict[str, type] = {
-    "String": str,
-    "ID": str,
-    "Int": int,
-    "BigInt": int,
-    "Float": float,
-    "Boolean": bool,
-    "Decimal": Decimal,
-    "Date": date,
-    "DateTime": datetime,
-    "Duration": timedelta,
-}
-MRR_COLUMNS = ("start", "new", "expansion", "contraction", "churn", "reactivation", "ending", "customersAtStart")
-MRR_COLUMNS += ("newCustomers", "expandedCustomers", "contractedCustomers", "churnedCustomers")
-MRR_COLUMNS += ("reactivatedCustomers", "customers")
-COHORT_COLUMNS = ("retained", "rate", "revenue", "cumulative", "perMember", "previousRate", "previousPerMember")
-BOUNDED = {
-    "Query.metrics": "as long as slugs, at most 20",
-    "Query.metricCatalogue": "the catalogue is fixed",
-    "Query.nodes": "as long as ids, at most 100",
-    "Subscription.metrics": "as long as slugs, at most 20",
-    "Subscription.events": "at most 500 a message",
-    "Metric.dimensions": "each dimension once",
-    "MetricAnswer.groups": "top + 1",
-    "MetricAnswer.unconverted": "each currency once",
-    "MetricGroup.keys": "as long as by, at most 3",
-    "CohortGroup.cohorts": "as CohortsAnswer.cohorts",
-    "CohortGroup.keys": "as long as by, at most 3",
-    "CohortsAnswer.groups": "top + 1",
-    "RevenueAnswer.groups": "top + 1",
-    "RevenueGroup.keys": "as long as by, at most 3",
-    "RevenueAnswer.unconverted": "each currency once",
-    "FunnelDefinition.steps": "at most 20",
-    "FunnelDefinition.exclusions": "at most 10",
-    "FunnelDefinition.constant": "at most 3",
-    "FunnelConstant.property": "as long as a path of keys",
-    "FunnelCorrelationAnswer.associations": "top",
-    **{f"FunnelSeries.{column}": "at most 5,000 buckets" for column in ("at", "conversion")},
-    "FunnelSeries.counts": "a column for each step, at most 20",
-    "FunnelAnswer.steps": "at most 20",
-    "FunnelAnswer.groups": "top + 1",
-    "FunnelGroup.steps": "at most 20",
-    "FunnelGroup.keys": "as long as by, at most 3",
-    "TimeToConvert.edges": "fixed by the window",
-    "TimeToConvert.histogram": "fixed by the window",
-    **flags.BOUNDED,
-    "ExportLinkPayload.tables": "fixed by the type of the answer",
-    "Recommendation.about": "at most 2",
-    "Recommendation.evidence": "at most 4",
-    "RealisedEffect.effects": "at most 2",
-    **foretelling.BOUNDED,
-    **experiments.BOUNDED,
-    **ai.BOUNDED,
-    **segments.BOUNDED,
-    **{f"Series.{column}": "at most 5,000 buckets" for column in ("at", "value", "exact", "n")},
-    **{
-        f"RevenueSeries.{column}": "at most 5,000 buckets"
-        for column in ("at", "total", "recurring", "oneTime", "orders", "customers", "refunds")
-    },
-    "RecurringRevenueAnswer.groups": "top + 1",
-    "RecurringRevenueAnswer.unconverted": "each currency once",
-    "MrrGroup.keys": "as long as by, at most 3",
-    **{f"MrrSeries.{column}": "at most 5,000 buckets" for column in ("at", *MRR_COLUMNS)},
-    "CohortsAnswer.cohorts": "at most 154, a triangle of 12,000 cells",
-    "CohortsAnswer.unconverted": "each currency once",
-    **{f"Cohort.{column}": "as many as cohorts" for column in COHORT_COLUMNS},
-    "AttributionAnswer.models": "each model once",
-    "AttributionAnswer.unconverted": "each currency once",
-    "AttributionAnswer.unconvertedCost": "each currency once",
-    "AttributionDefinition.models": "each model once",
-    "AttributionPath.values": "at most 20",
-    "AttributionPaths.top": "at most 20",
-    "AttributionPaths.lengths": "fixed: 21",
-    **{
-        f"AttributionValues.{column}": "top + 2"
-        for column in ("part", "value", "touches", "conversions", "assisted", "cost", "spread")
-    },
-    **{
-        f"AttributionCredits.{column}": "top + 2"
-        for column in (
-            "credit",
-            "revenue",
-            "costPerCredit",
-            "roas",
-            "previousCredit",
-            "previousRevenue",
-            "low",
-            "high",
-            "removalEffect",
-        )
-    },
-    **{
-        f"{receipt}.{column}": "as long as the batch, at most 10,000"
-        for receipt in ("Receipt", "TrackPayload", "IngestEventsPayload")
-        for column in ("conflicts", "rejected", "ids")
-    },
-}
-"""Lists that are no connection: what bounds each."""
-
-
-def fields_of(name: str) -> dict[str, GraphQLField]:
-    named = TYPES[name]
-    assert isinstance(named, GraphQLObjectType | GraphQLInterfaceType)
-    return named.fields
-
-
-def shaped() -> Iterator[tuple[str, StrawberryField, tuple[type, ...]]]:
-    """Each field that is read off a value as it is, with the classes that may have it."""
-    for graphql_type, values in SHAPES.items():
-        definition = get_object_definition(graphql_type, strict=True)
-        for field in definition.fields:
-            if (
-                field.base_resolver is None
-                and f"{definition.name}.{field.python_name}" not in FIELDS_MADE_BY_THE_SCHEMA
-            ):
-                yield definition.name, field, values
-
-
-def fits(graphql_type: Any, hint: Any) -> bool:
-    """Whether every value of a Python type is one that the GraphQL type can carry, nulls included."""
-    optional = get_origin(hint) is UnionType and NoneType in get_args(hint)
-    if optional:
-        (hint,) = (part for part in get_args(hint) if part is not NoneType)
-    if isinstance(graphql_type, GraphQLNonNull) is optional:
-        return False
-    inner = graphql_type.of_type if isinstance(graphql_type, GraphQLNonNull) else graphql_type
-    match inner:
-        case GraphQLList():
-            item, *rest = get_args(hint)
-            return get_origin(hint) is tuple and rest == [...] and fits(inner.of_type, item)
-        case GraphQLEnumType():
-            values = {value.value for value in inner.values.values()}
-            return hint is inner.wrapped_cls or (hint is str and all(type(value) is str for value in values))
-        case GraphQLScalarType(name="JSON"):
-            return get_origin(hint) is Mapping
-        case GraphQLScalarType():
-            return hint is SCALARS[inner.name]
-        case GraphQLObjectType(name="EventDimensions"):
-            return hint == Mapping[str, str]
-        case GraphQLObjectType():
-            return any(
-                values[0] is hint and get_object_definition(shape, strict=True).name == inner.name
-                for shape, values in SHAPES.items()
-            )
-    return False
-
-
-@pytest.mark.parametrize(
-    ("name", "field", "values"), [pytest.param(*of, id=f"{of[0]}.{of[1].name}") for of in shaped()]
+from tests.contract import (
+    BOUNDED,
+    OBJECTS,
+    TYPES,
+    fields_of,
 )
-def test_a_field_is_there_on_the_value_behind_it(name: str, field: StrawberryField, values: tuple[type, ...]) -> None:
-    hints = [get_type_hints(value) | properties(value) for value in values]
-    (hint,) = {known[field.python_name] for known in hints if field.python_name in known}
-    graphql_type = fields_of(name)[schema.config.name_converter.from_field(field)].type
-    assert fits(graphql_type, hint), f"{graphql_type} does not fit {hint}"
-
-
-def properties(value: type) -> dict[str, Any]:
-    """What a value makes when it is asked for."""
-    made = {name: one.fget for name, one in vars(value).items() if isinstance(one, property)}
-    return {name: get_type_hints(one)["return"] for name, one in made.items()}
-
-
-@pytest.mark.parametrize("graphql_type", SHAPES, ids=lambda graphql_type: graphql_type.__name__)
-def test_nothing_of_a_value_is_left_out_unawares(graphql_type: type) -> None:
-    definition = get_object_definition(graphql_type, strict=True)
-    shown = {field.python_name for field in definition.fields}
-    for value in SHAPES[graphql_type]:
-        hidden = {name for name in get_type_hints(value) if name not in shown}
-        assert hidden == {name for name in hidden if f"{value.__name__}.{name}" in NOT_SHOWN}
-
-
-def test_every_type_has_a_value_behind_it() -> None:
-    names = {get_object_definition(graphql_type, strict=True).name for graphql_type in SHAPES}
-    assert names | MADE_BY_THE_SCHEMA == set(OBJECTS)
-    assert not names & MADE_BY_THE_SCHEMA
-
-
-@pytest.mark.parametrize("name", ["EventDimensions", "DimensionsInput"])
-def test_every_dimension_can_be_read_and_sent(name: str) -> None:
-    assert list(TYPES[name].fields) == [camel(dimension) for dimension in DIMENSIONS]  # type: ignore[attr-defined]
 
 
 def descriptions() -> Iterator[tuple[str, str | None]]:
@@ -419,7 +154,7 @@ NOT_TAKEN = {
     "funnelCorrelations": {"by"},
     "funnelCorrelationsBySegment": {"by"},
     "segmentTraits": {"by"},
-    "experimentResults": {"where", "compare"},
+    "experimentResults": {"compare"},
 }
 """What analyses do not take: they are of people, of a budget's own calls and period, are breakdowns themselves, or hold
 variants against each other."""

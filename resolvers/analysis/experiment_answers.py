@@ -37,6 +37,16 @@ class CupedEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedEffect:
+    """An effect by the planned sample alone, of a fixed horizon; adjusted where there is a covariate."""
+
+    effect: Decimal
+    interval: Interval
+    p_value: float
+    log10_p: float
+
+
+@dataclass(frozen=True, slots=True)
 class ExperimentEffect:
     """A variant held against the control, in one metric.
 
@@ -56,6 +66,7 @@ class ExperimentEffect:
     unpooled_p_value: float | None = None
     unpooled_log10_p: float | None = None
     cuped: CupedEffect | None = None
+    planned: PlannedEffect | None = None
     sequential_interval: Interval | None = None
     sequential_p_value: float | None = None
     sequential_log10_p: float | None = None
@@ -146,13 +157,17 @@ class ExperimentUnits:
 
 @dataclass(frozen=True, slots=True)
 class SampleRatio:
-    """Whether the variants are as large as their weights say: Pearson's χ², its p-value by ``method``."""
+    """Whether the variants are as large as their weights say: Pearson's χ², its p-value by ``method``, and one that is
+    valid at any look.
+    """
 
     method: SampleRatioMethod
     statistic: float
     freedom: int
     p_value: float
     log10_p: float
+    sequential_p_value: float
+    sequential_log10_p: float
     unexpected: int
     suspicious: bool
 
@@ -169,10 +184,13 @@ class WarningCode(Enum):
     """What is to be minded when results are read."""
 
     SAMPLE_RATIO_MISMATCH = "sample_ratio_mismatch"
+    SAMPLE_RATIO_DOUBTFUL = "sample_ratio_doubtful"
     UNEXPECTED_VARIANT = "unexpected_variant"
     MULTIPLE_EXPOSURES = "multiple_exposures"
     UNCOUNTED_EXPOSURES = "uncounted_exposures"
     PEEKING = "peeking"
+    LATE_LOOK = "late_look"
+    FILTERED = "filtered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +199,16 @@ class ExperimentWarning:
 
     code: WarningCode
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSample:
+    """The units that had come when runtime, sample and power were as planned, and how many came later."""
+
+    through: datetime | None
+    """The end of the day on which they were; None where nobody came after it."""
+    units: int
+    later: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +228,8 @@ class ExperimentAnswer:
     """Subjects with exposures none of which counts, by why; reasons that are nobody's are left out."""
     days: float
     planned_end_reached: bool
+    planned_sample: PlannedSample | None
+    """None before the planned end is reached."""
     decision: Decision
     why: str
     ship: str | None

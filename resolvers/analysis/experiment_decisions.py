@@ -80,6 +80,18 @@ class Weakest:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """What came of an experiment that is looked at after its planned sample was there."""
+
+    planned: int
+    """Units of the planned sample."""
+    later: int
+    """Units that came after it."""
+    better: tuple[Goal, ...] = ()
+    """What is better by what holds at any look over all units, and was not in the planned sample."""
+
+
+@dataclass(frozen=True, slots=True)
 class Circumstances:
     """What has to hold before figures are believed, and how far the experiment is."""
 
@@ -102,6 +114,8 @@ class Circumstances:
     """None without a goal."""
     phase: int | None = None
     """Which of several phases the units are of; None where there is one, or all are asked about."""
+    late: Late | None = None
+    """Where the planned sample decides, and units came after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +157,14 @@ def decided(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances)
     if at.mismatched:
         return Verdict(
             Decision.INVALID,
-            "The arms are not as large as their weights say (sample ratio mismatch): something decides who is counted, "
-            "so no effect can be believed. Find the cause, then start anew.",
+            "The arms are not as large as their weights say (sample ratio mismatch, by a test that holds at any look): "
+            "something decides who is counted, so no effect can be believed. Find the cause, then start anew.",
         )
     harms = _harms(goals, guards)
     harm = "; ".join(f"{variant}: {', '.join(found)}" for variant, found in harms.items())
     treatments = {one.variant for one in goals} | {one.variant for one in guards}
     if harms and harms.keys() >= treatments:
-        return Verdict(Decision.ROLL_BACK, f"Every treatment does harm ({harm}).")
+        return Verdict(Decision.ROLL_BACK, " ".join([f"Every treatment does harm ({harm}).", *_late(at)]))
     waiting = _waiting(at)
     safe = [one for one in goals if one.variant not in harms]
     if waiting and not at.over:
@@ -162,6 +176,7 @@ def decided(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances)
     remarks = ["It was completed early, so only what holds at any look counts."] if waiting and at.over else []
     remarks += _early(safe, guards, at) if waiting and not at.over else []
     remarks += [f"Not to be shipped: {harm}."] if harm else []
+    remarks += _late(at)
     if at.exposed_twice > MOST_EXPOSED_TWICE:
         remarks.append(f"{at.exposed_twice:.1%} of the units saw several variants, which blurs what sets them apart.")
     return replace(verdict, why=" ".join([verdict.why, *remarks]))
@@ -175,6 +190,22 @@ def _early(goals: Sequence[Goal], guards: Sequence[Guarded], at: Circumstances) 
     if now.decision is not Decision.SHIP:
         return []
     return [f"What holds at any look is enough already: completed now, {now.variant} would be shipped."]
+
+
+def _late(at: Circumstances) -> list[str]:
+    """What the units that came after the planned sample count for."""
+    if at.late is None:
+        return []
+    said = [
+        f"It is decided by its planned sample of {at.late.planned:,} units: of the {at.late.later:,} that came later "
+        "only harm counts that holds at any look."
+    ]
+    for one in at.late.better[:1]:
+        said.append(
+            f"What holds at any look has come to show {one.name} better in {one.variant} since: try it anew, in a "
+            "sequential experiment, to ship it by that."
+        )
+    return said
 
 
 def _harms(goals: Sequence[Goal], guards: Sequence[Guarded]) -> dict[str, list[str]]:

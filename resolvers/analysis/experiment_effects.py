@@ -99,6 +99,21 @@ class Measured:
         ]
         return tuple(self._judged(key, arms[place], arm) for key, arm in others)
 
+    def decisive(self, arms: Arms) -> list[tuple[Comparison | None, float | None]]:
+        """Of each variant but the control the test of a fixed horizon that decides, None where nothing is defined; and
+        what may be lost of the metric.
+        """
+        control = arms[self.of.control]
+        others = [arm for variant, arm in zip(self.of.variants, arms, strict=True) if not variant.control]
+        return [(self._decisive(control, arm), self._margin(control)) for arm in others]
+
+    def _decisive(self, control: UnitSums, treatment: UnitSums) -> Comparison | None:
+        plain = self.compared(control, treatment)
+        if isinstance(plain, Refusal):
+            return None
+        adjusted = self._adjusted(control, treatment)
+        return plain if adjusted is None else adjusted.comparison
+
     def _judged(self, variant: str, control: UnitSums, treatment: UnitSums) -> "Judged":
         plain = self.compared(control, treatment)
         if isinstance(plain, Refusal):
@@ -113,7 +128,7 @@ class Measured:
         if adjusted is not None:
             more["cuped"] = _cuped(adjusted, self.level)
         if sequence is not None:
-            interval = _interval(sequence.low, sequence.high, self.level, "Asymptotic confidence sequence")
+            interval = interval_of(sequence.low, sequence.high, self.level, "Asymptotic confidence sequence")
             more |= {"sequential_interval": interval, **_probability("sequential", sequence.p)}
         if chances is not None:
             loss = decimal(chances.loss_of_treatment if self._up else chances.loss_of_control)
@@ -144,12 +159,12 @@ class Measured:
     def _told(self, variant: str, plain: Comparison, more: Mapping[str, Any]) -> ExperimentEffect:
         lift, lift_interval = plain.lift, None
         if lift is not None and lift.low is not None and lift.high is not None:
-            lift_interval = _interval(lift.low, lift.high, self.level, "Delta method")
+            lift_interval = interval_of(lift.low, lift.high, self.level, "Delta method")
         return ExperimentEffect(
             variant,
             method=plain.method,
             effect=decimal(plain.effect),
-            interval=_interval(plain.low, plain.high, self.level, plain.interval),
+            interval=interval_of(plain.low, plain.high, self.level, plain.interval),
             lift=None if lift is None else decimal(lift.value),
             lift_interval=lift_interval,
             statistic=plain.statistic,
@@ -248,7 +263,8 @@ def _probability(name: str, p: PValue) -> dict[str, Any]:
     return {f"{name}_p_value": p.value, f"{name}_log10_p": p.log10}
 
 
-def _interval(low: float, high: float, level: float, method: str) -> Interval:
+def interval_of(low: float, high: float, level: float, method: str) -> Interval:
+    """An interval by the shortest notation of its ends."""
     return Interval(decimal(low), decimal(high), Decimal(f"{level:.12g}"), method)
 
 
@@ -258,7 +274,7 @@ def _cuped(adjusted: Adjusted, level: float) -> CupedEffect:
         theta=adjusted.theta,
         variance_cut=adjusted.variance_cut,
         effect=decimal(found.effect),
-        interval=_interval(found.low, found.high, level, found.interval),
+        interval=interval_of(found.low, found.high, level, found.interval),
         p_value=found.p.value,
         log10_p=found.p.log10,
     )

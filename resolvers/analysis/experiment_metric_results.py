@@ -36,6 +36,8 @@ class ResultsQuestion:
     top: int = 20
     over_time: bool = False
     segments: tuple[int, ...] = ()
+    filtered: bool = False
+    """Whether only exposures count that were chosen for this question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ class MetricResults:
         for day in days:
             so_far = together([so_far, self.cells.arms(place, BY_DAY, day)])
             reached.append(so_far)
-        at = tuple(self._midnight(day) for day in days)
+        at = tuple(self.midnight(day) for day in days)
         return tuple(
             self._course(place, number, at, reached) for number, variant in enumerate(variants) if not variant.control
         )
@@ -180,7 +182,8 @@ class MetricResults:
             sequential_p_value=tuple(None if look is None else look.p.value for look in looks),
         )
 
-    def _midnight(self, day: int) -> datetime:
+    def midnight(self, day: int) -> datetime:
+        """When a day since 1970 begins in the tenant's time zone."""
         local = datetime.combine(_EPOCH + day * _DAY, datetime.min.time(), ZoneInfo(self.material.timezone))
         return local.astimezone(UTC)
 

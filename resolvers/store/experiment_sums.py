@@ -21,7 +21,7 @@ from resolvers.store.experiment_unit_sql import Coded
 from resolvers.store.terms import TermMemory, TermRepository
 from resolvers.store.versions import EXCHANGE_RATES, SEGMENTS, WHOLE_LOG
 
-_SUMS = ("x", "y", "c", "xx", "yy", "cc", "xy", "xc")
+SUMS = ("x", "y", "c", "xx", "yy", "cc", "xy", "xc")
 _KEYS = ("phase", "cut", "value", "variant", "multiple", "slot")
 OF_UNIT = ("subject", "phase", "variant", "multiple", "exposed_at", "day", "parts", "x", "y", "c")
 
@@ -34,7 +34,7 @@ _REACH = f"""SELECT edition, folded_to, {
 } FROM (SELECT) AS one LEFT JOIN experiment_state ON tenant_id = $1 AND experiment_id = $2"""  # noqa: S608  # constants only
 _SOME = " + ".join(f"coalesce(num_nonnulls(VARIADIC signed.{name}), 0)" for name in ("x", "y", "c"))
 """How many numbers a unit has: most have none, and need not be taken apart."""
-_SIGNED = """
+SIGNED = """
 fresh (subject, phase, variant, multiple, exposed_at, day, parts, x, y, c) AS MATERIALIZED ({fresh}),
 signed AS (
     SELECT 1 AS sign, phase, variant, multiple, day, parts, x, y, c FROM fresh
@@ -69,14 +69,14 @@ cells AS (
     GROUP BY 1, 2, 3, 4, 5, 6
 )""".replace("{some}", f"{_SOME} > 0")
 _NOT_ZERO = "(n, x, y, c, xx, yy, cc, xy, xc) IS DISTINCT FROM (0, 0, 0, 0, 0, 0, 0, 0, 0)"
-_COLUMNS = ", ".join(("phase", "cut", "value", "variant", "multiple", "slot", "n", *_SUMS))
+COLUMNS = ", ".join(("phase", "cut", "value", "variant", "multiple", "slot", "n", *SUMS))
 # Made of the names above alone; whatever is asked is passed beside it.
-_FOLD = f"""WITH {_SIGNED},
+_FOLD = f"""WITH {SIGNED},
 added AS (
-    INSERT INTO experiment_statistics AS s (tenant_id, experiment_id, {_COLUMNS})
-    SELECT {{tenant}}, {{experiment}}, {_COLUMNS} FROM cells WHERE {_NOT_ZERO}
+    INSERT INTO experiment_statistics AS s (tenant_id, experiment_id, {COLUMNS})
+    SELECT {{tenant}}, {{experiment}}, {COLUMNS} FROM cells WHERE {_NOT_ZERO}
     ON CONFLICT (tenant_id, experiment_id, phase, cut, value, variant, multiple, slot)
-    DO UPDATE SET {", ".join(f"{name} = s.{name} + excluded.{name}" for name in ("n", *_SUMS))}
+    DO UPDATE SET {", ".join(f"{name} = s.{name} + excluded.{name}" for name in ("n", *SUMS))}
 ),
 tops AS (
     INSERT INTO experiment_top AS t (tenant_id, experiment_id, slot, subject, x)
@@ -97,20 +97,20 @@ DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in OF_UNIT[1:])}""
 # A table that was empty when it was last looked at is read whole for each unit, and has a million rows by the end. So
 # units that are told are looked up by an index, in a plan that knows how large everything is now.
 _PLANNED = "SELECT set_config('plan_cache_mode', $1, true), set_config('enable_seqscan', $2, true)"
-_HELD = f"""SELECT {_COLUMNS} FROM experiment_statistics
+_HELD = f"""SELECT {COLUMNS} FROM experiment_statistics
     WHERE tenant_id = {{tenant}} AND experiment_id = {{experiment}} AND cut = ANY({{cuts}}::integer[])
         AND {{kept}}"""  # noqa: S608  # constants only
-_ASK = f"""WITH {_SIGNED}
-SELECT {", ".join(_KEYS)}, sum(n)::bigint, {", ".join(f"sum({name})" for name in _SUMS)}
-FROM (SELECT {_COLUMNS} FROM cells WHERE cut = ANY({{cuts}}::integer[]) UNION ALL {_HELD}) AS every
+_ASK = f"""WITH {SIGNED}
+SELECT {", ".join(_KEYS)}, sum(n)::bigint, {", ".join(f"sum({name})" for name in SUMS)}
+FROM (SELECT {COLUMNS} FROM cells WHERE cut = ANY({{cuts}}::integer[]) UNION ALL {_HELD}) AS every
 GROUP BY {", ".join(_KEYS)}"""  # noqa: S608  # constants only
 
-_DIFFERING = f"""WITH {_SIGNED},
+_DIFFERING = f"""WITH {SIGNED},
 kept AS (
-    SELECT {_COLUMNS} FROM experiment_statistics
+    SELECT {COLUMNS} FROM experiment_statistics
     WHERE tenant_id = {{tenant}} AND experiment_id = {{experiment}} AND {_NOT_ZERO}
 ),
-made AS (SELECT {_COLUMNS} FROM cells WHERE {_NOT_ZERO})
+made AS (SELECT {COLUMNS} FROM cells WHERE {_NOT_ZERO})
 SELECT count(*) FROM made FULL JOIN kept USING ({", ".join(_KEYS)})
 WHERE to_jsonb(made) IS DISTINCT FROM to_jsonb(kept)"""  # noqa: S608  # constants only
 

@@ -13,8 +13,8 @@ from resolvers.experiment_upkeep import fold_experiments
 from resolvers.store.database import Database
 from tests.client import Client
 from tests.conftest import new_client
+from tests.gateway.exported import get
 from tests.gateway.test_experiments import HOUR, METRICS, START, bought, created, crowd, shown, started
-from tests.gateway.test_exports import get
 
 UNITS = """query ($first: Int! = 50, $after: String) { it: experimentUnits(experiment: "button", first: $first,
   after: $after) { pageInfo { hasNextPage endCursor } edges { node { id experiment subject variant phase uncounted

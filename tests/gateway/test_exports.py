@@ -1,66 +1,23 @@
-"""Exports as those who download them meet them: files of any answer, over HTTP, with a key or by a link."""
+"""Exports as those who download them meet them: files of any answer, over HTTP."""
 
-import asyncio
 import csv
 import io
 import json
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-import httpx2
 import pytest
 
-from gateway.answers import Answer
-from gateway.app import Gateway
-from gateway.callers import Callers
-from gateway.endpoint import Endpoint
 from gateway.export_rows import Cells, Csv
-from gateway.export_streams import ExportStreams
-from gateway.limits import Limits
-from gateway.operations import Operation, Operations
-from resolvers.context import Context, Principal, Role
-from resolvers.errors import BadInput, Overloaded, RateLimited, Unauthenticated
-from resolvers.export_links import ExportLink, ExportLinks
-from resolvers.keys import Authenticator, create_key, keys, pepper, revoke_key
-from resolvers.store.database import Database
-from resolvers.tenants import tenants
 from schema import schema
 from schema.export_tables import Form, default, tables
 from tests.client import Client
 from tests.factories import NOON, event, purchase
+from tests.gateway.exported import LOG, MARCH, STEPS, error, get, table
 from tests.gateway.test_experiments import started
 from tests.gateway.test_flags import CREATE as CREATE_FLAG
 from tests.gateway.test_personas import save as save_persona
 from tests.gateway.test_segments import kept
-
-MARCH = {"from": "2026-03-01T00:00:00Z", "to": "2026-04-01T00:00:00Z"}
-STEPS = [{"name": "page_view"}, {"name": "purchase"}]
-LOG = [
-    event(subject="ann", dimensions={"channel": "email"}),
-    event(subject="bob", dimensions={"channel": "ads"}),
-    event(subject="cat"),
-    purchase("49.90", subject="ann", occurredAt="2026-03-10T13:00:00Z", dimensions={"channel": "email"}),
-]
-
-
-async def get(client: Client, path: str, **parameters: Any) -> httpx2.Response:
-    """A file asked for with the client's key; arguments as JSON."""
-    if "arguments" in parameters:
-        parameters["arguments"] = json.dumps(parameters["arguments"])
-    return await client.http.get(f"http://{client.address}{path}", params=parameters, headers=client.headers)
-
-
-async def table(client: Client, path: str, **parameters: Any) -> list[dict[str, str]]:
-    """The rows of a file of comma-separated values."""
-    response = await get(client, path, **parameters)
-    assert response.status_code == 200, response.text
-    return list(csv.DictReader(io.StringIO(response.text, newline="")))
-
-
-def error(response: httpx2.Response) -> dict[str, Any]:
-    assert response.headers["content-type"] == "application/json"
-    return dict(response.json()["error"])
 
 
 async def test_a_funnel_is_a_table_of_its_steps(client: Client) -> None:
@@ -154,6 +111,8 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "detectableEffect": SHARE | {"units": 1_000},
     "experimentDuration": PLAN | {"unitsPerDay": 100.0},
 }
+
+
 REQUIRED |= {
     name: REQUIRED.get(name.removesuffix("BySegment"), {}) | {"segments": ["Buyers", "Others"]}
     for name in FIELDS
@@ -327,289 +286,3 @@ async def test_the_file_has_a_safe_name_and_is_not_kept(client: Client) -> None:
     assert response.headers["content-type"] == "text/csv; charset=utf-8; header=present"
     assert response.headers["cache-control"] == "no-store"
     assert response.headers["x-content-type-options"] == "nosniff"
-
-
-async def colleague(client: Client, owner: Database, role: Role) -> Client:
-    """Another key of the client's tenant."""
-    slug = (await client.ask("{tenant {slug}}"))["tenant"]["slug"]
-    number = await tenant_id(owner, slug)
-    made = await create_key(owner, number, role, "colleague", pepper=await pepper(owner))
-    return Client(client.address, made.secret, client.http)
-
-
-async def tenant_id(owner: Database, slug: str) -> int:
-    return {tenant.slug: tenant.id for tenant in await tenants(owner)}[slug]
-
-
-async def test_lists_of_people_are_for_analysts(client: Client, owner: Database) -> None:
-    await client.ingest(*LOG)
-    viewer, analyst = [await colleague(client, owner, role) for role in (Role.VIEWER, Role.ANALYST)]
-    ingest = await colleague(client, owner, Role.INGEST)
-    assert (await get(viewer, "/export/revenue.csv")).status_code == 200
-    assert (await get(ingest, "/export/revenue.csv")).status_code == 403
-    for name in ("events", "subjectsAtRisk"):
-        refused = await get(viewer, f"/export/{name}.csv")
-        assert (refused.status_code, error(refused)["code"]) == (403, "FORBIDDEN")
-        assert (await get(analyst, f"/export/{name}.csv")).status_code == 200
-
-
-MANY = 1_500
-
-
-def many() -> list[dict[str, Any]]:
-    return [event(id=f"e{n}", subject=f"s{n % 900}", occurredAt=NOON + timedelta(seconds=n)) for n in range(MANY)]
-
-
-class Gate:
-    """Holds the third page of a list until it is let through, or fails it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.reached, self.opened = asyncio.Event(), asyncio.Event()
-        self.failure: Exception | None = None
-        self.pages = 0
-        real = Operations.page
-
-        async def page(operations: Operations, operation: Operation, context: Context, *, patient: bool) -> Answer:
-            self.pages += 1
-            if self.pages == 3:
-                self.reached.set()
-                await self.opened.wait()
-                if self.failure is not None:
-                    raise self.failure
-            return await real(operations, operation, context, patient=patient)
-
-        monkeypatch.setattr(Operations, "page", page)
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
-    return Gate(monkeypatch)
-
-
-async def read(client: Client, path: str, gate: Gate, meanwhile: Any) -> bytes:
-    """The whole body of a file, ``meanwhile`` done when a part of it is there."""
-    body = b""
-    async with client.http.stream("GET", f"http://{client.address}{path}", headers=client.headers) as response:
-        assert response.status_code == 200
-        async for part in response.aiter_bytes():
-            body += part
-            if not gate.opened.is_set():
-                await gate.reached.wait()
-                await meanwhile()
-                gate.opened.set()
-    return body
-
-
-async def test_a_list_is_of_one_moment_however_long_it_takes(client: Client, gate: Gate) -> None:
-    await client.ingest(*many())
-
-    async def meanwhile() -> None:
-        # Pages are read no further ahead than they are sent.
-        assert gate.pages == 3
-        await client.ingest(event(id="late", occurredAt=NOON - timedelta(days=1)))
-
-    body = await read(client, "/export/events.ndjson", gate, meanwhile)
-    ids = [json.loads(line)["eventId"] for line in body.splitlines()]
-    assert ids == [f"e{n}" for n in reversed(range(MANY))]
-    assert gate.pages > 3
-    assert len((await get(client, "/export/events.ndjson")).text.splitlines()) == MANY + 1
-
-
-async def test_a_list_that_breaks_off_is_seen_to_be_broken(client: Client, gate: Gate) -> None:
-    await client.ingest(*many())
-
-    async def meanwhile() -> None:
-        gate.failure = RuntimeError("SELECT secret")
-
-    with pytest.raises(httpx2.RemoteProtocolError):
-        await read(client, "/export/events.csv", gate, meanwhile)
-    assert len(await table(client, "/export/events.csv")) == MANY
-
-
-async def test_the_end_of_a_key_ends_what_it_downloads(client: Client, owner: Database, gate: Gate) -> None:
-    await client.ingest(*many())
-    other = await colleague(client, owner, Role.ANALYST)
-
-    with pytest.raises(httpx2.RemoteProtocolError):
-        async with asyncio.timeout(20):
-            await asyncio.gather(read_to_the_end(other, gate), meanwhile_reached(gate, owner, other))
-
-
-async def read_to_the_end(client: Client, gate: Gate) -> None:
-    async with client.http.stream(
-        "GET", f"http://{client.address}/export/events.csv", headers=client.headers
-    ) as response:
-        async for _ in response.aiter_bytes():
-            pass
-
-
-async def meanwhile_reached(gate: Gate, owner: Database, client: Client) -> None:
-    await gate.reached.wait()
-    await revoke(client, owner)
-
-
-async def revoke(client: Client, owner: Database) -> None:
-    slug = (await client.ask("{tenant {slug}}"))["tenant"]["slug"]
-    number = await tenant_id(owner, slug)
-    (key,) = [
-        key for key in await keys(owner, number) if client.key.startswith(key.prefix) and key.label == "colleague"
-    ]
-    await revoke_key(owner, number, key.id)
-
-
-async def test_a_rate_that_is_used_up_is_waited_for(
-    client: Client, gateway: tuple[str, Gateway], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await client.ingest(*many())
-    callers = gateway[1]._callers
-    assert callers is not None
-    charged, refusals = [], [RateLimited("Too much.", retry_after=0.001)]
-
-    def charge(principal: Any, cost: int, *, apart: bool = False) -> None:
-        charged.append(cost)
-        if len(charged) == 3:
-            raise refusals.pop()
-
-    monkeypatch.setattr(callers, "charge", charge)
-    assert len(await table(client, "/export/events.csv")) == MANY
-    assert not refusals
-    refusals.append(RateLimited("Too much.", retry_after=7))
-    charged += [0, 0]
-    del charged[2:]
-    first = await get(client, "/export/events.csv")
-    assert (first.status_code, error(first)["code"], first.headers["retry-after"]) == (429, "RATE_LIMITED", "7")
-
-
-async def test_an_export_takes_nothing_from_what_a_key_may_ask_beside_it() -> None:
-    callers = Callers(Authenticator(None, b""), Limits(key_cost_rate=1))  # type: ignore[arg-type]
-    holder = Principal(1, "acme", "USD", "UTC", 1, Role.ADMIN)
-    callers.charge(holder, 1_000, apart=True)
-    callers.charge(holder, 1_000)
-    for apart in (True, False):
-        with pytest.raises(RateLimited):
-            callers.charge(holder, 1, apart=apart)
-
-
-async def test_only_so_many_lists_at_a_time(gateway: tuple[str, Gateway]) -> None:
-    streams = ExportStreams(Endpoint(schema, None, None, gateway[1].sessions), None, None)  # type: ignore[arg-type]
-    with streams._place(1), streams._place(1):
-        with pytest.raises(Overloaded), streams._place(1):
-            pass
-        with streams._place(2), streams._place(2), pytest.raises(Overloaded), streams._place(3):
-            pass
-    with streams._place(3):
-        assert streams._running == {3: 1}
-
-
-async def test_subjects_of_a_funnel_are_walked_once(client: Client, gate: Gate) -> None:
-    gate.opened.set()
-    await client.ingest(*many())
-    arguments = {"steps": [{"name": "page_view"}, {"name": "purchase"}], "step": 1, "period": MARCH}
-    rows = await table(client, "/export/funnelSubjects.csv", arguments=arguments)
-    assert [row["subject"] for row in rows] == [f"s{n}" for n in range(900)]
-    assert gate.pages == 2
-
-
-LINK = """mutation ($input: ExportLinkInput!) {exportLink(input: $input) {__typename
-  ... on ExportLinkPayload {url expiresAt tables} ... on Error {message code} ... on InvalidInput {field}}}"""
-
-
-async def link(client: Client, **input: Any) -> dict[str, Any]:
-    return dict((await client.ask(LINK, input=input))["exportLink"])
-
-
-async def test_a_link_downloads_without_a_key(client: Client, stranger: Client, owner: Database) -> None:
-    await client.ingest(*LOG)
-    made = await link(client, field="revenue", arguments={"period": MARCH}, table="answer")
-    assert made["tables"] == ["answer", "series", "groups", "groups.series", "unconverted"]
-    left = datetime.fromisoformat(made["expiresAt"]) - datetime.now(UTC)
-    assert timedelta(minutes=14) < left <= timedelta(minutes=15)
-    anonymous = await client.http.get(f"http://{client.address}{made['url']}")
-    assert anonymous.status_code == 200
-    (row,) = csv.DictReader(io.StringIO(anonymous.text))
-    assert row["total.amount"] == "49.9"
-    # Whose key comes along does not matter: the link says whose data it opens, and the path what.
-    foreign = await client.http.get(f"http://{client.address}{made['url']}", headers=stranger.headers)
-    assert foreign.text == anonymous.text
-    for url in (
-        made["url"].replace("revenue.csv", "events.csv"),
-        made["url"].replace(".csv", ".json"),
-        made["url"][:-4] + "AAAA",
-    ):
-        response = await client.http.get(f"http://{client.address}{url}")
-        assert (response.status_code, error(response)["code"]) == (401, "UNAUTHENTICATED"), url
-    assert (await client.http.get(f"http://{client.address}{made['url']}&table=series")).status_code == 400
-
-
-async def test_a_link_is_held_against_its_time_its_key_and_its_role(
-    client: Client, gateway: tuple[str, Gateway], owner: Database
-) -> None:
-    viewer = await colleague(client, owner, Role.VIEWER)
-    number = await tenant_id(owner, (await client.ask("{tenant {slug}}"))["tenant"]["slug"])
-    (key,) = [key for key in await keys(owner, number) if viewer.key.startswith(key.prefix)]
-    soon = int(datetime.now(UTC).timestamp()) + 60
-    good = ExportLink(number, key.id, int(Role.VIEWER), soon, "events", "csv", None, {})
-    for made, status in (
-        (replace(good, field="revenue"), 200),
-        (good, 403),
-        (replace(good, role=int(Role.ADMIN)), 403),
-        (replace(good, expires=soon - 61), 401),
-        (replace(good, key_id=key.id + 1_000_000), 401),
-        (replace(good, tenant_id=number - 1), 401),
-    ):
-        text = gateway[1].services.links.seal(made)
-        response = await client.http.get(f"http://{client.address}/export/{made.field}.csv?link={text}")
-        assert response.status_code == status, made
-
-
-async def test_a_link_ends_with_its_key_and_reaches_no_further(client: Client, owner: Database) -> None:
-    await client.ingest(*LOG)
-    viewer, analyst = [await colleague(client, owner, role) for role in (Role.VIEWER, Role.ANALYST)]
-    for name in ("events", "subjectsAtRisk"):
-        assert (await link(viewer, field=name))["code"] == "FORBIDDEN"
-    made = await link(analyst, field="events", format="NDJSON")
-    response = await client.http.get(f"http://{client.address}{made['url']}")
-    assert len(response.text.splitlines()) == len(LOG)
-    await revoke(analyst, owner)
-    ended = await client.http.get(f"http://{client.address}{made['url']}")
-    assert (ended.status_code, error(ended)["code"]) == (401, "UNAUTHENTICATED")
-
-
-@pytest.mark.parametrize(
-    ("input", "code", "field"),
-    [
-        ({"field": "nothing"}, "NOT_FOUND", None),
-        ({"field": "revenue", "table": "x"}, "BAD_USER_INPUT", "table"),
-        ({"field": "revenue", "arguments": {"x": 1}}, "BAD_USER_INPUT", "arguments.x"),
-        ({"field": "revenue", "arguments": {"period": 1}}, "BAD_USER_INPUT", "arguments"),
-        ({"field": "revenue", "arguments": [1]}, "BAD_USER_INPUT", "arguments"),
-        ({"field": "funnel"}, "BAD_USER_INPUT", "arguments"),
-        ({"field": "events", "arguments": {"after": "x"}}, "BAD_USER_INPUT", "arguments.after"),
-        ({"field": "revenue", "arguments": {"timezone": "x" * 9_000}}, "BAD_USER_INPUT", "arguments"),
-    ],
-)
-async def test_a_link_that_would_lead_nowhere_is_refused(
-    client: Client, input: dict[str, Any], code: str, field: str | None
-) -> None:
-    refused = await link(client, **input)
-    assert refused["code"] == code
-    assert refused.get("field") == field
-
-
-def test_a_link_is_sealed() -> None:
-    links, others = ExportLinks(b"secret"), ExportLinks(b"another")
-    now = datetime(2026, 3, 10, tzinfo=UTC)
-    made = ExportLink(1, 2, 3, int(now.timestamp()) + 60, "revenue", "csv", None, {"period": MARCH})
-    text = links.seal(made)
-    assert ExportLinks(b"secret").open(text, now) == made
-    for opened_by, sent, at in (
-        (others, text, now),
-        (links, text[:-1], now),
-        (links, "", now),
-        (links, "\ud800", now),
-        (links, text, now + timedelta(seconds=60)),
-    ):
-        with pytest.raises(Unauthenticated):
-            opened_by.open(sent, at)
-    with pytest.raises(BadInput):
-        links.seal(ExportLink(1, 2, 3, 4, "revenue", "csv", None, {"x": "y" * 9_000}))

@@ -9,8 +9,9 @@ import pytest
 
 from tests.client import Client
 from tests.factories import event
+from tests.gateway.exported import get
 from tests.gateway.test_exchange_rates import put
-from tests.gateway.test_exports import FIELDS, REQUIRED, define, get
+from tests.gateway.test_exports import FIELDS, REQUIRED, define
 from tests.test_contract import ANALYSES
 
 TODAY = datetime.combine(datetime.now(UTC).date(), time(0), UTC)

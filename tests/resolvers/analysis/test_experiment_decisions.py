@@ -10,6 +10,7 @@ from resolvers.analysis.experiment_decisions import (
     Goal,
     Guard,
     Guarded,
+    Late,
     Weakest,
     decided,
     guard,
@@ -214,3 +215,16 @@ def test_without_a_goal_it_is_shown_to_be_no_worse() -> None:
     assert decided([], [held, open_], DONE).decision is Decision.KEEP_RUNNING
     assert decided([], [held], replace(DONE, planned_end_reached=False)).decision is Decision.KEEP_RUNNING
     assert decided([], [Guarded("errors", "B", Guard.BROKEN)], DONE).decision is Decision.ROLL_BACK
+
+
+def test_what_came_after_the_planned_sample_is_told_with_what_it_counts_for() -> None:
+    late = replace(DONE, late=Late(2_000, 500))
+    remark = "It is decided by its planned sample of 2,000 units: of the 500 that came later only harm counts"
+    for goals, decision in (([BETTER], Decision.SHIP), ([UNSURE], Decision.ROLL_BACK), ([WORSE], Decision.ROLL_BACK)):
+        found = decided(goals, [], late)
+        assert found.decision is decision
+        assert remark in found.why
+    # What has come to be better since is told and not shipped by.
+    found = decided([UNSURE], [], replace(DONE, late=Late(2_000, 500, (BETTER,))))
+    assert found.decision is Decision.ROLL_BACK
+    assert "come to show revenue better in B since" in found.why

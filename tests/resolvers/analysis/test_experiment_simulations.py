@@ -1,5 +1,6 @@
 """Experiments made up by chance and asked about as anybody would: how often what is said of them is wrong."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -10,12 +11,13 @@ from scipy.stats import chisquare
 from resolvers.analysis.bucketing import Purpose, chosen, place, within
 from resolvers.analysis.estimates import Unit
 from resolvers.analysis.experiment_answers import ExperimentAnswer, WarningCode
-from resolvers.analysis.experiment_cells import ALL, Cell, Cells
+from resolvers.analysis.experiment_cells import ALL, BY_DAY, Cell, Cells
 from resolvers.analysis.experiment_decisions import Decision
+from resolvers.analysis.experiment_looks import Sample
 from resolvers.analysis.experiment_metric_results import Described, Material, ResultsQuestion
 from resolvers.analysis.experiment_phases import Phase
 from resolvers.analysis.experiment_plans import PlannedShare, Terms, sample_size
-from resolvers.analysis.experiment_results import results
+from resolvers.analysis.experiment_results import Results
 from resolvers.analysis.experiments import (
     Experiment,
     ExperimentDefinition,
@@ -34,6 +36,7 @@ from resolvers.analysis.metrics import Direction
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RATE, EFFECT = 0.2, 0.05
 
 
@@ -52,15 +55,27 @@ def experiment(*, sequential: bool) -> Experiment:
     return Experiment(1, "placebo", "placebo", Status.RUNNING, definition, (phase,), START, START)
 
 
-def look(of: Experiment, units: int, converted: tuple[int, int], days: float) -> ExperimentAnswer:
-    """The results of so many units of each variant."""
-    zero = Decimal(0)
-    cells = []
+def sums(cut: int, value: int, units: int, converted: Sequence[int]) -> list[Cell]:
+    """The cells of so many units of each variant."""
+    zero, cells = Decimal(0), []
     for variant, count in enumerate(map(Decimal, converted)):
-        cells.append(Cell(1, ALL, 0, variant, False, 0, units, zero, zero, zero, zero, zero, zero, zero, zero))
-        cells.append(Cell(1, ALL, 0, variant, False, 1, 0, count, zero, zero, count, zero, zero, zero, zero))
+        cells.append(Cell(1, cut, value, variant, False, 0, units, zero, zero, zero, zero, zero, zero, zero, zero))
+        cells.append(Cell(1, cut, value, variant, False, 1, 0, count, zero, zero, count, zero, zero, zero, zero))
+    return cells
+
+
+def counted(cells: Sequence[Cell]) -> Cells:
+    return Cells(cells, 2, 1, phase=1, once=False)
+
+
+def look(
+    of: Experiment, units: int, converted: tuple[int, int], days: float, course: np.ndarray | None = None
+) -> ExperimentAnswer:
+    """The results of so many units of each variant; by the ``course`` of how many had converted of those of each day,
+    of whom as many came as on another."""
+    cells = sums(ALL, 0, units, converted)
     material = Material(
-        Cells(cells, 2, 1, phase=1, once=False),
+        counted(cells),
         {},
         {},
         [Described(Unit.RATIO, "Those who convert.")],
@@ -69,7 +84,16 @@ def look(of: Experiment, units: int, converted: tuple[int, int], days: float) ->
         START + days * DAY,
         Explanation(Source.UNITS, len(cells), 0.0, 0),
     )
-    return results(of, ResultsQuestion(1, MultipleExposures.FIRST), material)
+    found = Results(of, ResultsQuestion(1, MultipleExposures.FIRST), material)
+    if course is None or not found.planned:
+        return found.answer()
+    first, a_day = (START - EPOCH).days, units // course.shape[1]
+    by_day = counted([cell for day in range(course.shape[1]) for cell in sums(BY_DAY, first + day, a_day, (0, 0))])
+    day = found.last_planned_day(by_day)
+    if day is None:
+        return found.answer()
+    came = day - first + 1
+    return found.answer(Sample(day, counted(sums(BY_DAY, 0, came * a_day, course[:, came - 1].tolist()))))
 
 
 def paths(runs: int, looks: int, per_look: int, rates: tuple[float, float]) -> np.ndarray:
@@ -100,6 +124,32 @@ def test_without_effect_little_is_decided_wrongly_however_often_somebody_looks(s
     assert peeked / runs > 0.1
     # At any look by sequences; at the planned end, and early by sequences, by p-values.
     assert wrong / runs <= (0.05 if sequential else 0.08)
+
+
+def test_whoever_goes_on_after_the_planned_end_is_fooled_no_more_often_than_who_stopped_there() -> None:
+    of, runs, looks, per_look = experiment(sequential=False), 200, 15, 400
+    wrong = fixed = planned = 0
+    for run in paths(runs, looks, per_look, (RATE, RATE)):
+        found = [
+            look(of, per_look * place, (int(run[0, place - 1]), int(run[1, place - 1])), place, run[:, :place])
+            for place in range(1, looks + 1)
+        ]
+        there = [one for one in found if one.planned_end_reached]
+        fixed += any((one.metrics[0].effects[0].p_value or 1) < 0.05 for one in there)
+        wrong += any(one.metrics[0].effects[0].significant for one in there)
+        last = found[-1]
+        assert last.planned_sample is not None
+        assert last.planned_sample.later > 0
+        assert [warning.code for warning in last.warnings] == [WarningCode.LATE_LOOK]
+        assert "only harm counts" in last.why or last.decision is Decision.KEEP_RUNNING
+        told = last.metrics[0].effects[0].planned
+        assert told is not None
+        planned += told.p_value < 0.05
+        assert last.metrics[0].effects[0].significant is (told.p_value < 0.05)
+    assert planned / runs < 0.08
+    # The day may be another one where the control's share is told anew, and then the test is of other units.
+    assert wrong / runs < 0.1
+    assert fixed / runs > 0.1
 
 
 def test_with_the_planned_units_the_effect_is_found_as_often_as_planned() -> None:

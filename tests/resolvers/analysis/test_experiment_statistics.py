@@ -16,7 +16,6 @@ from resolvers.analysis.experiment_bayes import of_effect, of_shares
 from resolvers.analysis.experiment_cuped import Adjusted, Theta, cuped
 from resolvers.analysis.experiment_probabilities import CERTAIN, critical, log_tail, two_sided
 from resolvers.analysis.experiment_sequential import always, error_of_means, error_of_ratios, error_of_shares
-from resolvers.analysis.experiment_srm import mismatch
 from resolvers.analysis.experiment_statistics import Arm, PairedArm, Share
 from resolvers.analysis.experiment_tests import Comparison, Method, Refusal, one_sided, ratios, two_proportions, welch
 from resolvers.analysis.multiplicity import benjamini_hochberg, holm
@@ -282,52 +281,6 @@ def test_families_are_adjusted_as_scipy_does_and_keep_their_order(values: list[f
     steps = np.maximum.accumulate([values[place] * (len(values) - rank) for rank, place in enumerate(order)])
     assert [float(np.exp(adjusted[place])) for place in order] == pytest.approx(np.minimum(1, steps).tolist())
     assert all(adjusted[place] >= benjamini_hochberg(logs)[place] - 1e-12 for place in range(len(values)))
-
-
-def test_mismatches() -> None:
-    assert mismatch([0, 0], [1, 1]) is None
-    assert mismatch([5, 5], [1, 0]) is None
-    found = mismatch([900, 100, 7], [1, 1, 0])
-    assert found is not None
-    assert (found.suspicious, found.unexpected, found.freedom) == (True, 7, 1)
-    closed = mismatch([500, 500, 1], [1, 1, 0])
-    assert closed is not None
-    assert (closed.suspicious, closed.unexpected) == (False, 1)
-    far = mismatch([1_000_000, 1, 1, 1], [1, 1, 1, 1])
-    assert far is not None
-    # Of four degrees of freedom the tail would be e^(-x/2) (1 + x/2); of three it is a little less.
-    assert far.p.value == 0
-    assert far.p.log10 == pytest.approx(-far.statistic / 2 / np.log(10), rel=1e-5)
-
-
-def test_an_arm_that_expects_a_few_units_is_no_mismatch_by_one_of_them() -> None:
-    found = mismatch([27, 3], [99, 1])
-    assert found is not None
-    # Pearson's p would be 7e-7, of three where a third of one was expected.
-    assert found.p.value == pytest.approx(2 * stats.binom.sf(2, 30, 0.01))
-    assert not found.suspicious
-    ended = mismatch([0, 9], [1, 1])
-    assert ended is not None
-    assert ended.p.value == pytest.approx(stats.binomtest(0, 9).pvalue)
-    three = mismatch([4, 4, 4], [98, 1, 1])
-    assert three is not None
-    assert three.p.value == pytest.approx(3 * 2 * stats.binom.cdf(4, 12, 0.98))
-    far = mismatch([0, 20_000], [9_999, 1])
-    assert far is not None
-    assert (far.suspicious, far.p.value) == (True, 0)
-    assert far.p.log10 == pytest.approx(-4 * 20_000 + log10(2))
-
-
-@given(st.integers(0, 12), st.integers(0, 12), st.sampled_from([0.5, 0.2, 0.01]))
-def test_a_mismatch_of_few_is_as_rare_as_it_says(a: int, b: int, share: float) -> None:
-    found = mismatch([a, b], [1 - share, share])
-    if found is None or (a + b) * share >= 5:
-        return
-    total = a + b
-    chance = [stats.binom.pmf(count, total, share) for count in range(total + 1)]
-    others = [mismatch([total - count, count], [1 - share, share]) for count in range(total + 1)]
-    as_rare = sum(p for p, other in zip(chance, others, strict=True) if other and other.p.log10 <= found.p.log10 + 1e-9)
-    assert as_rare <= found.p.value * (1 + 1e-6) + 1e-12
 
 
 def test_variances_so_small_that_their_squares_are_0() -> None:
