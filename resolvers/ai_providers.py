@@ -47,9 +47,9 @@ async def ai_providers(context: Context, definition: RoiDefinition, question: Qu
 async def _answer(context: Context, definition: RoiDefinition, asked: Resolved) -> AiProvidersAnswer:
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
-    async with turn(context.services.heavy, large=await context.of_large_log()):
+    async with turn(context.services.heavy, large=await context.of_large_log()) as held:
         async with context.services.database.snapshot(principal.tenant_id) as session:
-            reader = ValueReader(context, session, definition, asked, measured=True)
+            reader = ValueReader(context, session, held, definition, asked, measured=True)
             now, explain = await reader.found(asked.period)
             before = None if asked.previous is None else (await reader.found(asked.previous))[0]
             unconverted, unconverted_cost = await reader.unconverted()

@@ -102,6 +102,7 @@ class Services:
     def __post_init__(self) -> None:
         # What can be had again the most quickly makes room for the others.
         self.segments.beside = self.beside_segments
+        self.heavy.spare = self.segments.spare
 
     def beside_segments(self) -> int:
         """Bytes that caches hold, that of journeys apart."""

@@ -44,7 +44,7 @@ from resolvers.store.journeys import Reading as Walk
 from resolvers.store.members import MemberRepository
 from resolvers.store.propensity import Spend, SpendRepository
 from resolvers.store.terms import SUBJECTS, TERMS, TermRepository
-from resolvers.store.turns import turn
+from resolvers.store.turns import Turn, turn
 
 LONGEST_NAME = 200
 _HORIZON = timedelta(days=RECENT_DAYS)
@@ -204,10 +204,10 @@ async def _computed(
     as_of, tenant_id = context.services.now(), context.require(Role.VIEWER).tenant_id
     read = (*DIMENSIONS, *(dimension for dimension in asked.by if dimension not in DIMENSIONS))
     members, where = by_members(asked.where)
-    async with turn(context.services.heavy, large=await context.of_large_log()):
+    async with turn(context.services.heavy, large=await context.of_large_log()) as held:
         key = asked.period, where, name, read
         if key not in readings:
-            readings[key] = await _read(context, replace(asked, where=where), name, read)
+            readings[key] = await _read(context, held, replace(asked, where=where), name, read)
         found = readings[key]
         async with context.services.database.tenant(tenant_id) as session:
             if members is not None:
@@ -237,7 +237,7 @@ async def _computed(
     )
 
 
-async def _read(context: Context, asked: Resolved, name: str, dimensions: Sequence[str]) -> _Reading:
+async def _read(context: Context, held: Turn, asked: Resolved, name: str, dimensions: Sequence[str]) -> _Reading:
     # Nothing is the target of churn, which the behaviour tells by itself.
     target = All((GAIN, NameIs((name,)))) if name else AnyOf(())
     cutoffs = (asked.period.end - timedelta(days=RECENT_DAYS), asked.period.end)
@@ -248,10 +248,10 @@ async def _read(context: Context, asked: Resolved, name: str, dimensions: Sequen
     # What was joined is let go of at once, as it is much of a large tenant.
     found: list[Moment] = []
     while spends:
-        await context.services.heavy.reclaimed()
+        await held.breathe()
         parts = (part.pop(0) for part in reading.parts)
         found.append(await asyncio.to_thread(_moment, parts, spends.pop(0), moments[len(found)]))
-    await context.services.heavy.reclaimed()
+    await held.breathe()
     past, present = found
     return _Reading(past, present, reading.explain)
 

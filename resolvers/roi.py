@@ -34,7 +34,7 @@ from resolvers.store.copying import too_many
 from resolvers.store.journeys import JourneyRepository
 from resolvers.store.metrics import MetricRepository
 from resolvers.store.scans import Selection
-from resolvers.store.turns import turn
+from resolvers.store.turns import Turn, turn
 
 CALL: Filter = KindIs((Kind.AI_INTERACTION,))
 
@@ -86,9 +86,9 @@ async def _answer(context: Context, definition: RoiDefinition, asked: Resolved) 
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
     caused = None if definition.experiment is None else await incremental(context, definition.experiment)
-    async with turn(context.services.heavy, large=await context.of_large_log()):
+    async with turn(context.services.heavy, large=await context.of_large_log()) as held:
         async with context.services.database.snapshot(principal.tenant_id) as session:
-            reader = ValueReader(context, session, definition, asked)
+            reader = ValueReader(context, session, held, definition, asked)
             now, explain = await reader.found(asked.period)
             before = None if asked.previous is None else (await reader.found(asked.previous))[0]
             unconverted, unconverted_cost = await reader.unconverted()
@@ -116,6 +116,7 @@ class ValueReader:
         self,
         context: Context,
         session: AsyncSession,
+        held: Turn,
         definition: RoiDefinition,
         asked: Resolved,
         *,
@@ -126,7 +127,7 @@ class ValueReader:
         self.tenant_id, self.currency = principal.tenant_id, principal.currency
         self.definition, self.asked, self.measured = definition, asked, measured
         self.numbering = Numbering()
-        self.heavy = context.services.heavy
+        self.turn = held
         self.journeys = JourneyRepository(session, context.services.memory, context.services.segments)
         self.sales = SaleRepository(session, context.services.memory, context.services.segments)
         self.calls = AiCallRepository(session, context.services.memory, context.services.segments)
@@ -141,16 +142,16 @@ class ValueReader:
         cut = _Cut(definition, period, self.numbering)
         reading = await self.journeys.by_subject(self.tenant_id, reach, EVERYTHING, steps, by, cut)
         paths = await asyncio.to_thread(joined_paths, reading.parts)
-        await self.heavy.reclaimed()
+        await self.turn.breathe()
         # Whatever is committed meanwhile is among these, and matters to no path.
         sales = await self.sales.sales(self.tenant_id, period, self.currency)
         amounts = await asyncio.to_thread(amounts_of, paths, sales)
         del sales
-        await self.heavy.reclaimed()
+        await self.turn.breathe()
         question = CallQuestion(period, self.currency, self.asked.where, by)
         calls = await self.calls.calls(self.tenant_id, question, self.numbering)
         measures = await self.calls.measures(self.tenant_id, question, self.numbering) if self.measured else ()
-        await self.heavy.reclaimed()
+        await self.turn.breathe()
         return Found(period, calls, paths, amounts, measures), reading.explain
 
     async def unconverted(self) -> tuple[tuple[Money, ...], tuple[Money, ...]]:

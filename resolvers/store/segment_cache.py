@@ -144,7 +144,13 @@ class SegmentCache:
             self.size -= _size(self._columns.pop(key))
         self._columns[key] = column
         self.size += _size(column)
-        room = max(min(_LEAST, self.budget), self.budget - self.beside())
+        self._keep_to(max(min(_LEAST, self.budget), self.budget - self.beside()))
+
+    def spare(self) -> None:
+        """Keep the least only, for a question over so much that it will have to read it again anyway."""
+        self._keep_to(_LEAST)
+
+    def _keep_to(self, room: int) -> None:
         while self.size > room:
             self.size -= _size(self._columns.popitem(last=False)[1])
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 from resolvers.errors import Overloaded
 
@@ -18,23 +19,40 @@ class Heavy:
     """So many places for reading journeys, of which those who hold very much have one at a time.
 
     ``reclaim`` is told when somebody has let go of theirs and of what they held, and before one of those who hold much
-    begins; of these with true.
+    begins; of these with true. ``spare`` is told to keep less for others while one of them goes on.
     """
 
-    def __init__(self, places: int, reclaim: Callable[[bool], Awaitable[None] | None] = lambda large: None) -> None:
+    def __init__(
+        self,
+        places: int,
+        reclaim: Callable[[bool], Awaitable[None] | None] = lambda large: None,
+        spare: Callable[[], None] = lambda: None,
+    ) -> None:
         self.places = asyncio.Semaphore(places)
         self.large = asyncio.Semaphore(1)
         self.reclaim = reclaim
+        self.spare = spare
 
-    async def reclaimed(self) -> None:
-        """Return once what was let go of in the midst of a turn is no longer held, for who goes on to take as much."""
-        begun = self.reclaim(True)
-        if begun is not None:
-            await begun
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A place that somebody has."""
+
+    heavy: Heavy
+    large: bool
+
+    async def breathe(self) -> None:
+        """Return once what was let go of since it began is no longer held, for who holds much and goes on to take as
+        much again."""
+        if self.large:
+            self.heavy.spare()
+            begun = self.heavy.reclaim(True)
+            if begun is not None:
+                await begun
 
 
 @asynccontextmanager
-async def turn(heavy: Heavy, *, large: bool = False) -> AsyncIterator[None]:
+async def turn(heavy: Heavy, *, large: bool = False) -> AsyncIterator[Turn]:
     """One of the few places there are for reading journeys; raises Overloaded where none becomes free."""
     async with AsyncExitStack() as held:
         try:
@@ -48,7 +66,7 @@ async def turn(heavy: Heavy, *, large: bool = False) -> AsyncIterator[None]:
         if large:
             heavy.reclaim(large)
         try:
-            yield
+            yield Turn(heavy, large)
         finally:
             # By then the frames that held it are gone.
             asyncio.get_running_loop().call_soon(heavy.reclaim, large)

@@ -79,7 +79,7 @@ async def test_a_load_that_fails_leaves_it_to_the_next(
 async def test_what_was_used_longest_ago_makes_room(
     context: Context, principal: Principal, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loads, cache = Loads(monkeypatch), SegmentCache(budget=10_500)
+    loads, cache = Loads(monkeypatch), SegmentCache(budget=7_500)
     await load(context, principal, cache, run, "name")
     await load(context, principal, cache, run, "channel")
     await load(context, principal, cache, run, "kind")
@@ -95,16 +95,21 @@ async def test_what_others_hold_is_left_to_them(
     context: Context, principal: Principal, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("resolvers.store.segment_cache._LEAST", 5_000)
-    cache, beside = SegmentCache(budget=20_000), [0]
+    cache, beside = SegmentCache(budget=16_000), [0]
     cache.beside = lambda: beside[0]
     await load(context, principal, cache, run, "name", "channel")
-    assert cache.size > 10_000
-    beside[0] = 12_000
+    assert cache.size > 7_000
+    beside[0] = 9_500
     await load(context, principal, cache, run, "kind")
-    assert 5_000 < cache.size <= 8_000 + 5_000
+    assert 5_000 < cache.size <= 16_000 - 9_500
     # There is something for segments, however much others hold.
     beside[0] = 1_000_000
     await load(context, principal, cache, run, "plan")
+    assert 0 < cache.size <= 5_000
+    beside[0] = 0
+    await load(context, principal, cache, run, "name", "channel", "kind")
+    assert cache.size > 5_000
+    cache.spare()
     assert 0 < cache.size <= 5_000
     assert context.services.segments.beside() == context.services.beside_segments() > 0
 

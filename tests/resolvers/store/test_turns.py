@@ -51,6 +51,27 @@ async def test_the_large_ones_go_one_at_a_time_and_leave_a_place_to_others() -> 
     assert told == [True, False, True, True, True]
 
 
+async def test_a_large_one_has_room_made_in_its_midst() -> None:
+    told: list[str] = []
+
+    def reclaim(large: bool) -> asyncio.Future[None] | None:
+        if not large:
+            return None
+        given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(lambda: (told.append("given back"), given.set_result(None)))
+        return given
+
+    heavy = Heavy(2, reclaim, lambda: told.append("spared"))
+    async with turn(heavy) as small:
+        await small.breathe()
+        assert told == []
+    async with turn(heavy, large=True) as held:
+        await settled()
+        told.clear()
+        await held.breathe()
+        assert told == ["spared", "given back"]
+
+
 async def test_whoever_waits_too_long_is_refused_and_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "_LARGE_WAIT_SECONDS", 0)
     work = Work(Heavy(1))
