@@ -186,7 +186,7 @@ class Operations:
         whole.keep(key, answer, reliance)
         return answer
 
-    def _shared(self, key: Hashable, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
+    def _shared(self, key: Hashable, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run the work for all who asked, whether or not they stay."""
         # What the log says of the first one's request must not be said of an answer for all.
         task = ContextVariables().run(self._endpoint.sessions.keep, work)
