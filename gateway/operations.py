@@ -224,6 +224,11 @@ class Operations:
         return answer
 
     async def _sought(self, operation: Operation, context: object) -> Answer:
+        direct = operation.prepared.direct.get(id(operation.node)) if operation.instant else None
+        if direct is not None:
+            found = await direct.answer({**operation.parameters.variables}, context)
+            if found is not None:
+                return result(found.data, found.errors, suggestions=operation.reads)
         pending = execute(**self._arguments(operation, context))
         outcome = pending if isinstance(pending, ExecutionResult) else await pending
         return result(outcome.data, outcome.errors, suggestions=operation.reads)
