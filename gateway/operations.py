@@ -225,13 +225,11 @@ class Operations:
 
     async def _sought(self, operation: Operation, context: object) -> Answer:
         direct = operation.prepared.direct.get(id(operation.node)) if operation.instant else None
-        if direct is not None:
-            found = await direct.answer({**operation.parameters.variables}, context)
-            if found is not None:
-                return result(found.data, found.errors, suggestions=operation.reads)
-        pending = execute(**self._arguments(operation, context))
-        outcome = pending if isinstance(pending, ExecutionResult) else await pending
-        return result(outcome.data, outcome.errors, suggestions=operation.reads)
+        found = await direct.answer({**operation.parameters.variables}, context) if direct is not None else None
+        if found is None:
+            pending = execute(**self._arguments(operation, context))
+            found = pending if isinstance(pending, ExecutionResult) else await pending
+        return result(found.data, found.errors, suggestions=operation.reads)
 
     def watch(self, operation: Operation, listener: Listener | None = None) -> Watching:
         """Begin a subscription. What others watch too is computed once for all."""
