@@ -117,6 +117,8 @@ class Admitted:
         self._app = app
         self._ticket = ticket
         self._refused = refused
+        self.whole: Callable[[Message, Message], bool] = lambda start, body: False
+        """Sends an answer that is there as a whole, if it can: two messages would be two system calls."""
 
     def drop(self) -> None:
         """The request is not to be answered by the application after all."""
@@ -125,15 +127,26 @@ class Admitted:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
         ticket = self._ticket
+        start: Message | None = None
 
         async def passed_on(message: Message) -> None:
+            nonlocal start
             if message["type"] == "http.response.start":
                 if message["status"] in _REFUSALS:
                     self._refused()
                 else:
                     ticket.answered()
-                if any(name == b"content-type" and value.startswith(_STREAM) for name, value in message["headers"]):
+                headers = dict(message["headers"])
+                if headers.get(b"content-type", b"").startswith(_STREAM):
                     ticket.leave()
+                if b"content-length" in headers:
+                    start = message
+                    return
+            elif start is not None:
+                begun, start = start, None
+                if not message.get("more_body") and self.whole(begun, message):
+                    return
+                await send(begun)
             await send(message)
 
         try:

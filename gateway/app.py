@@ -43,11 +43,11 @@ from resolvers.live.shared import RedisState, SharedMemory
 from resolvers.live.tasks import ended
 from resolvers.live.turns import Turns
 from resolvers.sharing import shared_memory, sharing
-from resolvers.store.database import APP_ROLE, Database, connect
+from resolvers.store.database import Database, connect
 from resolvers.store.schema_version import revision_gap
 from resolvers.store.terms import TermMemory
 from resolvers.store.turns import Heavy
-from resolvers.store.versions import VersionReader
+from resolvers.store.versions import VersionReader, connect_reader
 from resolvers.store.writer import Writer
 from schema import schema
 
@@ -82,7 +82,7 @@ class Gateway:
         self._upkeep: list[asyncio.Task[None]] = []
         self._shared: SharedMemory | None = None
         self._relay: Relay | None = None
-        self.version_reader = VersionReader(lambda: connect(database_url, role=APP_ROLE))
+        self.version_reader = VersionReader(lambda: connect_reader(database_url))
         self._downloads: Downloads | None = None
         self._recheck = asyncio.Event()
 

@@ -12,6 +12,7 @@ from weakref import proxy
 from graphql import (
     DirectiveNode,
     DocumentNode,
+    FieldNode,
     GraphQLIncludeDirective,
     GraphQLOutputType,
     GraphQLResolveInfo,
@@ -59,6 +60,10 @@ class Compiled:
         if known is None and len(self._variants) < _VARIANTS:
             known = self._variants[settings] = {}
         return known
+
+    def kept(self, type_: GraphQLOutputType, node: FieldNode) -> Completer | None:
+        """The completer that an execution has made for a field that stands alone; None where switches decide on it."""
+        return self._variants.get((), {}).get((type_, id(node)))
 
     def compile(
         self, executor: "CompiledExecutor", type_: GraphQLOutputType, details: FieldDetailsList

@@ -31,6 +31,7 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from gateway.answers import ErrorPayload, error_payload
 from gateway.compiled import Compiled
 from gateway.costs import Costs
+from gateway.direct import Direct
 from gateway.limits import Limits, guard
 from gateway.places import Places
 
@@ -47,6 +48,8 @@ class Prepared:
     operations: Mapping[str, OperationDefinitionNode] = field(default_factory=dict)
     """By name; one without a name is under the empty string."""
     compiled: Compiled | None = None
+    direct: Mapping[int, Direct | None] = field(default_factory=dict)
+    """How an operation, by its node's identity, is answered without an executor; None where it cannot be."""
     marks: dict[tuple[str, int], bool] = field(default_factory=dict)
     """Whether all that an operation, by its node's identity, asks for at the root has a mark of the schema."""
 
@@ -118,8 +121,9 @@ class Documents:
             for node in document.definitions
             if isinstance(node, OperationDefinitionNode)
         }
-        costs = Costs(self._schema, document)
-        return Prepared(weight, (), document, costs, introspects, operations, Compiled(document))
+        costs, compiled = Costs(self._schema, document), Compiled(document)
+        direct = {id(node): Direct.of(self._schema, node, compiled) for node in operations.values()}
+        return Prepared(weight, (), document, costs, introspects, operations, compiled, direct)
 
 
 class _OneOfInputs(OneOfInputValidationRule):

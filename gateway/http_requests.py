@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -21,6 +22,8 @@ EVENT_STREAM = "text/event-stream"
 
 T = TypeVar("T")
 
+_REMEMBERED = 64
+"""Headers that need not be read again."""
 _SOON = 0.05
 """Seconds that whoever has left goes unnoticed."""
 
@@ -87,7 +90,12 @@ class Accepted:
 
 def accepted(headers: Headers) -> Accepted:
     """What the Accept header allows: the best JSON type by weight, then by order; any is ``application/json``."""
-    header = ",".join(headers.getlist("accept")) or "*/*"
+    return _accepted(",".join(headers.getlist("accept")) or "*/*")
+
+
+# Clients send the same few headers again and again.
+@lru_cache(_REMEMBERED)
+def _accepted(header: str) -> Accepted:
     ranges = [_media_range(part) for part in header.split(",")[:64]]
     weights = dict(reversed(ranges))
     ranked = sorted((name for name, weight in ranges if weight > 0), key=lambda name: weights[name], reverse=True)
@@ -181,11 +189,16 @@ def _query_parameters(query_string: bytes, limits: Limits, encoded: Collection[s
     return parameters
 
 
+@lru_cache(_REMEMBERED)
+def _is_json(content_type: str) -> bool:
+    media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    charsets = [part.partition("=")[2].strip(' "') for part in parameters if part.startswith("charset")]
+    return media_type == JSON and all(charset in ("utf-8", "utf8") for charset in charsets)
+
+
 def _require_json(headers: Headers) -> None:
     # Any other type could be sent by a form of a foreign page, without asking the gateway first.
-    media_type, *parameters = (part.strip().lower() for part in headers.get("content-type", "").split(";"))
-    charsets = [part.partition("=")[2].strip(' "') for part in parameters if part.startswith("charset")]
-    if media_type != JSON or any(charset not in ("utf-8", "utf8") for charset in charsets):
+    if not _is_json(headers.get("content-type", "")):
         raise BadRequest(415, "The body must be application/json in UTF-8.", accept=JSON)
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise BadRequest(415, "Compressed bodies are not supported.", accept_encoding="identity")

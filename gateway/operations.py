@@ -186,7 +186,7 @@ class Operations:
         whole.keep(key, answer, reliance)
         return answer
 
-    def _shared(self, key: Hashable, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
+    def _shared(self, key: Hashable, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run the work for all who asked, whether or not they stay."""
         # What the log says of the first one's request must not be said of an answer for all.
         task = ContextVariables().run(self._endpoint.sessions.keep, work)
@@ -224,9 +224,12 @@ class Operations:
         return answer
 
     async def _sought(self, operation: Operation, context: object) -> Answer:
-        pending = execute(**self._arguments(operation, context))
-        outcome = pending if isinstance(pending, ExecutionResult) else await pending
-        return result(outcome.data, outcome.errors, operation.prepared.document, suggestions=operation.reads)
+        direct = operation.prepared.direct.get(id(operation.node)) if operation.instant else None
+        found = await direct.answer({**operation.parameters.variables}, context) if direct is not None else None
+        if found is None:
+            pending = execute(**self._arguments(operation, context))
+            found = pending if isinstance(pending, ExecutionResult) else await pending
+        return result(found.data, found.errors, operation.prepared.document, suggestions=operation.reads)
 
     def watch(self, operation: Operation, listener: Listener | None = None) -> Watching:
         """Begin a subscription. What others watch too is computed once for all."""

@@ -8,8 +8,13 @@ from typing import Any, cast
 
 import uvicorn
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from gateway.admission import CAME, Admitted, Crowd, Ticket
 from gateway.health import LIVE, LIVE_PATH
@@ -22,6 +27,8 @@ _LONGEST_HEAD = 65_536
 """Bytes of a request's head."""
 _ALWAYS = (b"/health/", b"/metrics")
 """What is answered however much there is to do."""
+_LEFT_TO_UVICORN = frozenset({b"connection", b"transfer-encoding"})
+"""Headers that decide what becomes of a connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +151,10 @@ class HttpProtocol(StallGuard, HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._head is None and self._is_idle():
-            self._expect_head()
         super().data_received(data)
+        # Mostly a head comes whole. Where nothing has come of the data, there is no other time to wait for more.
+        if self._head is None and self.timeout_keep_alive_task is None and self.parser and self._is_idle():
+            self._expect_head()
         if self._head is not None and not self._within:
             self._head_bytes += len(data)
             if self._head_bytes > _LONGEST_HEAD:
@@ -226,6 +234,7 @@ class HttpProtocol(StallGuard, HttpToolsProtocol):
         if cycle.disconnected:
             app.drop()
         else:
+            app.whole = partial(self._send_whole, cycle)
             super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
 
     def _refuse(self, cycle: RequestResponseCycle, app: Admitted) -> None:
@@ -233,9 +242,29 @@ class HttpProtocol(StallGuard, HttpToolsProtocol):
         app.drop()
         if self.transport.is_closing():
             return
-        cycle.response_started = cycle.response_complete = True
         closes = cycle.waiting_for_100_continue or not cycle.keep_alive
-        self.transport.write(_BUSY.sent(self.server_state.default_headers, closes=closes))
+        self._finish(cycle, _BUSY.sent(self.server_state.default_headers, closes=closes), closes=closes)
+
+    def _send_whole(self, cycle: RequestResponseCycle, start: Message, body: Message) -> bool:
+        """Send a whole answer in one piece, as uvicorn would in two; False for one that takes more thought."""
+        headers: list[tuple[bytes, bytes]] = start["headers"]
+        named, content = dict(headers), body.get("body", b"")
+        if cycle.disconnected or self.flow.write_paused or cycle.scope["method"] == "HEAD":
+            return False
+        if named.get(b"content-length") != str(len(content)).encode() or not _LEFT_TO_UVICORN.isdisjoint(named):
+            return False
+        if HEADER_VALUE_RE.search(b"".join(named.values())):
+            return False
+        lines = STATUS_LINE[start["status"]], _lines(self.server_state.default_headers), _lines(headers)
+        closing = b"" if cycle.keep_alive else b"connection: close\r\n"
+        self._finish(cycle, b"".join((*lines, closing, b"\r\n", content)), closes=not cycle.keep_alive)
+        return True
+
+    def _finish(self, cycle: RequestResponseCycle, answer: bytes, *, closes: bool) -> None:
+        cycle.waiting_for_100_continue = False
+        cycle.response_started = cycle.response_complete = True
+        self.transport.write(answer)
+        cycle.message_event.set()
         if closes:
             self.transport.close()
         self.on_response_complete()

@@ -4,9 +4,9 @@ both.
 
 import logging
 import re
+import secrets
 import sys
 import time
-import uuid
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
@@ -40,7 +40,8 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 # Local variables hold keys and people's data; to print them would also take seconds a traceback.
 _traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
-_log = structlog.get_logger("gateway.access")
+_access = logging.getLogger("gateway.access")
+_log = structlog.get_logger(_access.name)
 
 
 def configure_logging(style: Literal["console", "json"], level: str) -> None:
@@ -199,8 +200,7 @@ class TelemetryMiddleware:
             await self.app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send, self.metrics)
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
+        bound = structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except Exception:
@@ -208,10 +208,10 @@ class TelemetryMiddleware:
             raise
         finally:
             wire: Wire | None = scope.get(WIRE)
-            finish = partial(exchange.finish, _route(scope))
-            if wire is None or not wire.at_release(partial(copy_context().run, finish)):
-                finish()
-            structlog.contextvars.clear_contextvars()
+            route = _route(scope)
+            if wire is None or not wire.at_release(partial(copy_context().run, exchange.finish, route)):
+                exchange.finish(route)
+            structlog.contextvars.reset_contextvars(**bound)
 
 
 class _Exchange:
@@ -277,8 +277,10 @@ class _Exchange:
         self._metrics.requests.labels(method if method in _METHODS else "OTHER", route, str(self._status)).inc()
         if self._method is not None:
             self._metrics.request_seconds.labels(route).observe(seconds)
-        write = _log.debug if route in _QUIET else _log.info
-        write("request", **self._line(method), milliseconds=round(seconds * 1000, 2))
+        level = logging.DEBUG if route in _QUIET else logging.INFO
+        # structlog puts a line together before it sees that nobody wants it.
+        if _access.isEnabledFor(level):
+            _log.log(level, "request", **self._line(method), milliseconds=round(seconds * 1000, 2))
 
     def _line(self, method: str) -> dict[str, Any]:
         # The path as it came, percent-encoded and without its query: it can neither break a line nor hold a
@@ -289,7 +291,7 @@ class _Exchange:
 
 def _request_id(scope: Scope) -> str:
     given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def _add_request_id(message: Message, request_id: str) -> None:

@@ -11,10 +11,10 @@ from resolvers.context import Context, Principal, Role, Services
 from resolvers.events import ingest
 from resolvers.live.bus import Bus
 from resolvers.live.cache import Cache
-from resolvers.store.database import APP_ROLE, Database, connect
+from resolvers.store.database import Database, connect
 from resolvers.store.terms import TermMemory
 from resolvers.store.turns import Heavy
-from resolvers.store.versions import VersionReader
+from resolvers.store.versions import VersionReader, connect_reader
 from resolvers.store.writer import Writer
 from resolvers.tenants import create_tenant
 
@@ -39,7 +39,7 @@ async def running_services(url: str, cache: Cache | None = None, **changes: Any)
     memory = TermMemory()
     writer = Writer(database, memory)
     bus = Bus(lambda: connect(url))
-    versions = VersionReader(lambda: connect(url, role=APP_ROLE))
+    versions = VersionReader(lambda: connect_reader(url))
     writer.start()
     bus.start()
     async with asyncio.timeout(10):

@@ -11,40 +11,52 @@ class Looks(Generic[T]):
     """Looks no more than once at a time, and tells nobody what was seen before they asked.
 
     Whoever asks gets a look that begins afterwards: so what they know to have happened is in it. Those who ask while
-    one is under way share the next. ``start`` runs a look in a task.
+    one is under way share the next. ``start`` runs looks in a task, one after the other until nobody waits.
     """
 
     def __init__(
         self,
         look: Callable[[], Awaitable[T]],
-        start: Callable[[Coroutine[Any, Any, T]], asyncio.Task[T]] = asyncio.create_task,
+        start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] = asyncio.create_task,
     ) -> None:
         self._look = look
         self._start = start
-        self._present: asyncio.Task[T] | None = None
-        self._next: asyncio.Task[T] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._present: list[asyncio.Future[T]] = []
+        """Those who wait for the look that is under way."""
+        self._next: list[asyncio.Future[T]] = []
 
     @property
-    def tasks(self) -> set[asyncio.Task[T]]:
-        """The looks that are under way or wait to begin."""
-        return {task for task in (self._present, self._next) if task is not None and not task.done()}
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """The task that looks, as long as anybody waits."""
+        return set() if self._task is None or self._task.done() else {self._task}
 
     async def fresh(self) -> T:
         """What is seen from now on; raises what the look raises."""
-        if self._next is None:
-            self._next = self._start(self._run(self._present))
-            self._next.add_done_callback(_observe)
-        return await asyncio.shield(self._next)
+        seen: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._next.append(seen)
+        if self._task is None or self._task.done():
+            self._task = self._start(self._run())
+            self._task.add_done_callback(self._ended)
+        return await seen
 
-    async def _run(self, before: asyncio.Task[T] | None) -> T:
-        # To wait for what is done takes a turn of the loop.
-        if before is not None and not before.done():
-            await asyncio.wait({before})
-        self._present, self._next = self._next, None
-        return await self._look()
+    async def _run(self) -> None:
+        while self._next:
+            self._present, self._next = self._next, []
+            try:
+                found = await self._look()
+            except Exception as error:
+                for waiting in self._present:
+                    if not waiting.done():
+                        waiting.set_exception(error)
+            else:
+                for waiting in self._present:
+                    if not waiting.done():
+                        waiting.set_result(found)
 
-
-def _observe(task: asyncio.Task[Any]) -> None:
-    # Those who asked may all have gone.
-    if not task.cancelled():
-        task.exception()
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        # Where it was cancelled, maybe before it began, some still wait.
+        if task is self._task:
+            for waiting in (*self._present, *self._next):
+                waiting.cancel()
+            self._present, self._next = [], []

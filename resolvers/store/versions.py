@@ -17,7 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from resolvers.errors import Unavailable
 from resolvers.live.bus import CHANNEL
 from resolvers.live.looks import Looks
-from resolvers.store.database import Moment, driver, translated
+from resolvers.store.database import APP_ROLE, Moment, connect, driver, translated
 
 WHOLE_LOG = 0
 SEGMENTS, PERSONAS = 100, 101
@@ -97,6 +97,14 @@ class Seen:
     def state(self) -> LogState:
         """What else there is to know."""
         return LogState(*self.of((WHOLE_LOG, REBUILT, _FOLDED, _PRESENCE, EXCHANGE_RATES)))
+
+
+async def connect_reader(url: str, **settings: str) -> asyncpg.Connection:
+    """A connection for a ``VersionReader``, under the role that policies apply to and further ``settings``.
+
+    Left to choose, PostgreSQL plans the statement anew each time, which takes four times as long as executing it.
+    """
+    return await connect(url, role=APP_ROLE, plan_cache_mode="force_generic_plan", **settings)
 
 
 class VersionReader:

@@ -1,6 +1,10 @@
 """Looks: shared by those who ask together, and never begun before they asked."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
 
 from resolvers.live.looks import Looks
 
@@ -55,4 +59,38 @@ async def test_a_look_that_fails_fails_for_those_who_shared_it_alone() -> None:
     looks = Looks(look)
     failed = await asyncio.gather(looks.fresh(), looks.fresh(), return_exceptions=True)
     assert [str(error) for error in failed] == ["first", "first"]
+    assert await looks.fresh() == "seen"
+
+
+async def test_who_waits_for_a_look_that_is_cancelled_waits_no_more() -> None:
+    counted = Counted()
+    looks = Looks(counted)
+    early = asyncio.create_task(looks.fresh())
+    await counted.looking.wait()
+    late = asyncio.create_task(looks.fresh())
+    await asyncio.sleep(0)
+    (task,) = looks.tasks
+    task.cancel()
+    gone = await asyncio.gather(early, late, return_exceptions=True)
+    assert [type(one) for one in gone] == [asyncio.CancelledError] * 2
+    counted.gate.set()
+    assert await looks.fresh() == 2
+
+
+async def test_so_it_is_where_it_is_cancelled_before_it_began() -> None:
+    begun: list[asyncio.Task[None]] = []
+
+    def start(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        begun.append(asyncio.create_task(work))
+        return begun[-1]
+
+    async def look() -> str:
+        return "seen"
+
+    looks = Looks(look, start)
+    waiting = asyncio.create_task(looks.fresh())
+    await asyncio.sleep(0)
+    begun[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
     assert await looks.fresh() == "seen"

@@ -9,8 +9,8 @@ import pytest
 from resolvers.analysis.events import Kind
 from resolvers.context import Context, Services
 from resolvers.errors import Unavailable
-from resolvers.store.database import APP_ROLE, Database, connect
-from resolvers.store.versions import _VERSIONS, WHOLE_LOG, VersionReader
+from resolvers.store.database import Database
+from resolvers.store.versions import _VERSIONS, WHOLE_LOG, VersionReader, connect_reader
 from tests.factories import event, new_principal, purchase, store
 
 KINDS = (WHOLE_LOG, int(Kind.PRODUCT), int(Kind.CONVERSION), int(Kind.SPEND))
@@ -18,7 +18,7 @@ KINDS = (WHOLE_LOG, int(Kind.PRODUCT), int(Kind.CONVERSION), int(Kind.SPEND))
 
 @pytest.fixture
 async def reader(database_url: str) -> AsyncIterator[VersionReader]:
-    reader = VersionReader(lambda: connect(database_url, role=APP_ROLE))
+    reader = VersionReader(lambda: connect_reader(database_url))
     yield reader
     reader.close()
 
@@ -61,7 +61,7 @@ async def test_a_write_is_seen_by_whoever_asks_after_it(reader: VersionReader, c
 async def test_whatever_the_plan_each_tenant_is_entered_before_it_is_read(
     database_url: str, contexts: list[Context], avoided: str
 ) -> None:
-    connection = await connect(database_url, role=APP_ROLE, **{f"enable_{avoided}": "off"})
+    connection = await connect_reader(database_url, **{f"enable_{avoided}": "off"})
     try:
         wanted = [_tenant(context) for context in contexts]
         rows = await connection.fetch(_VERSIONS, wanted)

@@ -1,0 +1,156 @@
+"""Direct answers against graphql-core's own execution: the same data, the same errors, or none at all."""
+
+import asyncio
+from inspect import isawaitable
+from typing import Any
+
+import pytest
+import strawberry
+from graphql import DocumentNode, ExecutionResult, OperationDefinitionNode, execute, parse, validate
+from hypothesis import HealthCheck, assume, given, settings
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext as Plain
+
+from gateway.compiled import Compiled, CompiledExecutor
+from gateway.direct import Direct
+from resolvers.errors import BadInput
+from tests.gateway.compiled_world import SCHEMA, Bough, boughs, documents, fresh
+from tests.gateway.test_compiled import SETTINGS, SWITCHES, read
+
+
+@strawberry.type
+class Greeting:
+    text: str
+    times: int
+
+
+@strawberry.input
+class Manner:
+    loud: bool
+    times: int = 1
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    async def greeting(self, info: strawberry.Info[Any, None], name: str, manner: Manner | None = None) -> Greeting:
+        if name == "nobody":
+            raise BadInput("There is nobody.", field="name")
+        shown = name.upper() if manner and manner.loud else name
+        return Greeting(text=f"{info.context}, {shown}", times=manner.times if manner else 1)
+
+    @strawberry.field
+    def maybe(self, name: str = "nobody") -> Greeting | None:
+        if name == "broken":
+            raise RuntimeError(name)
+        return None if name == "nobody" else Greeting(text=name, times=2**40 if name == "large" else 0)
+
+
+WORLD = strawberry.Schema(Query)
+
+
+def direct_of(schema: strawberry.Schema, document: DocumentNode, compiled: Compiled) -> Direct | None:
+    (operation,) = (node for node in document.definitions if isinstance(node, OperationDefinitionNode))
+    return Direct.of(schema._schema, operation, compiled)
+
+
+async def executed(schema: strawberry.Schema, document: DocumentNode, variables: dict[str, Any], **how: Any) -> Any:
+    result = execute(schema._schema, document, variable_values=variables, **how)
+    return read(await result if isawaitable(result) else result)  # type: ignore[arg-type]
+
+
+async def both(
+    source: str, variables: dict[str, Any], compiled_by: dict[str, Any] | None = None
+) -> tuple[ExecutionResult | None, Any]:
+    """The direct answer once the document was executed with ``compiled_by``, and what the executor says."""
+    document = parse(source)
+    compiled = Compiled(document)
+    how: dict[str, Any] = {"context_value": "Hello"}
+    first = variables if compiled_by is None else compiled_by
+    await executed(WORLD, document, first, executor_class=CompiledExecutor, compiled=compiled, **how)
+    direct = direct_of(WORLD, document, compiled)
+    assert direct is not None
+    return await direct.answer(variables, "Hello"), await executed(WORLD, document, variables, **how)
+
+
+_NAMED = "query Greet($name: String!, $manner: Manner) { hi: greeting(name: $name, manner: $manner) { text times } }"
+
+
+@pytest.mark.parametrize(
+    ("source", "variables"),
+    [
+        ('{ greeting(name: "ann") { text } }', {}),
+        ('{ greeting(name: "ann", manner: {loud: true}) { text times __typename } }', {}),
+        (_NAMED, {"name": "ann"}),
+        (_NAMED, {"name": "ann", "manner": None, "other": 1}),
+        (_NAMED, {"name": "ann", "manner": {"loud": True, "times": 3}}),
+        (_NAMED, {"name": "nobody"}),
+        ("query ($name: String!) { maybe(name: $name) { text } }", {"name": "bob"}),
+        ("query ($name: String!) { maybe(name: $name) { text } }", {"name": "broken"}),
+    ],
+)
+async def test_what_is_plain_is_answered_as_the_executor_would(source: str, variables: dict[str, Any]) -> None:
+    plain = {"name": "ann"}
+    answer, expected = await both(source, variables, plain)
+    assert answer is not None
+    assert read(answer) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "variables"),
+    [
+        (_NAMED, {}),
+        (_NAMED, {"name": 7}),
+        (_NAMED, {"name": "ann", "manner": {"times": 1}}),
+        ("{ maybe { text } }", {}),
+        ("query ($name: String!) { maybe(name: $name) { text times } }", {"name": "large"}),
+        ('query ($on: Boolean!) { greeting(name: "ann") { text times @include(if: $on) } }', {"on": True}),
+    ],
+)
+async def test_all_else_is_left_to_the_executor(source: str, variables: dict[str, Any]) -> None:
+    answer, _ = await both(source, variables, {"name": "ann", **variables} if "$on" in source else {"name": "ann"})
+    assert answer is None
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '{ a: greeting(name: "ann") { text } b: greeting(name: "bob") { text } }',
+        '{ greeting(name: "ann") @skip(if: false) { text } }',
+        '{ ... on Query { greeting(name: "ann") { text } } }',
+        "{ __typename }",
+        "{ __schema { description } }",
+    ],
+)
+def test_a_query_of_another_form_has_no_direct_answer(source: str) -> None:
+    document = parse(source)
+    assert direct_of(WORLD, document, Compiled(document)) is None
+
+
+async def test_there_is_none_before_a_first_execution() -> None:
+    document = parse('{ greeting(name: "ann") { text } }')
+    direct = direct_of(WORLD, document, Compiled(document))
+    assert direct is not None
+    assert await direct.answer({}, "Hello") is None
+
+
+# Few documents have one plain field at the root.
+@settings(SETTINGS, max_examples=10, suppress_health_check=list(HealthCheck))
+@given(documents(), boughs(faults=True), SWITCHES)
+def test_whatever_the_document_and_the_values_no_answer_is_another(
+    source: str, bough: Bough, variables: dict[str, Any]
+) -> None:
+    document = parse(source)
+    assume(not validate(SCHEMA._schema, document))
+    compiled = Compiled(document)
+    direct = direct_of(SCHEMA, document, compiled)
+    assume(direct is not None)
+    assert direct is not None
+
+    async def compare() -> None:
+        how: dict[str, Any] = {"context_value": lambda: fresh(bough)}
+        expected = await executed(SCHEMA, document, variables, executor_class=Plain, **how)
+        await executed(SCHEMA, document, variables, executor_class=CompiledExecutor, compiled=compiled, **how)
+        answer = await direct.answer(variables, lambda: fresh(bough))
+        assert answer is None or read(answer) == expected
+
+    asyncio.run(compare())
