@@ -45,6 +45,8 @@ TYPES: dict[str, GraphQLNamedType] = {
 }
 OBJECTS = {name: named for name, named in TYPES.items() if isinstance(named, GraphQLObjectType)}
 ROOTS = {"Query", "Mutation", "Subscription"}
+WHOLE = ("Query", "Subscription")
+"""Roots, all fields of which may be null."""
 MADE_BY_THE_SCHEMA = {
     *ROOTS,
     "PageInfo",
@@ -322,8 +324,15 @@ def test_a_field_that_may_be_null_says_when() -> None:
         for name in OBJECTS
         for field, of in fields_of(name).items()
         if not isinstance(of.type, GraphQLNonNull) and "null" not in (of.description or "").lower()
+        # Of all fields of a root alike the root says it.
+        and (name not in WHOLE or "null" not in (OBJECTS[name].description or ""))
     ]
     assert silent == []
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_an_error_of_a_root_field_costs_the_others_nothing(name: str) -> None:
+    assert [field for field, of in fields_of(name).items() if isinstance(of.type, GraphQLNonNull)] == []
 
 
 @pytest.mark.parametrize("name", fields_of("Mutation"))
@@ -362,7 +371,7 @@ def test_a_connection_is_as_relay_specifies(name: str) -> None:
         "node": f"{item}!",
     }
     assert "Node" in {interface.name for interface in OBJECTS[item].interfaces}
-    (field,) = (of for of in fields_of("Query").values() if str(of.type) == f"{name}!")
+    (field,) = (of for of in fields_of("Query").values() if str(of.type) == name)
     assert str(field.args["first"].type) == "Int!"
     assert str(field.args["after"].type) == "String"
 
