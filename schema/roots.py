@@ -49,8 +49,8 @@ from schema.tracking import EventMutation
 
 @strawberry.type(
     description=(
-        "What can be asked. Every answer covers the tenant of the key that asks, and no other. A field is null where an "
-        "error says why; the fields beside it have their answers all the same."
+        "What can be asked. Every answer covers the tenant of the key that asks, and no other. A field is null where "
+        "an error says why; the fields beside it have their answers all the same."
     )
 )
 class Query(
@@ -124,8 +124,8 @@ class Mutation(
 
 @strawberry.type(
     description=(
-        "What can be watched: the analyses of `Query`, answered again whenever the answer changes, and events. A field is "
-        "null where an error says why."
+        "What can be watched: the analyses of `Query`, answered again whenever the answer changes, and events. A field "
+        "is null where an error says why."
     )
 )
 class Subscription(

@@ -323,7 +323,8 @@ def test_a_field_that_may_be_null_says_when() -> None:
         f"{name}.{field}"
         for name in OBJECTS
         for field, of in fields_of(name).items()
-        if not isinstance(of.type, GraphQLNonNull) and "null" not in (of.description or "").lower()
+        if not isinstance(of.type, GraphQLNonNull)
+        and "null" not in (of.description or "").lower()
         # Of all fields of a root alike the root says it.
         and (name not in WHOLE or "null" not in (OBJECTS[name].description or ""))
     ]
