@@ -104,7 +104,7 @@ class _Sales:
 
     def _counted(self) -> NDArray[np.bool_]:
         """Which of them state an amount in a currency that counts on their day."""
-        counted = self.entries.currency == number_of(self.currency)
+        counted: NDArray[np.bool_] = self.entries.currency == number_of(self.currency)
         for rows, _ in exchanged(self.entries, self.rates):
             counted[rows] = True
         return counted

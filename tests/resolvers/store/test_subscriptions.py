@@ -83,7 +83,7 @@ async def test_more_than_can_be_walked_is_refused(
 ) -> None:
     monkeypatch.setattr("resolvers.store.subscriptions._MOST", 1)
     await store(context, said("started", "1"), said("ended"))
-    with pytest.raises(BadInput, match="More than 1 events .* send one only"):
+    with pytest.raises(BadInput, match=r"More than 1 events .* send one only"):
         await read(context, principal)
 
 
