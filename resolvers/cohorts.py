@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.cohorts import (
     Cell,
@@ -24,27 +25,32 @@ from resolvers.analysis.cohorts import (
     returns_among,
 )
 from resolvers.analysis.estimates import Money, quotient
-from resolvers.analysis.explanations import Explanation
+from resolvers.analysis.explanations import Explanation, dearest
 from resolvers.analysis.filters import EVERYTHING, All, Filter, Not, having, weight
 from resolvers.analysis.filters import Any as AnyOf
 from resolvers.analysis.intake_values import EARLIEST
 from resolvers.analysis.journeys import Journeys
+from resolvers.analysis.ledgers import joined_entries
 from resolvers.analysis.metrics import DimensionValue
-from resolvers.analysis.paying_cohorts import paid_cohorts
+from resolvers.analysis.paying_cohorts import NOTHING_PAID, Paid, paid_further
 from resolvers.analysis.periods import Granularity, Period, PeriodRequest, buckets, epoch_us
 from resolvers.analysis.previous_periods import previous_buckets
 from resolvers.analysis.questions import Question
-from resolvers.answers import ANYTHING, Kinds, Resolved, depends_on, kept, resolved
+from resolvers.answers import ANYTHING, Kinds, Resolved, depends_on, kept, resolved, segments_of
 from resolvers.catalogue import CONVERSIONS, REFUNDS
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
 from resolvers.metrics import metrics
+from resolvers.store.database import driver
 from resolvers.store.exchange_rates import ExchangeRateRepository
 from resolvers.store.journeys import JourneyRepository
 from resolvers.store.ledgers import LedgerQuestion, LedgerRepository
 from resolvers.store.metrics import MetricRepository
+from resolvers.store.paying_cohorts import Editions, PaidBefore
+from resolvers.store.rollup_days import editions_of
 from resolvers.store.scans import Selection
 from resolvers.store.turns import turn
+from resolvers.store.versions import EXCHANGE_RATES, REBUILT
 
 MOST_GROUPS = 10
 _RANKED = {CohortBasis.ACTIVITY: "unique_subjects", CohortBasis.REVENUE: "revenue"}
@@ -53,6 +59,8 @@ _WIDTHS = (Granularity.DAY, Granularity.WEEK, Granularity.MONTH)
 _BEYOND = timedelta(days=63)
 """Longer than any bucket."""
 _MICROSECOND = timedelta(microseconds=1)
+_LATE = timedelta(days=1)
+"""How long after a day is over events of it still come often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,18 +207,69 @@ async def _groups(context: Context, of: CohortBasis, asked: Resolved) -> tuple[l
 
 
 async def _paid(context: Context, asked: Resolved) -> _Found:
-    principal = context.require(Role.VIEWER)
-    ever = Period(EARLIEST, asked.period.end)
-    where = All((asked.where, AnyOf((CONVERSIONS, REFUNDS))))
-    starts = [epoch_us(start) for start in asked.buckets]
-    async with turn(context.services.heavy, large=await context.of_large_log()):
-        async with context.services.database.tenant(principal.tenant_id) as session:
-            ledgers = LedgerRepository(session, context.services.memory, context.services.segments)
-            reading = await ledgers.read(LedgerQuestion(principal.tenant_id, "sales", ever, where, (REFUNDS,)))
-            exchange = ExchangeRateRepository(session)
-            rates = await exchange.rates_of(principal.tenant_id, principal.currency, reading.entries)
-        found = await asyncio.to_thread(paid_cohorts, reading.entries, starts, principal.currency, rates)
-    return _Found(found.cells, found.again, found.unconverted, reading.explain)
+    """What was paid: what is known of days that are over, and the payments that followed."""
+    principal, services = context.require(Role.VIEWER), context.services
+    key = (principal.tenant_id, principal.currency, asked.where, asked.buckets[0], asked.granularity, asked.timezone)
+    beside = tuple(sorted(segments_of(asked.where) | {EXCHANGE_RATES, REBUILT}))
+    seen = await services.versions.of(principal.tenant_id, beside)
+    known = services.paid.of(key, seen)
+    large = known is None and await context.of_large_log()
+    async with turn(services.heavy, large=large), services.database.tenant(principal.tenant_id) as session:
+        payments = _Payments(context, session, asked)
+        over = _over(asked, services.now())
+        editions = await payments.editions(over)
+        before = known if known is not None and known.holds(over, editions) else PaidBefore(EARLIEST, (), NOTHING_PAID)
+        if before.until < over:
+            before = PaidBefore(over, editions, await payments.further(before.paid, before.until, over, kept=True))
+        paid = await payments.further(before.paid, over, asked.period.end, kept=False)
+        # What was read in parts is of one moment if nothing came to the first of them meanwhile.
+        if (
+            await payments.editions(over) == editions
+            and await services.versions.of(principal.tenant_id, beside) == seen
+        ):
+            services.paid.keep(key, seen, before)
+        else:
+            paid = await payments.further(NOTHING_PAID, EARLIEST, asked.period.end, kept=False)
+    found = paid.told()
+    return _Found(found.cells, found.again, found.unconverted, dearest(payments.explanations))
+
+
+def _over(asked: Resolved, now: datetime) -> datetime:
+    """The end of those days (UTC) of a period of which hardly anything new is to come."""
+    return max(_midnight(min(asked.period.end, now)) - _LATE, EARLIEST)
+
+
+def _midnight(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Payments:
+    """The payments that a question about cohorts is about."""
+
+    context: Context
+    session: AsyncSession
+    asked: Resolved
+    explanations: list[Explanation] = field(default_factory=list)
+    """How they were come by, each time."""
+
+    async def editions(self, until: datetime) -> Editions:
+        """The days before an instant, with their editions."""
+        tenant_id = self.context.require(Role.VIEWER).tenant_id
+        return await editions_of(await driver(self.session), tenant_id, Period(EARLIEST, until))
+
+    async def further(self, before: Paid, start: datetime, end: datetime, *, kept: bool) -> Paid:
+        """What was paid before ``start`` and from then on to before ``end``."""
+        principal, services = self.context.require(Role.VIEWER), self.context.services
+        where = All((self.asked.where, AnyOf((CONVERSIONS, REFUNDS))))
+        question = LedgerQuestion(principal.tenant_id, "sales", Period(start, end), where, (REFUNDS,))
+        ledgers = LedgerRepository(self.session, services.memory, services.segments)
+        reading = await ledgers.read(question)
+        self.explanations.append(reading.explain)
+        entries = joined_entries([before.waiting, reading.entries]) if before.waiting.size else reading.entries
+        rates = await ExchangeRateRepository(self.session).rates_of(principal.tenant_id, principal.currency, entries)
+        starts = [epoch_us(start) for start in self.asked.buckets]
+        return await asyncio.to_thread(paid_further, before, entries, starts, principal.currency, rates, kept=kept)
 
 
 async def _seen(context: Context, asked: Resolved) -> _Found:

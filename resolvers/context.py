@@ -20,6 +20,7 @@ from resolvers.store.flag_cache import FlagCache
 from resolvers.store.flag_tallies import FlagTallies
 from resolvers.store.folding import FoldingFigures
 from resolvers.store.metrics import Kept
+from resolvers.store.paying_cohorts import PaidCohortsKept
 from resolvers.store.presence_cache import PresenceCache
 from resolvers.store.rollup_days import RollupDays
 from resolvers.store.segment_cache import SegmentCache
@@ -88,6 +89,7 @@ class Services:
     presence: PresenceCache = field(default_factory=PresenceCache)
     days: RollupDays = field(default_factory=RollupDays)
     subscriptions: WalkedSubscriptions = field(default_factory=WalkedSubscriptions)
+    paid: PaidCohortsKept = field(default_factory=PaidCohortsKept)
     segments: SegmentCache = field(default_factory=SegmentCache)
     folding: FoldingFigures = field(default_factory=FoldingFigures)
     experiments: Definitions[Known] = field(default_factory=Definitions)
@@ -106,7 +108,7 @@ class Services:
 
     def beside_segments(self) -> int:
         """Bytes that caches hold, that of journeys apart."""
-        held = self.presence, self.days, self.subscriptions, self.memory, self.memory.members
+        held = self.presence, self.days, self.subscriptions, self.paid, self.memory, self.memory.members
         return sum(one.size for one in held)
 
     @property

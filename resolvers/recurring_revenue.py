@@ -73,7 +73,7 @@ async def recurring_revenue(
     given = _circumstances(definite, cost_per_customer, principal.currency, found.as_of)
     known = _fields(found) | {"groups": await _acquired(context, question, found.groups, given)}
     return RecurringRevenueAnswer(
-        **(known | acquisition(found.movements, found.previous_movements, spent.estimate, given))
+        **(known | acquisition(found.movements, found.previous_movements, _carried(spent.estimate), given))
     )
 
 
@@ -99,7 +99,7 @@ async def _acquired(
 
 
 def _carried(spent: Estimate) -> Estimate:
-    """The spend of a group, without a value where none carries its values: it is not known what that cost."""
+    """The spend, of a group or in all, without a value where there is none of it: it is not known what that cost."""
     return replace(spent, value=spent.value if spent.n else None, previous=spent.previous or None)
 
 

@@ -34,8 +34,9 @@ _TOUCH: Filter = KindIs((Kind.TOUCHPOINT,))
 ConversionArgument = Annotated[
     FilterInput | None,
     strawberry.argument(
-        description="Which events are the conversions; conversions of any name but `churn` where absent. Each closes a "
-        "journey: where people sign up before they pay, name what is paid for to see what the money is owed to."
+        description="Which events are the conversions; conversions of any name but `churn` and `refund` where absent. "
+        "Each closes a journey: where people sign up before they pay, name what is paid for to see what the money is "
+        "owed to."
     ),
 ]
 TouchArgument = Annotated[

@@ -182,13 +182,14 @@ class RecurringRevenueAnswer(MrrFigures):
     acquisition_cost: Estimate = strawberry.field(
         description=(
             "CAC: the costs of touchpoints and of spend in the period that pass `where`, in the tenant's currency, / "
-            "new customers; null without new customers."
+            "new customers; null without new customers, and where there is no such cost: then it is not known."
         )
     )
     payback: Estimate = strawberry.field(
         description=(
             "Months until a new customer has earned what it cost: `acquisitionCost` / (`arpu` - `costPerCustomer`). "
-            "Null without new customers or customers at the end, and where a customer earns no more than it costs."
+            "Null where `acquisitionCost` is, without customers at the end, and where a customer earns no more than it "
+            "costs."
         )
     )
     period: Period = strawberry.field(description="The period asked about, in instants.")

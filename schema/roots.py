@@ -48,7 +48,12 @@ from schema.tenants import TenantQuery
 from schema.tracking import EventMutation
 
 
-@strawberry.type(description="What can be asked. Every answer covers the tenant of the key that asks, and no other.")
+@strawberry.type(
+    description=(
+        "What can be asked. Every answer covers the tenant of the key that asks, and no other. A field is null where "
+        "an error says why; the fields beside it have their answers all the same."
+    )
+)
 class Query(
     MetricQuery,
     RevenueQuery,
@@ -120,7 +125,10 @@ class Mutation(
 
 
 @strawberry.type(
-    description="What can be watched: the analyses of `Query`, answered again whenever the answer changes, and events."
+    description=(
+        "What can be watched: the analyses of `Query`, answered again whenever the answer changes, and events. A field "
+        "is null where an error says why."
+    )
 )
 class Subscription(
     MetricSubscription,

@@ -28,6 +28,9 @@ from tests.contract import (
     fields_of,
 )
 
+WHOLE = ("Query", "Subscription")
+"""Roots, all fields of which may be null."""
+
 
 def descriptions() -> Iterator[tuple[str, str | None]]:
     for name, named in TYPES.items():
@@ -56,9 +59,17 @@ def test_a_field_that_may_be_null_says_when() -> None:
         f"{name}.{field}"
         for name in OBJECTS
         for field, of in fields_of(name).items()
-        if not isinstance(of.type, GraphQLNonNull) and "null" not in (of.description or "").lower()
+        if not isinstance(of.type, GraphQLNonNull)
+        and "null" not in (of.description or "").lower()
+        # Of all fields of a root alike the root says it.
+        and (name not in WHOLE or "null" not in (OBJECTS[name].description or ""))
     ]
     assert silent == []
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_an_error_of_a_root_field_costs_the_others_nothing(name: str) -> None:
+    assert [field for field, of in fields_of(name).items() if isinstance(of.type, GraphQLNonNull)] == []
 
 
 @pytest.mark.parametrize("name", fields_of("Mutation"))
@@ -97,7 +108,7 @@ def test_a_connection_is_as_relay_specifies(name: str) -> None:
         "node": f"{item}!",
     }
     assert "Node" in {interface.name for interface in OBJECTS[item].interfaces}
-    listing = [of for of in fields_of("Query").values() if str(of.type) == f"{name}!"]
+    listing = [of for of in fields_of("Query").values() if str(of.type) == name]
     assert listing
     for field in listing:
         assert str(field.args["first"].type) == "Int!"

@@ -9,11 +9,14 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from resolvers.analysis.code_sets import CodeSet
+from resolvers.analysis.code_sets import BITS, CodeSet, bitmaps
 from resolvers.analysis.estimates import CONTEXT, Estimate, Money, quotient, share
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.periods import Granularity, Period
+
+_LISTED = 16
+"""Words of bitmaps that are put together and counted in the time that it takes to list a code and look it up."""
 
 
 class CohortBasis(Enum):
@@ -116,6 +119,9 @@ def returns(subject: NDArray[np.int32], at: NDArray[np.int64], edges: Sequence[i
 def returns_among(before: CodeSet, there: Sequence[CodeSet]) -> NDArray[np.int64]:
     """The same from sets of subjects: those who were there before the first bucket, and those of each bucket."""
     buckets = len(there)
+    words = max(one.high for one in (before, *there)) // BITS + 1
+    if buckets**2 * words <= _LISTED * sum(one.size for one in there):
+        return _returns_in_bitmaps(bitmaps([before, *there]))
     highest = max(one.high for one in (before, *there))
     # A subject's cohort counts from 1; who was there before has the one past the last, and 0 is of nobody yet.
     cohort = np.zeros(highest + 1, np.int16)
@@ -130,6 +136,22 @@ def returns_among(before: CodeSet, there: Sequence[CodeSet]) -> NDArray[np.int64
         cells[:, bucket] = np.bincount(cohort[codes], minlength=buckets + 2)
     came_back = np.bincount(cohort[again], minlength=buckets + 2)
     return np.column_stack([cells, came_back])[1:-1]
+
+
+def _returns_in_bitmaps(words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The same of bitmaps, a row each."""
+    seen, *there = words
+    again = np.zeros_like(seen)
+    cohorts = np.empty_like(words[1:])
+    for place, row in enumerate(there):
+        cohorts[place] = row & ~seen
+        again |= row & seen
+        seen = seen | row
+    columns = np.concatenate([words[1:], again[None]])
+    cells = np.zeros((len(there), columns.shape[0]), np.int64)
+    for place, cohort in enumerate(cohorts):
+        cells[place, place:] = [np.bitwise_count(cohort & column).sum() for column in columns[place:]]
+    return cells
 
 
 def grid(starts: Sequence[datetime], observed: int, cells: Iterable[Cell]) -> tuple[Cohort, ...]:

@@ -3,7 +3,7 @@
 Sums are of whole numbers, so that none is rounded: money counts in units of 10^-places of its currency.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from functools import cached_property
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.classes import EventClass
+from resolvers.analysis.exchange_rates import Rates
 from resolvers.analysis.histograms import middle
 from resolvers.analysis.rollup_spans import Derived, Ints, Pieces, Spread, Within
 from resolvers.analysis.series import Column
@@ -23,6 +24,7 @@ _EXACT = Context(prec=80)
 """Wide enough for any sum of amounts that the log can hold."""
 _ROW_BYTES = 80
 _PART_BYTES = 48
+_CONVERTED_BYTES = 200
 _DERIVED = 2
 """What is made of a table takes half as much at most."""
 _ASKED = 64
@@ -54,6 +56,15 @@ class Amounts:
         ]
         both = np.concatenate(parts)
         return Amounts(both if both.dtype == np.int64 and _small(both) else both.astype(object), places)
+
+    def times(self, factors: Mapping[int, Decimal]) -> "Amounts":
+        """The same, those of some rows times a factor, exactly."""
+        more = max((-int(factor.as_tuple().exponent) for factor in factors.values()), default=0)
+        unit = 10 ** max(more, 0)
+        whole = [one * unit for one in self]
+        for row, factor in factors.items():
+            whole[row] = int(self.whole[row]) * int(factor.scaleb(max(more, 0), _EXACT))
+        return Amounts(_fitting(whole), self.places + max(more, 0))
 
     def __iter__(self) -> Any:
         return iter(self.whole.tolist())
@@ -100,6 +111,8 @@ class RollupTable:
     masks: dict[Any, Mask] = field(default_factory=dict)
     """What callers have found out about these classes."""
     _asked: dict[int, Within] = field(default_factory=dict)
+    _converted: dict[str, tuple[Rates, "RollupTable"]] = field(default_factory=dict)
+    """By currency, for the rates asked for last."""
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> "RollupTable":
@@ -125,11 +138,38 @@ class RollupTable:
     @property
     def nbytes(self) -> int:
         """About what it takes in memory, with what is made of it to answer from."""
-        return self._bytes + self._bytes // _DERIVED
+        several = len({one.currency for one in self.classes if one.currency}) > 1
+        return self._bytes + self._bytes // _DERIVED + (self.day.size * _CONVERTED_BYTES if several else 0)
 
     @property
     def _bytes(self) -> int:
         return self.day.size * _ROW_BYTES + self.histograms.day.size * _PART_BYTES
+
+    def converted(self, home: str, rates: Rates) -> "RollupTable":
+        """The same with money in the currency at home, on the days on which there are rates of the one it is in."""
+        known, table = self._converted.get(home, (None, self))
+        if known != rates:
+            table = self._times(home, rates)
+            self._converted[home] = rates, table
+        return table
+
+    def _times(self, home: str, rates: Rates) -> "RollupTable":
+        classes, of_class = list(self.classes), self.of_class.copy()
+        factors: dict[int, Decimal] = {}
+        for place, one in enumerate(self.classes):
+            by_day = rates.factors.get(one.currency, {})
+            rows = np.flatnonzero(self.of_class == place)
+            found = {
+                row: by_day[day]
+                for row, day in zip(rows.tolist(), self.day[rows].tolist(), strict=True)
+                if day in by_day
+            }
+            # What is measured otherwise stays with the class that it is of.
+            of_class[list(found)] = len(classes)
+            classes += [one._replace(currency=home)] if found else []
+            factors |= found
+        sums = {name: column.times(factors) for name, column in self.sums.items()}
+        return RollupTable(tuple(classes), self.day, of_class, self.counts, sums, self.histograms)
 
     def replaced(self, days: Collection[int], other: "RollupTable") -> "RollupTable":
         """The same with the rows of another table in place of those of some days."""

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from decimal import Context, Decimal
 
-_EXACT = Context(prec=80)
+_EXACT = Context(prec=160)
+"""Wide enough for sums of amounts times rates, the smallest and the largest."""
 
 Number = Decimal | int | float
 _WHOLE = frozenset({int})

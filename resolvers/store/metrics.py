@@ -37,6 +37,7 @@ from resolvers.store.presence_metrics import PresenceMetrics
 from resolvers.store.rollup_days import RollupDays
 from resolvers.store.rollup_metrics import RollupMetrics, Scope
 from resolvers.store.rollup_reading import Which
+from resolvers.store.sale_metrics import SaleMetrics, in_sales
 from resolvers.store.scans import Keys, Selection, Statistics, joined
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.segment_rollups import SegmentRollups
@@ -89,6 +90,11 @@ class MetricRepository:
         """
         scope = await self._scope(selection, statistics, buckets, by)
         selection = await self._converting(selection, scope, statistics)
+        if groups is not None and in_sales(statistics, selection):
+            sales = SaleMetrics(self.session, self.memory, self.kept.segments, self.kept.heavy)
+            found = await sales.statistics(selection, statistics, buckets, by, groups)
+            if found is not None:
+                return found
         scans: list[tuple[list[int], Statistics]] = []
         logged = list(range(len(statistics)))
         # The groups of one statistic are those of all.

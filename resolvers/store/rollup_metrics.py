@@ -1,5 +1,6 @@
 """Statistics from rollups: totals, buckets of time and groups by one dimension."""
 
+import asyncio
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -87,7 +88,7 @@ class RollupMetrics:
         plan = scope.plan
         asked = self._of_days(selection, scope, statistics)
         if asked is not None:
-            return asked.statistics(await self._table(asked), statistics, tuple(buckets))
+            return asked.statistics(await self._converted(asked, selection.rates), statistics, tuple(buckets))
         started = perf_counter()
         reader = self._reader(selection.rates)
         marked = await self._marked(selection, scope, statistics, selection.currencies)
@@ -132,7 +133,7 @@ class RollupMetrics:
         """What sums of money leave out: the money that there is no rate for, per currency."""
         asked = self._of_days(selection, scope, sums)
         if asked is not None:
-            return asked.unconverted(await self._table(asked), sums)
+            return asked.unconverted(await self._converted(asked, selection.rates), sums)
         marked = await self._marked(selection, scope, sums, None)
         found = []
         for currency in sorted({one.currency for one in marked} - {"", selection.currency}):
@@ -151,14 +152,21 @@ class RollupMetrics:
         return {one.currency for one in await self._classes_of(selection.period)}
 
     def _of_days(self, selection: Selection, scope: Scope, statistics: Sequence[Statistic]) -> DayQuestion | None:
-        """The question, where it is one about days that fit in memory, and takes no rates to answer."""
+        """The question, where it is one about days that fit in memory."""
         asked = DayQuestion.of(scope.plan, scope.names, selection.currency, selection.timezone)
         if asked is None or not self.days.fits((self.tenant_id, asked.timezone), asked.span):
             return None
-        return None if selection.rates and any(one.in_currency for one in statistics) else asked
+        # A day of another zone has money of two days of UTC, each with rates of its own.
+        rated = selection.rates and any(one.in_currency for one in statistics)
+        return None if rated and asked.timezone != "UTC" else asked
 
     def _reader(self, rates: Rates = NO_RATES, *, unconverted: bool = False) -> RollupReader:
         return RollupReader(self.connection, self.tenant_id, rates, unconverted=unconverted, portion=self.portion)
+
+    async def _converted(self, asked: DayQuestion, rates: Rates) -> RollupTable:
+        """The rollups of days, their money in the currency that is asked for."""
+        table = await self._table(asked)
+        return await asyncio.to_thread(table.converted, asked.currency, rates) if rates else table
 
     async def _table(self, asked: DayQuestion) -> RollupTable:
         """The rollups of days, for as long as this reader is there of one state."""

@@ -69,7 +69,10 @@ class SubscriptionRepository:
         reading = await self.ledgers.read(question)
         entries = reading.entries
         if entries.size > _MOST:
-            raise BadInput(f"More than {_MOST:,} events tell of subscriptions.", field="period")
+            raise BadInput(
+                f"More than {_MOST:,} events tell of subscriptions, which are the most that are walked at once, "
+                "whatever the period: send one only where what is paid changes."
+            )
         names = await self.terms.codes(tenant_id, TERMS, list(STEPS))
         group, groups = await self._groups(tenant_id, list(entries.dimensions), entries.size)
         events = SubscriptionEvents(

@@ -315,6 +315,20 @@ async def test_a_bad_question_gets_one_typed_error(client: Client, query: str, f
     assert error["extensions"]["field"] == field
 
 
+async def test_a_bad_question_costs_those_beside_it_nothing(client: Client) -> None:
+    await client.ingest(event(**conversion(kind="CONVERSION")))
+    bad = "funnel(steps: []) { steps { count } } events(first: 501) { edges { cursor } }"
+    answer = await client.send(f"{{ {bad} {REVENUE.strip('{}')} {FUNNEL.replace('funnel', 'good: funnel', 1)} }}")
+    assert {error["path"][0]: error["extensions"]["code"] for error in answer["errors"]} == {
+        "funnel": "BAD_USER_INPUT",
+        "events": "BAD_USER_INPUT",
+    }
+    data = answer["data"]
+    assert (data["funnel"], data["events"]) == (None, None)
+    assert data["revenue"]["total"]["amount"] == "10"
+    assert [step["count"] for step in data["good"]["steps"]] == [0, 0]
+
+
 async def test_a_cursor_of_another_list_is_refused(client: Client) -> None:
     await client.ingest(event(), event())
     page = await client.ask("{ events(first: 1) { pageInfo { endCursor hasNextPage } } }")

@@ -208,6 +208,17 @@ async def test_a_question_that_cannot_be_read_names_the_argument(client: Client,
     assert (error["extensions"]["code"], error["extensions"]["field"]) == ("BAD_USER_INPUT", field)
 
 
+async def test_what_new_customers_cost_is_not_known_where_nothing_says_it(client: Client) -> None:
+    await client.ingest(*STORY)
+    for where in ("", ", by: [PLAN]"):
+        told = await asked(client, where)
+        assert told["movements"]["newCustomers"] > 0
+        assert (told["acquisitionCost"]["value"], told["payback"]["value"]) == (None, None)
+    await client.ingest({"kind": "SPEND", "cost": "0", "currency": "USD", "occurredAt": "2026-02-01T00:00:00Z"})
+    told = await asked(client)
+    assert (told["acquisitionCost"]["value"], told["payback"]["value"]) == ("0", "0")
+
+
 async def test_new_customers_cost_what_was_spent_on_touching_them(client: Client) -> None:
     day = {"occurredAt": "2026-02-01T00:00:00Z"}
     await client.ingest(

@@ -55,7 +55,10 @@ def test_returns_are_those_of_a_walk(seen: list[tuple[int, int]]) -> None:
     assert found.tolist() == expected.tolist()
 
 
-@given(st.lists(st.sets(st.integers(0, 400), max_size=40), min_size=2, max_size=6))
+@given(
+    st.lists(st.sets(st.integers(0, 400), max_size=40), min_size=2, max_size=6)
+    | st.lists(st.sets(st.integers(0, 4_000), max_size=3), min_size=10, max_size=16)
+)
 def test_returns_among_sets_are_those_of_events(sets: list[set[int]]) -> None:
     events = sorted((who, place) for place, whom in enumerate(sets) for who in whom)
     subject, at = np.array(events, np.int64).reshape(-1, 2).T

@@ -3,13 +3,15 @@
 from collections import defaultdict
 from decimal import Context, Decimal
 from functools import reduce
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from resolvers.analysis.attribution_sales import UNIT
 from resolvers.analysis.exchange_rates import DAY_US, Rates
-from resolvers.analysis.paying_cohorts import paid_cohorts
+from resolvers.analysis.ledgers import joined_entries
+from resolvers.analysis.paying_cohorts import NOTHING_PAID, paid_cohorts, paid_further
 from tests.resolvers.analysis.ledger_entries import HOUR_US, ROWS, Row, entries
 
 EXACT = Context(prec=100)
@@ -58,6 +60,22 @@ def walked(rows: list[Row]) -> tuple[dict[tuple[int, int], tuple[int, Decimal]],
 def test_cohorts_are_those_of_a_walk(rows: list[Row]) -> None:
     found = paid_cohorts(entries(rows), STARTS, "USD", Rates(FACTORS))
     cells, again, aside = walked(rows)
+    assert {(cell.cohort, cell.bucket): (cell.subjects, cell.revenue) for cell in found.cells} == cells
+    assert found.again == again
+    assert {money.currency: money.amount for money in found.unconverted} == aside
+
+
+@given(st.lists(ROWS, max_size=40), st.lists(st.integers(0, 90).map(lambda hours: hours * HOUR_US), max_size=3))
+def test_payments_may_be_told_a_while_at_a_time(rows: list[Row], cuts: list[int]) -> None:
+    so_far, rates = NOTHING_PAID, Rates(FACTORS)
+    edges = [-1, *sorted(cuts), 10**13]
+    for place, (start, end) in enumerate(pairwise(edges)):
+        payments = entries([row for row in rows if start <= row.at < end])
+        waiting = joined_entries([so_far.waiting, payments]) if so_far.waiting.size else payments
+        last = place == len(cuts)
+        so_far = paid_further(so_far, waiting, STARTS, "USD", rates, kept=not last)
+    cells, again, aside = walked(rows)
+    found = so_far.told()
     assert {(cell.cohort, cell.bucket): (cell.subjects, cell.revenue) for cell in found.cells} == cells
     assert found.again == again
     assert {money.currency: money.amount for money in found.unconverted} == aside

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from fractions import Fraction
 from itertools import pairwise
 
@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolvers.analysis.classes import EventClass
+from resolvers.analysis.exchange_rates import Rates
 from resolvers.analysis.histograms import quantile
 from resolvers.analysis.rollup_spans import Pieces
 from resolvers.analysis.rollup_table import RollupTable, Row
 
+EXACT = Context(prec=200)
 CLASSES = [EventClass(kind, name, currency, 0) for kind in (1, 2) for name in (3, 4) for currency in ("", "USD")]
 money = st.decimals(min_value=-(10**12), max_value=10**12, places=4) | st.sampled_from(
     [Decimal("1e25"), Decimal("-0.000000000001"), Decimal(0), Decimal("2E+3")]
@@ -88,6 +90,34 @@ def test_days_are_replaced(
     days = gone | {row[0] for row in new}
     table = RollupTable.of(held).replaced(days, RollupTable.of(new))
     agrees(table, [*(row for row in held if row[0] not in days), *new], within, passing)
+
+
+rates = st.dictionaries(
+    st.integers(0, 9),
+    st.sampled_from(list(map(Decimal, ["2", "1E+3", "0.0067", "1.084285714285714285714285714", "1E-18"]))),
+)
+
+
+@given(rows(), rates, pieces(), st.sets(st.sampled_from(CLASSES)))
+def test_money_is_converted_by_the_rate_of_its_day(
+    held: list[Row], factors: dict[int, Decimal], within: Pieces, passing: set[EventClass]
+) -> None:
+    told = []
+    for day, one, n, amount_n, amount, cost_n, cost, *more in held:
+        factor = factors.get(day) if one.currency == "USD" else None
+        if factor is not None:
+            one, amount, cost = (
+                one._replace(currency="EUR"),
+                EXACT.multiply(amount, factor),
+                EXACT.multiply(cost, factor),
+            )
+        told.append((day, one, n, amount_n, amount, cost_n, cost, *more))
+    table = RollupTable.of(held)
+    passing = {*passing, *(one._replace(currency="EUR") for one in passing if one.currency == "USD")}
+    for _ in range(2):
+        agrees(table.converted("EUR", Rates({"USD": factors})), told, within, passing)
+    agrees(table, held, within, passing)
+    assert table.converted("EUR", Rates({"USD": {}})).sums["amount_sum"].places == table.sums["amount_sum"].places
 
 
 def test_amounts_that_do_not_fit_in_64_bits_stay_exact() -> None:

@@ -89,8 +89,15 @@ async def test_what_takes_no_rates_is_remembered_and_what_takes_them_is_converte
     assert await count(context, slug=slug) == {"revenue": 11, "average_order_value": 5.5}[slug]
 
 
-async def test_money_that_takes_rates_leaves_all_else_to_memory(
-    context: Context, monkeypatch: pytest.MonkeyPatch
+BERLIN = Question(
+    PeriodRequest(start=FIRST - timedelta(hours=1), end=FIRST + timedelta(days=31, hours=-2)), timezone="Europe/Berlin"
+)
+
+
+# Of another zone: two sums and how many each is of, and then what there is no rate for.
+@pytest.mark.parametrize(("question", "asked_of_the_database"), [(MARCH, []), (BERLIN, [4, 1, 1])])
+async def test_money_of_days_of_other_zones_takes_the_database_and_all_else_memory(
+    context: Context, monkeypatch: pytest.MonkeyPatch, question: Question, asked_of_the_database: list[int]
 ) -> None:
     read: list[int] = []
     sums = RollupReader.sums
@@ -103,11 +110,10 @@ async def test_money_that_takes_rates_leaves_all_else_to_memory(
     await store(context, *random_events(3), purchase("5", currency="CHF", occurredAt=FIRST + timedelta(days=3)))
     await set_exchange_rates(context, [{"date": "2026-03-01", "base": "CHF", "currency": "USD", "rate": "2"}])
     slugs = ["events", "revenue", "ai_latency_p95", "conversions", "ai_cost"]
-    together = await metrics(context, slugs, MARCH)
-    # Two sums and how many each is of, and then what there is no rate for.
-    assert read == [4, 1, 1]
+    together = await metrics(context, slugs, question)
+    assert read == asked_of_the_database
     for slug, one in zip(slugs, together, strict=True):
-        _, logged = await both_ways(context, slug, MARCH)
+        _, logged = await both_ways(context, slug, question)
         assert same(one, logged)
 
 

@@ -83,9 +83,8 @@ async def test_more_than_can_be_walked_is_refused(
 ) -> None:
     monkeypatch.setattr("resolvers.store.subscriptions._MOST", 1)
     await store(context, said("started", "1"), said("ended"))
-    with pytest.raises(BadInput, match="More than 1 events") as refused:
+    with pytest.raises(BadInput, match=r"More than 1 events .* send one only"):
         await read(context, principal)
-    assert refused.value.field == "period"
 
 
 async def test_every_month_has_an_index_of_subscriptions_alone(context: Context, owner: Database) -> None:
