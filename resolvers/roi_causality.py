@@ -19,9 +19,9 @@ _FIELD = "experiment"
 async def incremental(context: Context, key: str) -> IncrementalValue:
     """What the treatment of an experiment added to the value of its units, all in all.
 
-    The difference in money per exposed subject, times the subjects of the treatment; its interval is the one that the
-    experiment is decided by, so before the planned sample is there one that holds at any look. Raises NotFound, and
-    BadInput where the experiment cannot tell.
+    The difference in money per exposed subject, times the subjects of the treatment; its interval is of a
+    fixed horizon where these are the planned sample, and before and after it one that holds at any look. Raises
+    NotFound, and BadInput where the experiment cannot tell.
     """
     of = await experiment(context, key)
     per_unit = {one.slug for one in of.definition.metrics if one.of.per is None}

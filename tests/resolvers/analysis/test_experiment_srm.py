@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from resolvers.analysis.experiment_answers import WarningCode
+from resolvers.analysis.experiment_cells import Cells
 from resolvers.analysis.experiment_srm import SUSPICIOUS, mismatch
+from resolvers.analysis.experiment_warnings import warnings
 
 
 def test_mismatches() -> None:
@@ -142,3 +145,16 @@ def test_gross_mismatches_are_found_at_once_and_slight_ones_in_large_samples(
     found = mismatch(units, weights)
     assert found is not None
     assert found.suspicious is suspicious
+
+
+def test_what_is_unlikely_at_a_single_look_alone_is_warned_of_and_stops_nothing() -> None:
+    found = mismatch([10_000, 9_530], [1, 1])
+    assert found is not None
+    assert (found.unlikely, found.suspicious) == (True, False)
+    nobody = Cells([], 2, 1, phase=1, once=False)
+    (told,) = warnings(nobody, found, None, over=False, filtered=False)
+    assert told.code is WarningCode.SAMPLE_RATIO_DOUBTFUL
+    assert "(p 0.00077)" in told.message
+    far = mismatch([11_000, 9_530], [1, 1])
+    (told,) = warnings(nobody, far, None, over=False, filtered=False)
+    assert told.code is WarningCode.SAMPLE_RATIO_MISMATCH
