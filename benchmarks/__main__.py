@@ -27,6 +27,7 @@ from benchmarks.ratios import Line
 from benchmarks.segmented import segmented
 from benchmarks.subscribers import subscribers
 from benchmarks.subscriptions import recurring_revenue
+from benchmarks.upkeep import upkeep
 from benchmarks.writing import batches, single_events
 from gateway.embedded import EmbeddedPostgres
 from gateway.postgres_server import EmbeddedPostgresError
@@ -35,6 +36,7 @@ from gateway.telemetry import configure_logging
 ROWS: dict[str, Callable[[Bench], Awaitable[list[Line]]]] = {
     "singles": single_events,
     "batches": batches,
+    "upkeep": upkeep,
     "dashboard": dashboard,
     "funnel": funnel,
     "attribution": attribution,

@@ -30,6 +30,7 @@ from tests.factories import new_principal
 _LINES = {
     "singles": ["single events"],
     "batches": ["batches", "batches, in flight", "batches, whole intake"],
+    "upkeep": ["upkeep"],
     "dashboard": ["dashboard", "dashboard, same rows", "dashboard, large log", "dashboard, repeated"],
     "funnel": ["funnel"],
     "attribution": ["attribution", "attribution, a month"],

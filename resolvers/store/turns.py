@@ -11,8 +11,8 @@ LARGE_LOG = 2_000_000
 """Events of a log from which on there are analyses that hold much of it at once."""
 _WAIT_SECONDS = 2.0
 """So long that a page of some twenty questions, all opened at once, has its answers."""
-_LARGE_WAIT_SECONDS = 6.0
-"""So long that two have their turn before, each of which takes seconds."""
+_LARGE_WAIT_SECONDS = 4.0
+"""So long that one or two have their turn before, each of which takes seconds, and less than a question may take in all."""
 
 
 class Heavy:
