@@ -12,7 +12,7 @@ LARGE_LOG = 2_000_000
 _WAIT_SECONDS = 2.0
 """So long that a page of some twenty questions, all opened at once, has its answers."""
 _LARGE_WAIT_SECONDS = 4.0
-"""So long that one or two have their turn before, each of which takes seconds, and less than a question may take in all."""
+"""So long that one or two have their turn before, each of which takes seconds; a question may take five in all."""
 
 
 class Heavy:
