@@ -330,7 +330,7 @@ def test_every_analysis_is_shared_and_what_happens_is_not() -> None:
 
 async def test_who_came_late_to_what_ended_meanwhile_has_the_present_answer_and_the_end() -> None:
     endpoint, over = Watched().endpoint, asyncio.Event()
-    live, answer = LiveQuestions(endpoint.sessions, endpoint.limits), result({"level": 1}, None, suggestions=True)
+    live, answer = LiveQuestions(endpoint.sessions, endpoint.limits), result({"level": 1}, None, None, suggestions=True)
 
     async def source() -> AsyncGenerator[Answer, None]:
         yield answer
