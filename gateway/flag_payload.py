@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from resolvers.analysis.flag_times import ramp_reached
 from resolvers.analysis.flags import WHOLE, Flag, FlagEnvironment, Ramp, RampState, Rule, Serve
 from resolvers.store.flag_cache import FlagSet
 from schema.conditions import write_filter
@@ -65,13 +64,12 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _reach(ramp: Ramp) -> list[dict[str, Any]]:
-    """The parts that a ramp has reached from when on."""
-    if ramp.state is not RampState.RUNNING:
-        return [{"from": None, "parts": ramp_reached(ramp, ramp.since or ramp.starts_at)}]
+    """The parts that a ramp has reached from when on; where it stopped it goes no further."""
     timeline: list[dict[str, Any]] = [{"from": None, "parts": 0}]
     begins: datetime = ramp.starts_at + ramp.held
-    for step in ramp.steps:
-        timeline.append({"from": instant_text(begins), "parts": step.parts})
+    for step in ramp.steps if ramp.state is not RampState.ROLLED_BACK else ():
+        if ramp.since is None or begins <= ramp.since:
+            timeline.append({"from": instant_text(begins), "parts": step.parts})
         begins += step.lasting
     return timeline
 
