@@ -22,6 +22,7 @@ from resolvers.analysis.code_groups import Keys
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import EVERYTHING, All, Filter, NameIs, in_segments, weight
 from resolvers.analysis.filters import Any as AnyOf
+from resolvers.analysis.journeys import narrow
 from resolvers.analysis.members import Table, chosen
 from resolvers.analysis.periods import epoch_us
 from resolvers.analysis.planning import by_members
@@ -263,7 +264,8 @@ async def _behaviour(
     async with services.database.tenant(principal.tenant_id) as session:
         repository = JourneyRepository(session, services.memory, services.segments)
         work = partial(observed, cutoffs_us=moments)
-        return await repository.by_subject(principal.tenant_id, asked.period, asked.where, wanted, dimensions, work)
+        question = principal.tenant_id, asked.period, asked.where, wanted, dimensions
+        return await repository.by_subject(*question, work, way=narrow)
 
 
 async def _spend(context: Context, asked: Resolved, cutoffs: Sequence[datetime]) -> list[Spend]:

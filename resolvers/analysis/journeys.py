@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,7 +18,7 @@ T = TypeVar("T")
 _KEY_BITS = 63
 _SPARSE = 3
 """Where fewer rows than one in so many are in time, it pays to take them out first."""
-SMALL = BLOCK // 8
+SMALL = BLOCK // 4
 """Rows up to which a run is selected from at once, and of a range of subjects: what is done to them stays near by."""
 
 
@@ -75,6 +76,7 @@ def gathered(
     asked: Selection,
     coding: Coding,
     work: Callable[[Journeys], T],
+    share: int = 1,
 ) -> list[T]:
     """What ``work`` makes of the events of the selection, a range of subjects at a time, small enough to be quick.
 
@@ -89,7 +91,7 @@ def gathered(
         late.append(tail.in_order())
     rest = _merged(late) if late else None
     parts = [run.subject for run in runs[:large]] + ([Ascending.of(rest.subject)] if rest else [])
-    cuts = cuts_of(parts)
+    cuts = cuts_of(parts, share)
 
     def range_of_subjects(place: int) -> T:
         extents = [(cut[place], cut[place + 1]) for cut in cuts]
@@ -122,11 +124,15 @@ def scattered(
     return found if tail is None else [*found, work(tail.in_order())]
 
 
-def cuts_of(parts: Sequence[Ascending]) -> list[list[int]]:
+narrow = partial(gathered, share=2)
+"""The same in smaller ranges, for work on so much that what two of them take meanwhile counts."""
+
+
+def cuts_of(parts: Sequence[Ascending], share: int = 1) -> list[list[int]]:
     """Where to cut ascending columns, so that what lies between the same cuts is of the same few subjects."""
     longest = max(parts, key=lambda part: part.size)
-    share = max(1, SMALL * longest.size // max(1, sum(part.size for part in parts)))
-    bounds = np.unique(longest.every(share))
+    rows = max(1, SMALL // share * longest.size // max(1, sum(part.size for part in parts)))
+    bounds = np.unique(longest.every(rows))
     return [[0, *part.places(bounds), part.size] for part in parts]
 
 

@@ -129,6 +129,7 @@ class JourneyRepository:
         by: Sequence[str],
         work: Callable[[Journeys], T],
         constant: Sequence[Constant] = (),
+        way: Way = gathered,
     ) -> Reading[T]:
         """What ``work`` makes of the same events, given in parts none of which shares a subject with another.
 
@@ -137,7 +138,7 @@ class JourneyRepository:
         log and are more than fit in memory.
         """
         held = await self.hold(tenant_id, [JourneyQuestion(period, where, steps, by, constant)])
-        return await asyncio.to_thread(held.made, 0, work)
+        return await asyncio.to_thread(held.made, 0, work, way)
 
     async def scattered(
         self, tenant_id: int, period: Period, where: Filter, steps: Sequence[Filter], work: Callable[[Journeys], T]

@@ -45,6 +45,8 @@ class SegmentCache:
         """Bytes held."""
         self.lost: set[int] = set()
         """Tenants of which a run was found missing or damaged, for upkeep to mend."""
+        self._full = False
+        """Whether something had to make room since it was last told to spare."""
         self.damaged = 0
         """How many runs were found damaged."""
         self._columns: OrderedDict[Key | Span, Decoded | EventRun] = OrderedDict()
@@ -147,12 +149,15 @@ class SegmentCache:
         self._keep_to(max(min(_LEAST, self.budget), self.budget - self.beside()))
 
     def spare(self) -> None:
-        """Keep the least only, for a question over so much that it will have to read it again anyway."""
-        self._keep_to(_LEAST)
+        """Keep the least only, where what was read lately did not fit anyway."""
+        if self._full:
+            self._keep_to(_LEAST)
+            self._full = False
 
     def _keep_to(self, room: int) -> None:
         while self.size > room:
             self.size -= _size(self._columns.popitem(last=False)[1])
+            self._full = True
 
 
 def decoded(sealed: bytes | None, name: str, run: Run, tenant_id: int) -> Decoded:

@@ -111,6 +111,11 @@ async def test_what_others_hold_is_left_to_them(
     assert cache.size > 5_000
     cache.spare()
     assert 0 < cache.size <= 5_000
+    # What fits is kept.
+    await load(context, principal, cache, run, "name", "channel", "kind")
+    held = cache.size
+    cache.spare()
+    assert cache.size == held > 5_000
     assert context.services.segments.beside() == context.services.beside_segments() > 0
 
 
