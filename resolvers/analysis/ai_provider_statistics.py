@@ -84,7 +84,11 @@ def plains(tally: Tally, row_of: Codes) -> list[Plain]:
 def _plain(sums: Sequence[int], measures: Sequence[AiMeasures]) -> Plain:
     units, squares, calls, known, priced = sums
     duration = np.concatenate([np.empty(0), *(part.duration[~np.isnan(part.duration)] for part in measures)])
-    quantiles = np.percentile(duration, QUANTILES, method="linear").tolist() if duration.size else [None] * 3
+    quantiles = (
+        np.percentile(duration, QUANTILES, method="linear", overwrite_input=True).tolist()
+        if duration.size
+        else [None] * 3
+    )
     return Plain(
         calls=calls,
         cost_units=units,
