@@ -1,118 +1,217 @@
 """How a budget for AI stands: spent so far, foretold to the end of its period, and when it will be used up."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
+from resolvers.ai_budget_spending import CALL, Spending, Wanted, cost, counts, spending, spendings
 from resolvers.ai_budgets import definition_of
+from resolvers.analysis.ai_budget_outlook import Outlook, share_of
 from resolvers.analysis.ai_budgets import (
     HISTORY_DAYS,
     AiBudgetAnswer,
+    AiBudgetAnswers,
     BudgetDefinition,
     BudgetGroup,
-    BudgetSeries,
-    Foretold,
     foretold,
 )
 from resolvers.analysis.clocks import floor, midnight, zone
-from resolvers.analysis.estimates import Estimate, Unit, estimate, quotient
-from resolvers.analysis.events import Kind
+from resolvers.analysis.estimates import quotient
 from resolvers.analysis.explanations import dearest
-from resolvers.analysis.filters import All, KindIs, MeasureIs, Op, weight
-from resolvers.analysis.metrics import Aggregate, DimensionValue, Statistic
-from resolvers.analysis.periods import Granularity, Period, PeriodRequest
+from resolvers.analysis.filters import EVERYTHING, weight
+from resolvers.analysis.metrics import DimensionValue
+from resolvers.analysis.periods import Compare, Granularity, Period, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.context import Context, Role
+from resolvers.errors import GatewayError
+from resolvers.lanes import side_by_side
 from resolvers.store.metrics import MetricRepository
 from resolvers.store.scans import Selection, Statistics
 from resolvers.store.versions import AI_BUDGETS, SEGMENTS
 
-_CALL = KindIs((Kind.AI_INTERACTION,))
-_COST = Statistic(Aggregate.SUM, _CALL, "cost")
-_CALLS = (
-    Statistic(Aggregate.COUNT, _CALL),
-    Statistic(Aggregate.COUNT, All((_CALL, MeasureIs("cost", Op.MISSING)))),
-)
-_DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
-_DEFINITION = (
-    "What is spent, and for each day to come the mean of its weekday over up to 28 complete days before today; of "
-    "fewer than 14 such days the mean of all."
-)
+_DAY, _HOUR, _SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
 
 
 def kinds() -> Kinds:
     """The kinds of events, and of definitions, that the answer depends on."""
-    return depends_on(_CALL, money=True) | {AI_BUDGETS, SEGMENTS}
+    return depends_on(CALL, money=True) | {AI_BUDGETS, SEGMENTS}
 
 
 async def ai_budget(context: Context, name: str, question: Question) -> AiBudgetAnswer:
     """How the budget of a name stands now, whatever period the question is of. Raises NotFound, BadInput."""
+    context.require(Role.VIEWER)
+    return await _alone(context, _asked(context, await definition_of(context, name), question))
+
+
+async def ai_budget_of_list(context: Context, definition: BudgetDefinition, question: Question) -> AiBudgetAnswer:
+    """How a budget stands, without a breakdown: read together with all that fields of the operation ask about now."""
+    asked = _asked(context, definition, replace(question, by=()))
+    return await context.batched(("ai budgets", asked.definite.timezone), asked, partial(_side_by_side, context))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question about a budget made definite, by day up to the end of the hour that is running."""
+
+    definition: BudgetDefinition
+    definite: Resolved
+    compare: Compare | None
+    period: Period
+    """That of the budget."""
+    previous: Period | None
+    """The whole period compared with."""
+    learning: date
+    """The first day whose costs are told or learned from."""
+    points: int
+
+    @property
+    def hour(self) -> datetime:
+        """The beginning of the hour that is running, which counts as still to come: within it, the answer changes by
+        what is spent alone."""
+        return self.definite.period.end - _HOUR
+
+    @property
+    def elapsed(self) -> Decimal:
+        return share_of(self.hour - self.period.start, self.period.end - self.period.start)
+
+    @property
+    def cut(self) -> datetime | None:
+        """When the same share of the period compared with was over."""
+        if self.previous is None:
+            return None
+        passed, whole, before = (
+            (end - start) // _SECOND
+            for start, end in (
+                (self.period.start, self.hour),
+                (self.period.start, self.period.end),
+                (self.previous.start, self.previous.end),
+            )
+        )
+        return self.previous.start + before * passed // whole * _SECOND
+
+    @property
+    def wanted(self) -> Wanted:
+        starts = {*self.definite.buckets, *([] if self.cut is None else [self.cut])}
+        end = self.definite.period.end
+        return Wanted(self.definite.where, tuple(sorted(starts)), self.period.start, end)
+
+
+def _asked(context: Context, definition: BudgetDefinition, question: Question) -> _Asked:
     principal = context.require(Role.VIEWER)
-    definition = await definition_of(context, name)
     now = context.services.now()
     local = zone(question.timezone or principal.timezone)
     today = now.astimezone(local).date()
-    first = min(definition.recurrence.around(today)[0], today - HISTORY_DAYS * _DAY)
+    first, after = definition.recurrence.around(today)
+    period = Period(midnight(first, local), midnight(after, local))
+    learning = min(first, today - HISTORY_DAYS * _DAY)
+    begin, previous, compare = learning, None, question.compare
+    if compare is not None:
+        earlier = definition.recurrence.before(first, compare)
+        previous = Period(*(midnight(day, local) for day in earlier))
+        begin = min(learning, earlier[0])
     # Ends with the hour: what is foretold moves on with the time, commits or none.
-    request = PeriodRequest(start=midnight(first, local), end=floor(now, local, _HOUR) + _HOUR)
-    asked = replace(question, period=request, where=definition.where, granularity=Granularity.DAY)
+    request = PeriodRequest(start=midnight(begin, local), end=floor(now, local, _HOUR) + _HOUR)
+    asked = replace(question, period=request, where=definition.where, granularity=Granularity.DAY, compare=None)
     definite = resolved(asked, principal, now)
     points = 2 * len(definite.buckets) + (3 * (definite.top + 1) if definite.by else 0)
     context.spend(points + weight(definition.where))
-    compute = partial(_answer, context, definition, definite)
-    return await kept(context, ("ai budget", definition, definite), kinds(), compute, points=points)
+    return _Asked(definition, definite, compare, period, previous, learning, points)
 
 
-async def _answer(context: Context, definition: BudgetDefinition, asked: Resolved) -> AiBudgetAnswer:
-    principal = context.require(Role.VIEWER)
-    as_of = context.services.now()
-    local = zone(asked.timezone)
-    # The hour that is running counts as still to come: within it, the answer changes by what is spent alone.
-    hour = asked.period.end - _HOUR
-    today = hour.astimezone(local).date()
-    first, after = definition.recurrence.around(today)
-    period = Period(midnight(first, local), midnight(after, local))
-    whole = Selection(principal.tenant_id, principal.currency, asked.period, asked.where)
-    own = replace(whole, period=Period(period.start, asked.period.end))
-    async with context.services.database.tenant(principal.tenant_id) as session:
+async def _alone(context: Context, asked: _Asked) -> AiBudgetAnswer:
+    subject = ("ai budget", asked.definition, asked.compare, asked.definite)
+    return await kept(context, subject, kinds(), partial(_answer, context, asked), points=asked.points)
+
+
+async def _answer(context: Context, asked: _Asked) -> AiBudgetAnswer:
+    as_of, definite = context.services.now(), asked.definite
+    selection = _selection(context, asked)
+    async with context.services.database.tenant(selection.tenant_id) as session:
         repository = MetricRepository(session, context.services.memory, context.services.kept)
-        daily = await repository.statistics(whole, [_COST], buckets=asked.buckets)
-        counted = await repository.statistics(own, _CALLS)
-        grouped = await repository.statistics(own, (_COST, *_CALLS), by=asked.by, top=asked.top) if asked.by else None
-        unconverted = await repository.unconverted(own, [_COST])
-    starts = [start.astimezone(local).date() for start in asked.buckets]
-    costs = dict(zip(starts, [cost or Decimal(0) for cost in daily.columns[0].decimals()], strict=True))
-    outlook = _Outlook(definition, costs, [first + day * _DAY for day in range((after - first).days)], hour, today)
+        found = await spending(repository, selection, asked.wanted)
+        grouped = None
+        if definite.by:
+            own = replace(selection, period=Period(asked.period.start, definite.period.end), where=definite.where)
+            grouped = await repository.statistics(own, (cost(), *counts()), by=definite.by, top=definite.top)
+    return _told(asked, found, grouped, selection.currency, as_of)
+
+
+async def _side_by_side(context: Context, asked: Sequence[_Asked]) -> list[AiBudgetAnswer | GatewayError]:
+    return await side_by_side(asked, partial(_together, context), partial(_alone, context))
+
+
+async def _together(context: Context, asked: Sequence[_Asked]) -> tuple[AiBudgetAnswer, ...]:
+    subject = [part for one in asked for part in (one.definition, one.compare, one.definite)]
+    points = sum(one.points for one in asked)
+    compute = partial(_answers, context, asked)
+    return (await kept(context, ("ai budgets", *subject), kinds(), compute, points=points)).answers
+
+
+async def _answers(context: Context, asked: Sequence[_Asked]) -> AiBudgetAnswers:
+    as_of, selection = context.services.now(), _selection(context, asked[0])
+    async with context.services.database.tenant(selection.tenant_id) as session:
+        repository = MetricRepository(session, context.services.memory, context.services.kept)
+        found = await spendings(repository, selection, [one.wanted for one in asked])
+    told = [_told(one, spent, None, selection.currency, as_of) for one, spent in zip(asked, found, strict=True)]
+    return AiBudgetAnswers(tuple(told))
+
+
+def _selection(context: Context, asked: _Asked) -> Selection:
+    principal = context.require(Role.VIEWER)
+    return Selection(principal.tenant_id, principal.currency, asked.definite.period, EVERYTHING)
+
+
+def _told(asked: _Asked, found: Spending, grouped: Statistics | None, currency: str, as_of: datetime) -> AiBudgetAnswer:
+    definition, definite, period = asked.definition, asked.definite, asked.period
+    local = zone(definite.timezone)
+    costs: defaultdict[date, Decimal] = defaultdict(Decimal)
+    for start, spent_then in found.costs.items():
+        day = start.astimezone(local).date()
+        if day >= asked.learning:
+            costs[day] += spent_then
+    first, after = (edge.astimezone(local).date() for edge in (period.start, period.end))
+    today = asked.hour.astimezone(local).date()
+    days = [first + day * _DAY for day in range((after - first).days)]
+    outlook = Outlook(definition, costs, days, asked.hour, today)
     told = foretold(outlook.past(), outlook.coming(midnight(today, local), midnight(today + _DAY, local)))
     spent = outlook.spent()
-    calls, unpriced = (int(value or 0) for value in counted.total)
     exceeds = outlook.exceeds(told)
-    forecast = outlook.forecast(told, principal.currency, as_of)
+    before, cut = asked.previous, asked.cut
+    forecast = outlook.forecast(told, currency, as_of, None if before is None else _spent(found.costs, before))
+    so_far = None if before is None or cut is None else Period(before.start, cut)
     return AiBudgetAnswer(
         definition=definition,
         period=period,
-        currency=principal.currency,
-        timezone=asked.timezone,
-        calls=calls,
-        unpriced=unpriced,
+        currency=currency,
+        timezone=definite.timezone,
+        calls=found.calls,
+        unpriced=found.unpriced,
         spent=spent,
         remaining=definition.amount - spent,
         used=quotient(spent, definition.amount),
-        elapsed=_share(hour - period.start, period.end - period.start),
+        elapsed=asked.elapsed,
+        previous_period=so_far,
+        previous_spent=None if so_far is None else _spent(found.costs, so_far),
         forecast=forecast,
         will_exceed=True if exceeds else None if told is None else False,
         probability=outlook.probability(told, forecast),
         exceeds_at=None if exceeds is None else midnight(exceeds, local),
         series=outlook.series(told, [midnight(day, local) for day in outlook.days]),
-        groups=() if grouped is None else tuple(_groups(grouped, asked.by, spent)),
+        groups=() if grouped is None else tuple(_groups(grouped, definite.by, spent)),
         group_count=0 if grouped is None else grouped.group_count,
-        unconverted=unconverted,
-        explain=dearest([*daily.explanations, *counted.explanations]),
+        unconverted=found.unconverted,
+        explain=dearest(found.explanations),
         as_of=as_of,
     )
+
+
+def _spent(costs: Mapping[datetime, Decimal], period: Period) -> Decimal:
+    """What was spent in a period that begins and ends where buckets do."""
+    return sum((spent for start, spent in costs.items() if period.start <= start < period.end), Decimal(0))
 
 
 def _groups(found: Statistics, by: Sequence[str], spent: Decimal) -> Iterator[BudgetGroup]:
@@ -128,83 +227,3 @@ def _groups(found: Statistics, by: Sequence[str], spent: Decimal) -> Iterator[Bu
             calls=int(calls or 0),
             unpriced=int(unpriced or 0),
         )
-
-
-def _share(part: timedelta, whole: timedelta) -> Decimal:
-    return Decimal(part // timedelta(seconds=1)) / Decimal(whole // timedelta(seconds=1))
-
-
-@dataclass(frozen=True, slots=True)
-class _Outlook:
-    """A budget's period seen from the beginning of an hour of ``today``; ``costs`` are those of days that had any."""
-
-    definition: BudgetDefinition
-    costs: Mapping[date, Decimal]
-    days: Sequence[date]
-    hour: datetime
-    today: date
-
-    def spent(self) -> Decimal:
-        return sum((self.costs.get(day, Decimal(0)) for day in self.days), Decimal(0))
-
-    def past(self) -> list[tuple[int, Decimal]]:
-        """Weekday and cost of the complete days to learn from: since the first that is known to have had a cost."""
-        begun = min((day for day, cost in self.costs.items() if cost), default=self.today)
-        first = max(begun, self.today - HISTORY_DAYS * _DAY)
-        past = [first + place * _DAY for place in range((self.today - first).days)]
-        return [(day.weekday(), self.costs.get(day, Decimal(0))) for day in past]
-
-    def coming(self, begin: datetime, end: datetime) -> list[tuple[int, Decimal]]:
-        """Weekday and share to come of the rest of today, which lasts from ``begin`` to ``end``, and of later days."""
-        later = [(day.weekday(), Decimal(1)) for day in self.days if day > self.today]
-        return [(self.today.weekday(), _share(end - self.hour, end - begin)), *later]
-
-    def forecast(self, told: Foretold | None, currency: str, as_of: datetime) -> Estimate:
-        """What will have been spent when the period ends."""
-        spent = self.spent()
-        total = None if told is None else spent + sum(told.days)
-        return estimate(
-            total,
-            n=len(self.past()),
-            as_of=as_of,
-            definition=_DEFINITION,
-            unit=Unit.MONEY,
-            currency=currency,
-            interval=None if told is None or total is None else told.interval(spent, total),
-        )
-
-    def probability(self, told: Foretold | None, forecast: Estimate) -> float | None:
-        """That more than the budget will have been spent."""
-        if self.spent() > self.definition.amount:
-            return 1.0
-        if told is None or forecast.value is None:
-            return None
-        return told.probability(forecast.value, self.definition.amount)
-
-    def exceeds(self, told: Foretold | None) -> date | None:
-        """The day on which more than the budget is spent; None where that is not expected."""
-        so_far = Decimal(0)
-        for day, cost, expected in self._course(told):
-            for amount in cost, expected:
-                so_far += amount or 0
-                if so_far > self.definition.amount:
-                    return day
-        return None
-
-    def series(self, told: Foretold | None, starts: Sequence[datetime]) -> BudgetSeries:
-        course = self._course(told)
-        return BudgetSeries(
-            tuple(starts), tuple(cost for _, cost, _ in course), tuple(expected for *_, expected in course)
-        )
-
-    def _course(self, told: Foretold | None) -> list[tuple[date, Decimal | None, Decimal | None]]:
-        """Each day, what was spent on it and what is to come."""
-        ahead = self.days.index(self.today)
-        return [
-            (
-                day,
-                None if day > self.today else self.costs.get(day, Decimal(0)),
-                None if told is None or day < self.today else told.days[place - ahead],
-            )
-            for place, day in enumerate(self.days)
-        ]

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from resolvers.analysis.ai_assistance import AiAssistanceAnswer
-from resolvers.analysis.ai_budgets import AiBudgetAnswer
+from resolvers.analysis.ai_budgets import AiBudgetAnswer, AiBudgetAnswers
 from resolvers.analysis.ai_costs import Unpriced
 from resolvers.analysis.ai_providers import AiProvidersAnswer
 from resolvers.analysis.attribution import AttributionAnswer
@@ -53,6 +53,7 @@ Answers = (
     | AiAssistanceAnswer
     | Unpriced
     | AiBudgetAnswer
+    | AiBudgetAnswers
     | Propensities
     | LifetimeValues
     | SurvivalAnswer

@@ -88,10 +88,22 @@ class AiBudgetAnswer:
     remaining: Decimal = strawberry.field(description="The budget less what is spent; below 0 where it is used up.")
     used: Decimal | None = strawberry.field(description="`spent` / budget, a share; null only without a budget.")
     elapsed: Decimal = strawberry.field(description="The share of the period that was over when this hour began.")
+    previous_period: Period | None = strawberry.field(
+        description=(
+            "The period compared with, from its beginning to where the same share of it was over (`elapsed`); null "
+            "unless `compare` was asked for."
+        )
+    )
+    previous_spent: Decimal | None = strawberry.field(
+        description=(
+            "Sum of the known costs in `previousPeriod`, to hold `spent` against; null unless `compare` was asked for."
+        )
+    )
     forecast: Estimate = strawberry.field(
         description=(
             "What will have been spent when the period ends, with a 95 % interval of Student's t whose low end is not "
-            "below what is spent. Null with fewer than two complete days to learn from."
+            "below what is spent. Null with fewer than two complete days to learn from. Its `previous` is what the "
+            "whole period compared with came to in the end, and null unless `compare` was asked for."
         )
     )
     will_exceed: bool | None = strawberry.field(

@@ -16,7 +16,14 @@ from resolvers.analysis.questions import Question
 from resolvers.context import Context, Role
 from schema.access import Info, field
 from schema.ai_budget_answers import AiBudgetAnswer, BudgetDefinition
-from schema.arguments import ByArgument, TimezoneArgument, TopArgument
+from schema.arguments import (
+    ByArgument,
+    CompareArgument,
+    MaxAgeArgument,
+    TimezoneArgument,
+    TopArgument,
+    read_max_age,
+)
 from schema.conditions import read_filter
 from schema.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated
 from schema.filters import FilterInput
@@ -31,11 +38,12 @@ _NOW = PeriodRequest(last="1d")
 
 
 @shapes(ai_budgets.AiBudget)
-@strawberry.type(description="A budget for AI that the tenant keeps. `aiBudget` tells how it stands.")
+@strawberry.type(description="A budget for AI that the tenant keeps.")
 class AiBudget(Node):
     definition: BudgetDefinition = strawberry.field(description="What it allows.")
     created_at: datetime = strawberry.field(description="When the name was first set.")
     updated_at: datetime = strawberry.field(description="When it was last set.")
+    asked: strawberry.Private[values.BudgetDefinition]
 
     @classmethod
     def of(cls, budget: ai_budgets.AiBudget) -> "AiBudget":
@@ -45,6 +53,7 @@ class AiBudget(Node):
             definition=budget.definition,  # type: ignore[arg-type]  # its shape
             created_at=budget.created_at,
             updated_at=budget.updated_at,
+            asked=budget.definition,
         )
 
     @classmethod
@@ -52,6 +61,21 @@ class AiBudget(Node):
         numbers = {key: _number(key) for key in keys}
         found = await ai_budgets.ai_budgets_by_id(context, [number for number in numbers.values() if number])
         return {key: cls.of(found[number]) for key, number in numbers.items() if number in found}
+
+    @field(
+        Role.VIEWER,
+        AiBudgetAnswer,
+        "How it stands: the same as `aiBudget` of its name without a breakdown; of a list, all are read together.",
+    )
+    async def status(
+        self,
+        info: Info,
+        timezone: TimezoneArgument = None,
+        compare: CompareArgument = None,
+        max_age: MaxAgeArgument = None,
+    ) -> values.AiBudgetAnswer:
+        question = Question(_NOW, timezone=timezone, compare=compare, max_age=read_max_age(max_age))
+        return await ai_budget_status.ai_budget_of_list(info.context, self.asked, question)
 
 
 def _number(key: str) -> int:
@@ -110,9 +134,10 @@ def _ai_budget(
     name: Annotated[str, strawberry.argument(description="The budget's name.")] = "all",
     timezone: TimezoneArgument = None,
     by: ByArgument = (),
+    compare: CompareArgument = None,
     top: TopArgument = 20,
 ) -> Asked[values.AiBudgetAnswer]:
-    question = Question(_NOW, timezone=timezone, by=tuple(one.value for one in by), top=top)
+    question = Question(_NOW, timezone=timezone, by=tuple(one.value for one in by), compare=compare, top=top)
     return Asked(question, partial(ai_budget_status.ai_budget, context, name), ai_budget_status.kinds())
 
 
@@ -120,8 +145,9 @@ AI_BUDGET = Analysis(
     _ai_budget,
     AiBudgetAnswer,
     "How a budget for AI stands: spent so far, what the period will have cost in the end, and whether and when the "
-    "budget will be exceeded. Which calls count, and in which period, the budget says. NOT_FOUND where there is none "
-    "of that name.",
+    "budget will be exceeded. Which calls count, and in which period, the budget says; `compare` holds it against the "
+    "budget's period before, or the one that a year ago fell into, when the same share of it was over. NOT_FOUND where "
+    "there is none of that name.",
 )
 
 

@@ -30,7 +30,7 @@ enumerate_in_schema(
         "TIME_DECAY": "In proportion to 2^(-t / halfLife), t being the time from the touch to the conversion.",
         "MARKOV": "In proportion to the removal effect: the share of conversions that would be lost without the value, "
         "in a first-order Markov chain over all journeys, those that led to no conversion among them. Exact, not "
-        "simulated. For at most 1,000 values.",
+        "simulated. For at most 1,000 values, with intervals for at most 50.",
         "SHAPLEY": "The Shapley value of the game in which a set of values is worth the conversions whose paths touch "
         "no others: equally to the distinct values of a path. For at most 100 values.",
         "PARTICIPATION": "All to each distinct value of a path, so that the credits sum to more than the conversions.",
@@ -142,9 +142,12 @@ class AttributionCredits:
     )
     low: list[Decimal] | None = strawberry.field(
         description=(
-            "The lower ends of 95 % intervals of the credits: percentiles over `resamples` resamples of the "
-            "conversions, drawn with replacement and a fixed seed (Efron and Tibshirani 1993). Null for MARKOV, and "
-            "unless `resamples` was asked for."
+            "The lower ends of 95 % intervals of the credits: percentiles over `resamples` resamples with a fixed seed "
+            "(Efron and Tibshirani 1993). Of every model but MARKOV the conversions are drawn with replacement. Of "
+            "MARKOV the steps of the chain are: as many from each value as there were, by their frequencies "
+            "(Billingsley 1961). That takes the chain to hold, and the number of conversions that it shares out as "
+            "given; resamples without any conversion are left out. Null for MARKOV with more than 50 values on the "
+            "paths or where no resample has a conversion, and unless `resamples` was asked for."
         )
     )
     high: list[Decimal] | None = strawberry.field(description="The upper ends of the same; null where `low` is.")

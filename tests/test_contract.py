@@ -159,7 +159,7 @@ def test_every_analysis_has_a_live_twin() -> None:
 NOT_TAKEN = {
     "previewSegment": {"where", "by", "compare"},
     "segmentOverlap": {"where", "by", "compare"},
-    "aiBudget": {"where", "compare"},
+    "aiBudget": {"where"},
     "attribution": {"by"},
     "attributionBySegment": {"by"},
     "funnelCorrelations": {"by"},

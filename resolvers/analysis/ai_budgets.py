@@ -15,7 +15,7 @@ from resolvers.analysis.estimates import LEVEL, Estimate, Interval, Money
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import Filter
 from resolvers.analysis.metrics import DimensionValue
-from resolvers.analysis.periods import Period
+from resolvers.analysis.periods import Compare, Period
 
 HISTORY_DAYS = 28
 """The complete days before today that a forecast is made from, at most."""
@@ -43,6 +43,10 @@ class BudgetPeriod(Enum):
         months = _MONTHS[self.name]
         first = day.replace(month=day.month - (day.month - 1) % months, day=1)
         return first, months_later(first, months)
+
+    def before(self, first: date, compare: Compare) -> tuple[date, date]:
+        """The same of the period that the one from ``first`` on is held against: the last, or that of a year ago."""
+        return self.around(first - _DAY if compare is Compare.PREVIOUS_PERIOD else months_later(first, -12))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,11 @@ class AiBudgetAnswer:
     """The budget less what is spent; below 0 where that is more."""
     used: Decimal | None
     elapsed: Decimal
+    previous_period: Period | None
+    """The period compared with, as far as the same share of it goes as is over of this one."""
+    previous_spent: Decimal | None
     forecast: Estimate
+    """``previous`` is what the period compared with came to in the end."""
     will_exceed: bool | None
     probability: float | None
     exceeds_at: datetime | None
@@ -105,6 +113,13 @@ class AiBudgetAnswer:
     unconverted: tuple[Money, ...]
     explain: Explanation = field(compare=False)
     as_of: datetime = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AiBudgetAnswers:
+    """Several answers, read together."""
+
+    answers: tuple[AiBudgetAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True)

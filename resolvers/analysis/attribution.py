@@ -95,7 +95,7 @@ class ModelCredits:
     """The same of the period compared with."""
     previous_revenue: tuple[Decimal, ...] | None
     low: tuple[Decimal, ...] | None
-    """The lower ends of the credits' intervals; None for MARKOV, and where none were asked for."""
+    """The lower ends of the credits' intervals; None where none were asked for, and for MARKOV of too many values."""
     high: tuple[Decimal, ...] | None
     """The upper ends."""
     removal_effect: tuple[float | None, ...] | None

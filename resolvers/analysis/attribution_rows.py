@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.attribution import AttributionDefinition, AttributionValues, Model, Part
-from resolvers.analysis.attribution_bootstrap import Bounds, intervals
+from resolvers.analysis.attribution_bootstrap import Bounds, chain_intervals, intervals
 from resolvers.analysis.attribution_markov import removal_effects, shared
 from resolvers.analysis.attribution_models import WHOLE, Credits, Tally, apportioned, shares_of, tally
 from resolvers.analysis.attribution_paths import Paths
@@ -56,13 +56,14 @@ class Credited:
         self, definition: AttributionDefinition, found: Found, values: Sequence[str | None], models: Sequence[Model]
     ) -> None:
         place = {value: place for place, value in enumerate(values)}
-        codes = found.codes
-        of_code = np.array([place[found.texts.get(code)] for code in codes.tolist()], np.int32)
+        self.codes = codes = found.codes
+        self.of_code = of_code = np.array([place[found.texts.get(code)] for code in codes.tolist()], np.int32)
         self.index: NDArray[np.int32] = of_code[np.searchsorted(codes, found.paths.code)]
         self.amounts: Amounts = amounts_of(found.paths, found.sales)
         touched = found.paths.touches > 0
         self.conversions = touched.size
         self.direct = int(np.count_nonzero(~touched))
+        self.shared = self.conversions - self.direct
         self.direct_revenue = self.amounts.part(~touched).total()
         half_life_us = definition.half_life // _MICROSECOND
         by_path = [model for model in models if model is not Model.MARKOV]
@@ -72,9 +73,9 @@ class Credited:
         if Model.MARKOV in models:
             effects = removal_effects(found.paths.transitions, codes)
             self.effects = dict(zip(of_code.tolist(), effects.tolist(), strict=True))
-            count, revenue = self.conversions - self.direct, self.amounts.total() - self.direct_revenue
+            revenue = self.amounts.total() - self.direct_revenue
             credits = Credits([0] * len(values), [0] * len(values))
-            for parts, total in (credits.conversions, count), (credits.revenue, revenue):
+            for parts, total in (credits.conversions, self.shared), (credits.revenue, revenue):
                 for at, share in zip(of_code.tolist(), shared(WHOLE * total, effects), strict=True):
                     parts[at] = share
             self.credits[Model.MARKOV] = credits
@@ -137,7 +138,17 @@ class Rows:
         shares = shares_of(paths, credited.index, len(self.values), by_path, half_life_us)
         direct = len(self.shown) + self.other
         row, rows = of_value[credited.index], direct + self.direct
-        return intervals(paths, row, rows, direct if self.direct else None, shares, definition.resamples)
+        found = intervals(paths, row, rows, direct if self.direct else None, shares, definition.resamples)
+        if Model.MARKOV in models:
+            of_code = of_value[credited.of_code]
+            bounds = chain_intervals(
+                paths.transitions, credited.codes, of_code, rows, credited.shared, definition.resamples
+            )
+            if bounds is not None:
+                if self.direct:
+                    bounds[0][direct] = bounds[1][direct] = credited.direct
+                found[Model.MARKOV] = bounds
+        return found
 
     def effects(self, credited: Credited) -> tuple[float | None, ...]:
         """The removal effect of each value that is shown; 0 of those on no path."""

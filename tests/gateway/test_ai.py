@@ -109,6 +109,16 @@ async def test_a_budget_is_set_watched_and_deleted(client: Client, stranger: Cli
         assert (changed["definition"]["amount"], changed["spent"], changed["willExceed"]) == ("60.5", "12", None)
     listed = (await client.ask("{ aiBudgets { edges { node { id createdAt } } } }"))["aiBudgets"]["edges"]
     assert [edge["node"]["id"] for edge in listed] == [made["id"]]
+    stands = "spent remaining previousSpent previousPeriod { from } willExceed series { cost }"
+    for compare in "null", "PREVIOUS_PERIOD":
+        status = f"status(compare: {compare}) {{ {stands} }}"
+        found = await client.ask(f"{{ aiBudgets {{ edges {{ node {{ {status} }} }} }} }}")
+        alone = await client.ask(f'{{ aiBudget(name: "chat", compare: {compare}) {{ {stands} }} }}')
+        assert found["aiBudgets"]["edges"] == [{"node": {"status": alone["aiBudget"]}}]
+        assert (alone["aiBudget"]["previousSpent"], alone["aiBudget"]["spent"]) == (
+            None if compare == "null" else "0",
+            "12",
+        )
     node = f'{{ node(id: "{made["id"]}") {{ ... on AiBudget {{ definition {{ amount }} }} }} }}'
     assert (await client.ask(node))["node"] == {"definition": {"amount": "60.5"}}
     assert (await stranger.ask(node))["node"] is None
@@ -171,3 +181,8 @@ async def test_segments_choose_who_is_asked_about(client: Client) -> None:
     budget = {"amount": "9", "where": {"segment": {"in": ["Buyers"]}}}
     assert "budget" in (await client.ask(SET, input=budget))["setAiBudget"]
     assert (await client.ask("{ aiBudget { spent willExceed } }"))["aiBudget"]["spent"] == "0"
+    await client.ask(SET, input={"name": "everybody", "amount": "9"})
+    today = [call(cost="2", currency="USD"), call(subject="bob", cost="1", currency="USD")]
+    await client.ingest(*({name: of for name, of in sent.items() if name != "occurredAt"} for sent in today))
+    listed = (await client.ask("{ aiBudgets { edges { node { status { spent calls } } } } }"))["aiBudgets"]["edges"]
+    assert [edge["node"]["status"] for edge in listed] == [{"spent": "2", "calls": 1}, {"spent": "3", "calls": 2}]

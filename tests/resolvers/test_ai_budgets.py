@@ -8,38 +8,24 @@ from typing import Any
 import pytest
 
 from resolvers.ai_budget_status import ai_budget
-from resolvers.ai_budgets import MOST_BUDGETS, ai_budgets, ai_budgets_by_id, delete_ai_budget, set_ai_budget
+from resolvers.ai_budgets import MOST_BUDGETS, ai_budgets, ai_budgets_by_id, delete_ai_budget
 from resolvers.ai_costs import ai_cost
 from resolvers.analysis.ai_budgets import BudgetPeriod
 from resolvers.analysis.estimates import Money
-from resolvers.analysis.filters import EVERYTHING, DimensionIs, Op
+from resolvers.analysis.filters import DimensionIs, Op
 from resolvers.analysis.periods import Compare, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, Forbidden, NotFound
-from tests.factories import event, new_principal, store
+from tests.factories import new_principal, store
+from tests.resolvers.ai_budget_logs import NOON, NOW, budget, call, seen_at
 
-NOON = datetime(2026, 3, 16, 12, tzinfo=UTC)
-"""A Monday."""
-NOW = Question(PeriodRequest(last="1d"))
 MARCH = Question(PeriodRequest(start=datetime(2026, 3, 1, tzinfo=UTC), end=datetime(2026, 4, 1, tzinfo=UTC)))
-Sent = dict[str, Any]
-
-
-def call(at: datetime, cost: str | None, provider: str = "acme", model: str = "m", **fields: Any) -> Sent:
-    money = {} if cost is None else {"cost": cost, "currency": "USD"}
-    dimensions = {"provider": provider, "model": model}
-    return event(kind="AI_INTERACTION", name="chat", occurredAt=at, dimensions=dimensions, **money | fields)
 
 
 @pytest.fixture
 def at_noon(context: Context) -> Context:
-    return Context(replace(context.services, now=lambda: NOON), context.principal)
-
-
-async def budget(context: Context, amount: str = "100", **changes: Any) -> int:
-    fields: dict[str, Any] = {"name": "all", "recurrence": BudgetPeriod.MONTH, "where": EVERYTHING}
-    return (await set_ai_budget(context, amount=amount, **fields | changes)).id
+    return seen_at(context, NOON)
 
 
 async def test_a_month_seen_from_its_middle(at_noon: Context) -> None:

@@ -327,21 +327,30 @@ async def test_credits_have_intervals_where_they_are_asked_for(
     asked = replace(DEFAULT, resamples=1_000)
     answer = await attribution(context, asked, replace(MARCH, top=1))
     for model in answer.models:
-        if model.model is Model.MARKOV:
-            assert model.low is model.high is None
-            continue
         low, high = column(answer, model.low or ()), column(answer, model.high or ())
-        # Each is a share of 50: 30, 10 and 10.
         assert low.keys() == {"ads", OTHER, DIRECT}
+        if model.model is Model.MARKOV:
+            # How 40 begin is drawn, of which 30 begin with ads; those without a touch are no part of the chain.
+            assert 24 <= low["ads"] <= 25
+            assert 34 <= high["ads"] <= 36
+            assert (low["ads"] + high[OTHER], high["ads"] + low[OTHER]) == (40, 40)
+            assert low[DIRECT] == high[DIRECT] == 10
+            continue
+        # Each is a share of 50: 30, 10 and 10.
         assert 22 <= low["ads"] <= 24
         assert 36 <= high["ads"] <= 37
         for row in OTHER, DIRECT:
             assert 4 <= low[row] <= 5
             assert 15 <= high[row] <= 17
+    monkeypatch.setattr(attribution_bootstrap, "MOST_STATES", 1)
+    few = await attribution(context, asked, replace(MARCH, top=3))
+    assert [one.model for one in few.models if one.low is None and one.high is None] == [Model.MARKOV]
     monkeypatch.setattr(attribution_bootstrap, "MOST_WORK", 41_000)
     with pytest.raises(BadInput, match="ask for at most 100 resamples") as refused:
         await attribution(context, asked, replace(MARCH, top=2))
     assert refused.value.field == "resamples"
+    only = await attribution(context, replace(asked, models=(Model.MARKOV,)), replace(MARCH, top=4))
+    assert only.models[0].credit[0] == 30
 
 
 async def test_a_lookback_may_be_as_long_as_a_leap_year(context: Context) -> None:

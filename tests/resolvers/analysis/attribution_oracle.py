@@ -8,9 +8,11 @@ from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from resolvers.analysis.attribution import Model
-from resolvers.analysis.attribution_paths import CONVERTED, LOST, START
+from resolvers.analysis.attribution_markov import removal_effects
+from resolvers.analysis.attribution_paths import CONVERTED, LOST, START, Transitions
 from resolvers.analysis.attribution_sales import UNIT, Sales
 from resolvers.analysis.journeys import Journeys
 
@@ -142,6 +144,12 @@ def transitions(found: Sequence[Journey]) -> dict[tuple[int, int], int]:
     return dict(counts)
 
 
+def steps_of(counts: dict[tuple[int, int], int]) -> Transitions:
+    """The same as columns."""
+    source, target = zip(*counts, strict=True)
+    return Transitions(np.array(source, np.int32), np.array(target, np.int32), np.array(list(counts.values())))
+
+
 def removal_effect(counts: dict[tuple[int, int], int], removed: int) -> float:
     """By the definition: the chain is solved again with all steps to ``removed`` lost; self-loops stay in."""
 
@@ -159,3 +167,29 @@ def removal_effect(counts: dict[tuple[int, int], int], removed: int) -> float:
 
     whole = converting(None)
     return 1 - converting(removed) / whole if whole else 0.0
+
+
+def transitions_of(counts: NDArray[np.floating | np.integer]) -> Transitions:
+    """A table of steps, from each value and last the start, to each value, the lost end and the converted one."""
+    values = list(range(len(counts) - 1))
+    source, target = np.nonzero(counts)
+    sources, targets = np.array([*values, START], np.int32), np.array([*values, LOST, CONVERTED], np.int32)
+    return Transitions(sources[source], targets[target], counts[source, target].astype(np.int64))
+
+
+def of_whole_paths(taken: NDArray[np.integer], times: NDArray[np.floating], resamples: int) -> NDArray[np.floating]:
+    """The ends of Markov intervals, as shares of the credit, where whole paths are drawn with replacement.
+
+    That is the nonparametric bootstrap: as many paths as there are, lost ones too. ``taken`` are tables of the steps of
+    each, which there is so many ``times``.
+    """
+    random = np.random.default_rng(1957)
+    codes = np.arange(taken.shape[1] - 1, dtype=np.int32)
+    steps = taken.reshape(len(taken), -1).astype(np.float64)
+    effects = []
+    for _ in range(resamples):
+        drawn = random.multinomial(int(times.sum()), times / times.sum()) @ steps
+        effects.append(removal_effects(transitions_of(drawn.reshape(taken.shape[1:])), codes))
+    found = np.array(effects)
+    ends: NDArray[np.floating] = np.percentile(found / found.sum(axis=1, keepdims=True), [2.5, 97.5], axis=0)
+    return ends

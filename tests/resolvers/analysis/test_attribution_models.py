@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom
 
-from resolvers.analysis import attribution_bootstrap, attribution_models
+from resolvers.analysis import attribution_models
 from resolvers.analysis.attribution import Model
-from resolvers.analysis.attribution_bootstrap import intervals
 from resolvers.analysis.attribution_markov import removal_effects, shared
-from resolvers.analysis.attribution_models import WHOLE, Tally, apportioned, shares_of, tally
+from resolvers.analysis.attribution_models import WHOLE, Tally, apportioned, tally
 from resolvers.analysis.attribution_paths import CONVERTED, LOST, START, Paths, Transitions, joined_paths, paths_of
 from resolvers.analysis.attribution_sales import UNIT, Amounts, amounts_of
 from tests.resolvers.analysis.attribution_oracle import (
@@ -27,6 +25,7 @@ from tests.resolvers.analysis.attribution_oracle import (
     journeys,
     removal_effect,
     shares,
+    steps_of,
     transitions,
 )
 
@@ -216,11 +215,6 @@ def test_shapley_is_the_value_of_the_game_it_names(touched: list[list[int]]) -> 
         assert split == expected
 
 
-def chain(counts: dict[tuple[int, int], int]) -> Transitions:
-    source, target = zip(*counts, strict=True)
-    return Transitions(np.array(source, np.int32), np.array(target, np.int32), np.array(list(counts.values())))
-
-
 @given(EVENTS, st.dictionaries(st.integers(0, CODES - 1), st.integers(1, 100)))
 def test_removal_effects_are_those_of_the_definition_and_self_loops_change_nothing(
     events: list[Event], loops: dict[int, int]
@@ -236,42 +230,14 @@ def test_removal_effects_are_those_of_the_definition_and_self_loops_change_nothi
             looped[code, code] = looped.get((code, code), 0) + more
     assert [removal_effect(looped, code) for code in codes] == pytest.approx(expected, abs=1e-9)
     for steps in counts, looped:
-        found = removal_effects(chain(steps), np.array(codes, np.int32))
+        found = removal_effects(steps_of(steps), np.array(codes, np.int32))
         assert found.tolist() == pytest.approx(expected, abs=1e-12)
         assert sum(shared(10**30, found)) == (10**30 if any(target == CONVERTED for _, target in steps) else 0)
 
 
-@pytest.mark.parametrize("held", [1, 1 << 22])
-def test_intervals_are_those_of_drawing_conversions(held: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attribution_bootstrap, "_HELD", held)
-    events = [Event(number, 1, touch=number % 4 < 3, conversion=True, code=number % 4) for number in range(80)]
-    paths = paths_of(arrays(events)[0], 0, 9)
-    shares = shares_of(paths, paths.code, CODES, BY_PATH, HALF_LIFE)
-    for model, parts in shares.items():
-        assert parts.tolist() == [WHOLE] * 60, model
-    found = intervals(paths, paths.code, CODES, 3, shares, 2_000)
-    # How often one of four equal parts is drawn is binomial.
-    expected = binom.ppf([0.025, 0.975], 80, 0.25)
-    for low, high in found.values():
-        assert np.abs(low - expected[0]).max() <= 1
-        assert np.abs(high - expected[1]).max() <= 1
-    again = intervals(paths, paths.code, CODES, 3, shares, 2_000)
-    assert all(np.array_equal(found[model], again[model]) for model in found)
-
-
-def test_what_is_certain_has_no_width() -> None:
-    paths = paths_of(arrays([Event(n, 1, touch=True, conversion=True, code=2) for n in range(9)])[0], 0, 9)
-    shares = shares_of(paths, paths.code, CODES, BY_PATH, HALF_LIFE)
-    for low, high in intervals(paths, paths.code, CODES, None, shares, 50).values():
-        assert low.tolist() == high.tolist() == [0, 0, 9, 0]
-    none = paths_of(arrays([])[0], 0, 9)
-    for low, high in intervals(none, none.code, 0, None, shares_of(none, none.code, 0, BY_PATH, 1), 50).values():
-        assert low.size == high.size == 0
-
-
 def test_a_value_on_lost_paths_only_gets_nothing() -> None:
     counts = {(START, 1): 3, (START, 2): 2, (1, CONVERTED): 2, (1, LOST): 1, (2, LOST): 2}
-    effects = removal_effects(chain(counts), np.array([1, 2], np.int32))
+    effects = removal_effects(steps_of(counts), np.array([1, 2], np.int32))
     assert effects.tolist() == [1, 0]
     assert shared(7, effects) == [7, 0]
 

@@ -3,21 +3,33 @@
 import csv
 import gzip
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from resolvers.analysis.attribution import Model
+from resolvers.analysis.attribution_bootstrap import chain_intervals
 from resolvers.analysis.attribution_markov import removal_effects, shared
 from resolvers.analysis.attribution_models import WHOLE, Tally, apportioned, tally
 from resolvers.analysis.attribution_paths import CONVERTED, LOST, START, Paths, paths_of
 from resolvers.analysis.attribution_sales import UNIT, Amounts, amounts_of
-from tests.resolvers.analysis.attribution_oracle import Event, arrays
+from tests.resolvers.analysis.attribution_oracle import (
+    Event,
+    arrays,
+    of_whole_paths,
+    transitions_of,
+)
+from tests.resolvers.analysis.attribution_oracle import (
+    journeys as journeys_of,
+)
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 pytestmark = [
@@ -180,3 +192,45 @@ def test_removal_effects_of_a_table_of_paths(many: Credited) -> None:
     assert many.transitions() == expected["markov_order1_exact"]["transition_count"]
     assert many.removal_effects() == pytest.approx(expected["markov_order1_exact"]["removal_effect"], abs=1e-9)
     assert many.markov() == pytest.approx(expected["markov_order1_conversions"], abs=1e-6)
+
+
+def table_of(paths: Sequence[tuple[Sequence[int], bool]], values: int) -> NDArray[np.int64]:
+    """The steps of each path, in a table of its own."""
+    taken = np.zeros((len(paths), values + 1, values + 2), np.int64)
+    for place, (codes, converted) in enumerate(paths):
+        for step in pairwise([values, *codes, values + converted]):
+            taken[place][step] += 1
+    return taken
+
+
+@pytest.mark.parametrize(("name", "narrowest", "widest"), [("customers", 0.9, 1.1), ("paths", 0.8, 1.1)])
+def test_steps_of_real_chains_vary_much_as_whole_paths_do(
+    customers: list[Event], name: str, narrowest: float, widest: float
+) -> None:
+    counted: Counter[tuple[tuple[int, ...], bool]] = Counter()
+    if name == "customers":
+        for journey in journeys_of(customers, 0, EVER):
+            counted[tuple(code for code, _ in journey.touches), journey.amount is not None] += 1
+    else:
+        table = list(rows("pathdata/pathdata.csv.gz"))
+        channels = sorted({value for row in table for value in row["path"].split(" > ")})
+        for row in table:
+            codes = tuple(channels.index(value) for value in row["path"].split(" > "))
+            counted[codes, True] += int(row["total_conversions"])
+            counted[codes, False] += int(row["total_null"])
+    paths = [path for path, count in counted.items() if count]
+    times = np.array([counted[path] for path in paths])
+    values = 1 + max(max(codes) for codes, _ in paths)
+    taken = table_of(paths, values)
+    shared = sum(counted[path] for path in paths if path[1])
+    found = chain_intervals(
+        transitions_of(np.tensordot(times, taken, 1)), np.arange(values, dtype=np.int32), np.arange(values), values,
+        shared, 2_000,
+    )  # fmt: skip
+    assert found is not None
+    low, high = found
+    expected = shared * of_whole_paths(taken, times, 2_000)
+    width = expected[1] - expected[0]
+    assert (np.abs(np.array([low, high]) - expected) < 0.15 * width).all()
+    assert narrowest < ((high - low) / width).min()
+    assert ((high - low) / width).max() < widest
