@@ -228,13 +228,11 @@ async def segments(context: Context, *, first: int = 50, after: str | None = Non
     return SegmentPage(shown, tuple(str(one.id) for one in shown), len(found) > first)
 
 
-async def memberships(context: Context, subject: str, ids: Collection[int]) -> set[int]:
-    """Those of the segments that a subject is in, as of their last refresh; one that there is not has no members."""
-    return (await memberships_of(context, [subject], ids))[subject]
-
-
 async def memberships_of(context: Context, subjects: Sequence[str], ids: Collection[int]) -> dict[str, set[int]]:
-    """The same of several subjects; each segment is looked up once."""
+    """Those of the segments that each subject is in, as of their last refresh; one that there is not has no members.
+
+    Each segment is looked up once.
+    """
     principal, memory = context.require(Role.VIEWER), context.services.memory
     async with context.services.database.tenant(principal.tenant_id) as session:
         codes = await TermRepository(session, memory).codes(principal.tenant_id, SUBJECTS, set(subjects))

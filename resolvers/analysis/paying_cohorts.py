@@ -96,20 +96,15 @@ class Paid:
         )
 
 
-def paid_cohorts(payments: Entries, starts_us: Sequence[int], home: str, rates: Rates) -> PaidCohorts:
-    """The cohorts of the buckets that begin at ``starts_us``, in the currency at home.
-
-    Whoever paid before the first bucket is of no cohort. What was given back counts against the revenue of its own
-    bucket; given back before anything was paid, it is of no cohort. What states no amount counts for nothing, and what
-    cannot be converted neither: it is told as it is, from the first bucket on.
-    """
-    return paid_further(NOTHING_PAID, payments, starts_us, home, rates, kept=False).told()
-
-
 def paid_further(
     before: Paid, payments: Entries, starts_us: Sequence[int], home: str, rates: Rates, *, kept: bool
 ) -> Paid:
     """What was paid before and the payments that follow come to, those that were waiting among them.
+
+    Cohorts are of the buckets that begin at ``starts_us``, amounts in the currency at ``home``. Whoever paid before the
+    first bucket is of no cohort. What was given back counts against the revenue of its own bucket; given back before
+    anything was paid, it is of no cohort. What states no amount counts for nothing, and what cannot be converted
+    neither: it is told as it is, from the first bucket on.
 
     Who paid is only told where that is to be ``kept`` for what follows: else it takes no longer than these payments do.
     """

@@ -92,10 +92,6 @@ class ExperimentRepository:
         )
         return list(await self.session.exec(query))
 
-    async def by_key(self, key: str) -> ExperimentRow | None:
-        query = select(ExperimentRow).where(ExperimentRow.tenant_id == self.tenant_id, ExperimentRow.key == key)
-        return (await self.session.exec(query)).first()
-
     async def page(self, *, after: int | None, limit: int, status: str | None, archived: bool) -> list[ExperimentRow]:
         """By id, from the one after ``after`` on, of a status if one is given; archived ones only if asked for."""
         query = select(ExperimentRow).where(ExperimentRow.tenant_id == self.tenant_id)

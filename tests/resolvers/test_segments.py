@@ -20,7 +20,7 @@ from resolvers.errors import TimedOut, Unavailable
 from resolvers.events import ingest
 from resolvers.metrics import metrics
 from resolvers.segment_members import members
-from resolvers.segments import Draft, memberships, save_segment, segments_by_id
+from resolvers.segments import Draft, memberships_of, save_segment, segments_by_id
 from resolvers.store.database import driver
 from resolvers.store.folding import fold
 from resolvers.store.members import MemberRepository
@@ -55,8 +55,8 @@ async def test_members_are_whom_the_rules_are_true_of_event_by_event(context: Co
         expected = meeting(log, rule, rules)
         assert await names(context, saved.id) == expected, rule
         assert saved.size == len(expected)
-        for who in (*PEOPLE, "nobody"):
-            assert await memberships(context, who, [saved.id]) == ({saved.id} if who in expected else set())
+        told = await memberships_of(context, [*PEOPLE, "nobody"], [saved.id])
+        assert told == {who: {saved.id} if who in expected else set() for who in (*PEOPLE, "nobody")}
 
 
 async def test_members_are_found_anew_when_they_are_due_and_not_before(context: Context) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from resolvers.analysis.attribution_sales import UNIT
 from resolvers.analysis.exchange_rates import DAY_US, Rates
 from resolvers.analysis.ledgers import joined_entries
-from resolvers.analysis.paying_cohorts import NOTHING_PAID, paid_cohorts, paid_further
+from resolvers.analysis.paying_cohorts import NOTHING_PAID, PaidCohorts, paid_further
 from tests.resolvers.analysis.ledger_entries import HOUR_US, ROWS, Row, entries
 
 EXACT = Context(prec=100)
@@ -56,9 +56,13 @@ def walked(rows: list[Row]) -> tuple[dict[tuple[int, int], tuple[int, Decimal]],
     return cells, again, {currency: left for currency, amounts in sorted(aside.items()) if (left := total(amounts))}
 
 
+def cohorts(rows: list[Row], rates: Rates | None = None) -> PaidCohorts:
+    return paid_further(NOTHING_PAID, entries(rows), STARTS, "USD", rates or Rates(), kept=False).told()
+
+
 @given(st.lists(ROWS, max_size=40))
 def test_cohorts_are_those_of_a_walk(rows: list[Row]) -> None:
-    found = paid_cohorts(entries(rows), STARTS, "USD", Rates(FACTORS))
+    found = cohorts(rows, Rates(FACTORS))
     cells, again, aside = walked(rows)
     assert {(cell.cohort, cell.bucket): (cell.subjects, cell.revenue) for cell in found.cells} == cells
     assert found.again == again
@@ -82,12 +86,12 @@ def test_payments_may_be_told_a_while_at_a_time(rows: list[Row], cuts: list[int]
 
 
 def test_nobody_paid_is_no_cell() -> None:
-    assert paid_cohorts(entries([]), STARTS, "USD", Rates()).cells == []
-    refund = paid_cohorts(entries([Row(at=STARTS[0], steps=1)]), STARTS, "USD", Rates())
+    assert cohorts([]).cells == []
+    refund = cohorts([Row(at=STARTS[0], steps=1)])
     assert (refund.cells, refund.again, refund.unconverted) == ([], 0, ())
 
 
 def test_sums_of_the_largest_amounts_are_exact() -> None:
     rows = [Row(at=STARTS[0], units=10**12 * UNIT - place) for place in range(5_000)]
-    (cell,) = paid_cohorts(entries(rows), STARTS, "USD", Rates()).cells
+    (cell,) = cohorts(rows).cells
     assert cell.revenue == total([row.amount for row in rows])
