@@ -149,6 +149,9 @@ class HttpProtocol(StallGuard, HttpToolsProtocol):
                 app.drop()
         self._head_came()
         super().connection_lost(exc)
+        # It and its last request would keep one another until the collector comes, which for a crowd that leaves takes
+        # longer than anybody should wait.
+        self.app, self.cycle = cast(ASGIApp, self.config.loaded_app), cast(Any, None)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

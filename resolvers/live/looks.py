@@ -38,7 +38,12 @@ class Looks(Generic[T]):
         if self._task is None or self._task.done():
             self._task = self._start(self._run())
             self._task.add_done_callback(self._ended)
-        return await seen
+        try:
+            return await seen
+        finally:
+            # What is raised knows this frame: with what was seen it would be a cycle, and a crowd that is refused
+            # would leave so many that collecting them takes longer than anybody should wait.
+            del seen
 
     async def _run(self) -> None:
         while self._next:
@@ -46,13 +51,16 @@ class Looks(Generic[T]):
             try:
                 found = await self._look()
             except Exception as error:
-                for waiting in self._present:
-                    if not waiting.done():
-                        waiting.set_exception(error)
+                self._tell(asyncio.Future.set_exception, error)
             else:
-                for waiting in self._present:
-                    if not waiting.done():
-                        waiting.set_result(found)
+                self._tell(asyncio.Future.set_result, found)
+
+    def _tell(self, tell: Callable[[asyncio.Future[T], Any], None], what: Any) -> None:
+        """Tell those who wait for the look that was under way, and let go of them."""
+        for waiting in self._present:
+            if not waiting.done():
+                tell(waiting, what)
+        self._present = []
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         # Where it was cancelled, maybe before it began, some still wait.

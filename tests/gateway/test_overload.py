@@ -1,6 +1,7 @@
 """Who asks for too much is refused and told when to come back; everybody else is served."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,6 +9,7 @@ import httpx2
 import pytest
 
 from gateway.app import Gateway
+from gateway.protocols import HttpProtocol
 from gateway.telemetry import Metrics
 from resolvers.store.database import Database
 from tests.client import Client, running_gateway
@@ -178,6 +180,30 @@ async def test_requests_that_wait_on_a_connection_that_goes_leave_the_crowd(
         while crowd.under_way:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert turns.waiting == 0
+
+
+async def test_a_connection_that_is_gone_is_not_left_to_the_collector(
+    gateway: tuple[str, Gateway], client: Client
+) -> None:
+    def protocols() -> int:
+        return sum(isinstance(one, HttpProtocol) for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = protocols()
+        reader, writer = await asyncio.open_connection(*client.address.split(":"))
+        body = b'{"query":"{ tenant { slug } }"}'
+        head = f"POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {client.key}\r\n"
+        writer.write(f"{head}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+        assert b"200 OK" in await reader.readline()
+        assert protocols() == before + 1
+        writer.close()
+        async with asyncio.timeout(10):
+            while protocols() > before:  # noqa: ASYNC110  # nothing tells of it
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
 
 
 async def test_writes_over_the_limit_do_not_keep_readers_out(

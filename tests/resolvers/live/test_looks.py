@@ -1,6 +1,7 @@
 """Looks: shared by those who ask together, and never begun before they asked."""
 
 import asyncio
+import gc
 from collections.abc import Coroutine
 from typing import Any
 
@@ -60,6 +61,29 @@ async def test_a_look_that_fails_fails_for_those_who_shared_it_alone() -> None:
     failed = await asyncio.gather(looks.fresh(), looks.fresh(), return_exceptions=True)
     assert [str(error) for error in failed] == ["first", "first"]
     assert await looks.fresh() == "seen"
+
+
+async def test_a_look_that_fails_leaves_nothing_to_be_collected() -> None:
+    async def fail() -> int:
+        await asyncio.sleep(0)
+        raise ValueError
+
+    async def ask() -> None:
+        with pytest.raises(ValueError, match=r"^$"):
+            await Looks(fail).fresh()
+
+    await ask()
+    gc.collect()
+    gc.disable()
+    try:
+        await asyncio.gather(*(asyncio.create_task(ask()) for _ in range(20)))
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        assert not [one for one in gc.garbage if isinstance(one, (ValueError, asyncio.Future, Looks))]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
 
 
 async def test_who_waits_for_a_look_that_is_cancelled_waits_no_more() -> None:
