@@ -102,7 +102,7 @@ class _Told:
     def _rows(self, found: Found, row_of: Codes, rows: int) -> list[tuple[Plain, Outcome]]:
         """The plain numbers and outcomes of each row, and of all together in a last one."""
         tally = Tally(self.definition, found, row_of, rows, [epoch_us(found.period.start)])
-        return list(zip(plains(tally, row_of), outcomes(tally), strict=True))
+        return list(zip(plains(tally), outcomes(tally), strict=True))
 
     def _keys(self, shown: Sequence[int], place: int) -> tuple[DimensionValue, ...]:
         keys = self.keys[shown[place]] if place < len(shown) else ()

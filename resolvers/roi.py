@@ -148,11 +148,10 @@ class ValueReader:
         amounts = await asyncio.to_thread(amounts_of, paths, sales)
         del sales
         await self.turn.breathe()
-        question = CallQuestion(period, self.currency, self.asked.where, by)
+        question = CallQuestion(period, self.currency, self.asked.where, by, self.measured)
         calls = await self.calls.calls(self.tenant_id, question, self.numbering)
-        measures = await self.calls.measures(self.tenant_id, question, self.numbering) if self.measured else ()
         await self.turn.breathe()
-        return Found(period, calls, paths, amounts, measures), reading.explain
+        return Found(period, calls, paths, amounts), reading.explain
 
     async def unconverted(self) -> tuple[tuple[Money, ...], tuple[Money, ...]]:
         """The amounts and the costs of the period in other currencies."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from resolvers.analysis.ai_measures import AiMeasures
 from resolvers.analysis.attribution_sales import LIMB_BITS, Amounts
 from resolvers.analysis.columns import Moments
 from resolvers.analysis.numbering import Codes, Ints
@@ -19,7 +20,7 @@ class AiCalls:
 
     ``subject`` is 0 where none was said, ``group`` the number of the combination of dimension values. The cost is in
     the currency asked for, 0 where it is not ``known``: because it has no price, or one in a currency that is not
-    converted (then it is ``priced`` all the same).
+    converted (then it is ``priced`` all the same). ``measures`` are None where nobody asked for them.
     """
 
     subject: Codes
@@ -28,6 +29,7 @@ class AiCalls:
     cost: Amounts
     known: NDArray[np.bool_]
     priced: NDArray[np.bool_]
+    measures: AiMeasures | None
 
     @classmethod
     def of(
@@ -40,6 +42,7 @@ class AiCalls:
         fraction: Ints,
         known: NDArray[np.bool_],
         priced: NDArray[np.bool_],
+        measures: AiMeasures | None = None,
     ) -> "AiCalls":
         """Interactions at microseconds since 1970 (UTC), each with a cost of ``whole + fraction / UNIT``."""
         return cls(
@@ -47,8 +50,9 @@ class AiCalls:
             moments=Moments.of(at, int(at.min()) if at.size else 0),
             group=group.astype(np.min_scalar_type(int(group.max(initial=0)))),
             cost=Amounts.of(whole, fraction),
-            known=known,
-            priced=priced,
+            known=_all(known),
+            priced=_all(priced),
+            measures=measures,
         )
 
     @property
@@ -73,6 +77,11 @@ class AiCalls:
             (weight << places, product >> places & _LIMB) for weight, product in products for places in (0, LIMB_BITS)
         )
         return summed(halves, index, size)
+
+
+def _all(truths: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The same; where all are true, which is common, of one in memory."""
+    return np.broadcast_to(np.True_, truths.shape) if truths.all() else truths
 
 
 def costs_of(calls: Sequence[AiCalls], groups: int) -> tuple[list[int], Ints]:

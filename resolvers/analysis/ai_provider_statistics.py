@@ -6,6 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from resolvers.analysis.ai_measures import AiMeasures
 from resolvers.analysis.ai_providers import BINS, ConfidenceCalibration
@@ -13,7 +14,6 @@ from resolvers.analysis.attribution_sales import PLACES, UNIT
 from resolvers.analysis.attribution_statistics import money
 from resolvers.analysis.estimates import Interval, student
 from resolvers.analysis.experiment_statistics import Arm, Share
-from resolvers.analysis.numbering import Codes
 from resolvers.analysis.roi_tally import EXACT, Tally
 
 QUANTILES = (50, 95, 99)
@@ -62,33 +62,27 @@ class Plain:
         return Share(self.said, self.successes)
 
 
-def plains(tally: Tally, row_of: Codes) -> list[Plain]:
-    """The calls of each row, and of all together in a last one; ``row_of`` is the row of each combination."""
+def plains(tally: Tally) -> list[Plain]:
+    """The calls of each row, which have measures, and of all together in a last one."""
     sums = np.zeros((5, tally.rows), object)
     for calls, row in tally.calls():
         counts = (row, row[calls.known], row[calls.priced])
         numbers = [np.bincount(of, minlength=tally.rows).tolist() for of in counts]
         sums += np.array([calls.summed(row, tally.rows), calls.squared(row, tally.rows), *numbers], object)
-    measures = tally.found.measures
-    of_measure = [row_of[part.group].astype(np.min_scalar_type(tally.rows)) for part in measures]
+    measures = [(calls.measures, row) for calls, row in tally.calls() if calls.measures is not None]
     found = [
         # A row is let go of before the next one is looked up.
-        _plain(
-            of_row, [part.chosen(np.flatnonzero(row == place)) for part, row in zip(measures, of_measure, strict=True)]
-        )
+        _plain(of_row, [part.chosen(np.flatnonzero(row == place)) for part, row in measures])
         for place, of_row in enumerate(sums.T.tolist())
     ]
-    return [*found, _plain(sums.sum(axis=1).tolist(), measures)]
+    return [*found, _plain(sums.sum(axis=1).tolist(), [part for part, _ in measures])]
 
 
 def _plain(sums: Sequence[int], measures: Sequence[AiMeasures]) -> Plain:
     units, squares, calls, known, priced = sums
-    duration = np.concatenate([np.empty(0), *(part.duration[~np.isnan(part.duration)] for part in measures)])
-    quantiles = (
-        np.percentile(duration, QUANTILES, method="linear", overwrite_input=True).tolist()
-        if duration.size
-        else [None] * 3
-    )
+    durations = [np.empty(0, np.float32), *(part.duration[~np.isnan(part.duration)] for part in measures)]
+    duration = np.concatenate(durations)
+    del durations
     return Plain(
         calls=calls,
         cost_units=units,
@@ -96,12 +90,25 @@ def _plain(sums: Sequence[int], measures: Sequence[AiMeasures]) -> Plain:
         cost_squares=squares,
         priced=priced,
         tokens=sum(int(part.tokens.sum(dtype=np.int64)) for part in measures),
-        latencies=tuple(quantiles),
+        latencies=tuple(_quantiles(duration)),
         timed=duration.size,
         successes=sum(int(np.count_nonzero(part.success == 1)) for part in measures),
         said=sum(int(np.count_nonzero(part.success >= 0)) for part in measures),
         calibration=calibration(measures),
     )
+
+
+def _quantiles(numbers: NDArray[np.floating]) -> list[float | None]:
+    """QUANTILES of some numbers, whose order is lost; None of none."""
+    if not numbers.size:
+        return [None] * len(QUANTILES)
+    last = numbers.size - 1
+    places = [divmod(last * percent / 100, 1) for percent in QUANTILES]
+    bounds = [(int(below), min(int(below) + 1, last)) for below, _ in places]
+    numbers.partition(sorted({place for pair in bounds for place in pair}))
+    # They may be held in half the room that a float takes, in which they are not to be reckoned with.
+    values = [(float(numbers[low]), float(numbers[high])) for low, high in bounds]
+    return [low + (high - low) * part for (low, high), (_, part) in zip(values, places, strict=True)]
 
 
 def calibration(measures: Sequence[AiMeasures]) -> ConfidenceCalibration:

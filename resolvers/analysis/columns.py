@@ -243,6 +243,16 @@ def opposite(one: Truth) -> Truth:
     return not one if isinstance(one, bool) else ~one
 
 
+def least(values: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
+    """Values, none of them negative, in the smallest type that holds them."""
+    return values.astype(np.min_scalar_type(int(values.max(initial=0))))
+
+
+def thin(values: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
+    """The same; where there is nothing but 0, of which there need be only one in memory."""
+    return values if values.any() else np.broadcast_to(np.zeros(1, np.uint8), values.shape)
+
+
 def _joined(tests: Sequence[Test], start: Truth, join: Callable[[Truth, Truth], Truth]) -> Test:
     return lambda part: reduce(join, (test(part) for test in tests), start)
 

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from resolvers.analysis.ascending import Ascending
 from resolvers.analysis.attribution_sales import UNIT
-from resolvers.analysis.columns import Coded, Coding, EventColumns, Moments, bound, columns_of
+from resolvers.analysis.columns import Coded, Coding, EventColumns, Moments, bound, columns_of, least, thin
 from resolvers.analysis.events import Kind
 from resolvers.analysis.exchange_rates import DAY_US, Rates
 from resolvers.analysis.journeys import Selection, step_bits
+from resolvers.analysis.measures import Floats, Measures
 from resolvers.analysis.numbering import Codes, Ints
 
 LEDGERS: Mapping[str, Kind] = {
@@ -27,6 +28,8 @@ LEDGERS: Mapping[str, Kind] = {
     "subscriptions": Kind.SUBSCRIPTION,
 }
 """The kind of events that each ledger holds; of calls the amount is their cost."""
+MEASURED = "calls"
+"""The ledger beside whose entries there are measures."""
 
 _LETTERS = 256
 
@@ -62,6 +65,7 @@ class Entries:
     times: NDArray[np.int16]
     steps: NDArray[np.unsignedinteger]
     dimensions: Codes
+    measures: Floats
 
     @property
     def size(self) -> int:
@@ -149,10 +153,10 @@ class Ledger:
 
     def __post_init__(self) -> None:
         for name in ("whole", "fraction", "thing", "times"):
-            object.__setattr__(self, name, _thin(getattr(self, name)))
+            object.__setattr__(self, name, thin(getattr(self, name)))
         for name in ("name", "currency"):
             column = getattr(self, name)
-            object.__setattr__(self, name, replace(column, index=_thin(column.index)))
+            object.__setattr__(self, name, replace(column, index=thin(column.index)))
 
     @property
     def nbytes(self) -> int:
@@ -165,19 +169,26 @@ class Ledger:
     def differing(self, other: "Ledger") -> int:
         """For how many entries another ledger of the same rows says something else."""
         mine, others = self.entries(), other.entries()
-        columns = [column.name for column in fields(Entries) if column.name != "dimensions"]
+        columns = [column.name for column in fields(Entries) if column.name not in ("dimensions", "measures")]
         return int(np.count_nonzero(np.any([getattr(mine, one) != getattr(others, one) for one in columns], axis=0)))
 
     def entries(self) -> Entries:
-        """All of them, without steps or dimensions."""
+        """All of them, without steps, dimensions or measures."""
         blank = np.empty((0, self.row.size), np.int32)
-        return self._entries(slice(None), self.subject.codes, np.zeros(self.row.size, np.uint8), blank)
+        return self._entries(slice(None), self.subject.codes, np.zeros(self.row.size, np.uint8), blank, None)
 
     def selected(
-        self, kind: Kind, asked: Selection, coding: Coding, columns: Mapping[str, Coded | None], start: int, end: int
+        self,
+        kind: Kind,
+        asked: Selection,
+        coding: Coding,
+        columns: Mapping[str, Coded | None],
+        measures: Measures | None,
+        start: int,
+        end: int,
     ) -> Entries:
         """Those of a selection among the entries from ``start`` to before ``end``; ``columns`` of the whole run are
-        those that it looks at or asks for."""
+        those that it looks at or asks for, ``measures`` those of all entries, None where they are not asked for."""
         inside = self.moments.part(start, end).within(asked.start_us, asked.end_us)
         own = np.flatnonzero(np.broadcast_to(inside, (end - start,)))
         rows, subject = start + own, self.subject.part(start, end)[own]
@@ -202,7 +213,7 @@ class Ledger:
             column = columns[name]
             if column is not None:
                 dimensions[place] = column.values(places)
-        return self._entries(rows, subject, steps, dimensions)
+        return self._entries(rows, subject, steps, dimensions, measures)
 
     def _entries(
         self,
@@ -210,6 +221,7 @@ class Ledger:
         subject: Codes,
         steps: NDArray[np.unsignedinteger],
         dimensions: Codes,
+        measures: Measures | None,
     ) -> Entries:
         size = steps.size
         return Entries(
@@ -224,17 +236,8 @@ class Ledger:
             times=self.times[rows].astype(np.int16),
             steps=steps,
             dimensions=dimensions,
+            measures=np.empty((0, size)) if measures is None else measures.values(rows),
         )
-
-
-def _thin(values: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
-    """The same; where there is nothing but 0, of which there need be only one in memory."""
-    return values if values.any() else np.broadcast_to(np.zeros(1, np.uint8), values.shape)
-
-
-def least(values: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
-    """Values, none of them negative, in the smallest type that holds them."""
-    return values.astype(np.min_scalar_type(int(values.max(initial=0))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -276,6 +276,7 @@ _NO_ENTRIES = Entries(
     times=np.empty(0, np.int16),
     steps=np.empty(0, np.uint8),
     dimensions=np.empty((0, 0), np.int32),
+    measures=np.empty((0, 0)),
 )
 _BLANK = Payers(
     np.zeros(1, np.int32), np.zeros(1, np.int32), np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros(1, np.bool_)

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resolvers.analysis.ai_calls import AiCalls
-from resolvers.analysis.ai_measures import AiMeasures
 from resolvers.analysis.attribution_models import WHOLE, apportioned, shares_of, tally
 from resolvers.analysis.attribution_paths import Paths
 from resolvers.analysis.attribution_rows import COARSE
@@ -41,8 +40,6 @@ class Found:
     paths: Paths
     amounts: Amounts
     """Those of the conversions that the paths lead to."""
-    measures: Sequence[AiMeasures] = ()
-    """What the same interactions say beside their cost; empty where nobody asked."""
 
     def numbers(self) -> set[int]:
         """The combinations that cost or earn something here."""

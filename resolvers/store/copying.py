@@ -1,7 +1,6 @@
 """Query results as arrays, by way of COPY in its binary format."""
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,8 +21,6 @@ _HEADER = 19
 """Bytes before the first row of a binary COPY: signature, flags, length of the extension area."""
 _TRAILER = 2
 _LARGEST = 256 << 20
-_BLOCK = 8 << 20
-"""Bytes that are worked on at a time."""
 _DIALECT: Dialect = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 
@@ -43,41 +40,6 @@ def plain(query: Select[Any]) -> tuple[str, list[Any]]:
     compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     assert isinstance(compiled, SQLCompiler)
     return str(compiled), [compiled.params[name] for name in compiled.positiontup or ()]
-
-
-async def copied_in_blocks(
-    session: AsyncSession,
-    query: Select[Any],
-    fields: Sequence[tuple[str, str]],
-    work: Callable[[NDArray[np.void]], T],
-    row_bytes: int,
-) -> list[T]:
-    """What ``work`` makes of the same rows, some of them at a time, in a thread; it keeps nothing of them.
-
-    Raises BadInput where what it makes, by ``row_bytes`` a row, is more than fits in memory.
-    """
-    row, most = _row(fields), _LARGEST // row_bytes
-    # What was not worked on yet; the header of all is before the first row of it.
-    data, made, rows, start = bytearray(), list[T](), 0, _HEADER
-
-    async def worked(count: int) -> None:
-        nonlocal data, rows, start
-        block = np.frombuffer(data, row, count=count, offset=start)
-        data, rows, start = data[start + count * row.itemsize :], rows + count, 0
-        made.append(await asyncio.to_thread(work, block))
-
-    async def keep(chunk: bytes) -> None:
-        data.extend(chunk)
-        if len(data) >= _BLOCK:
-            await worked((len(data) - start) // row.itemsize)
-
-    statement, arguments = plain(query)
-    connection = await driver(session)
-    await connection.copy_from_query(_bounded(statement, most), *arguments, output=keep, format="binary")
-    await worked((len(data) - start - _TRAILER) // row.itemsize)
-    if rows > most:
-        raise too_many()
-    return made
 
 
 async def copied_rows(

@@ -16,15 +16,24 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from resolvers.analysis.ascending import Ascending
 from resolvers.analysis.columns import CODED, FLAGS, Coded, Moments
 from resolvers.analysis.journeys import chronological
-from resolvers.analysis.ledgers import LEDGERS, Ledger
+from resolvers.analysis.ledgers import LEDGERS, MEASURED, Ledger
+from resolvers.analysis.measures import Measures
 from resolvers.analysis.periods import epoch_us
 from resolvers.store.copying import EPOCH_US, copied
 from resolvers.store.database import Database, take_time
 from resolvers.store.events import EVENT
-from resolvers.store.ledger_rows import entries_of, ledger_rows
+from resolvers.store.ledger_rows import entries_of, ledger_rows, measures_of
 from resolvers.store.presence_folding import fold_presence
 from resolvers.store.segment_cache import Decoded, decoded
-from resolvers.store.segment_codec import Damaged, pack_coded, pack_ledger, pack_moments, pack_subjects, seal
+from resolvers.store.segment_codec import (
+    Damaged,
+    pack_coded,
+    pack_ledger,
+    pack_measures,
+    pack_moments,
+    pack_subjects,
+    seal,
+)
 from resolvers.store.segments import Manifest, Run, SegmentRepository, month_bounds
 
 BATCH = 100_000
@@ -233,17 +242,24 @@ async def _append_ledgers(
     events: Events,
     order: NDArray[np.intp],
 ) -> None:
-    """Write the ledgers of such a run; where one it is made of has none yet, it has none either."""
+    """Write the ledgers and measures of such a run; where one it is made of has none yet, it has none either."""
     place = await _aside(np.argsort, order)
     reach = between(int(events["position"][0]) - 1, int(events["position"][-1]), run.month)
     for name, kind in LEDGERS.items():
         parts = await _parts(segments, tenant_id, old, name)
         if any(part is None for part in parts):
             return
-        new = await ledger_rows(segments.session, tenant_id, kind, reach)
+        new = await ledger_rows(segments.session, tenant_id, kind, reach, measured=name == MEASURED)
         ledgers = list(zip(old, cast(list[Ledger], parts), strict=True))
-        sealed = await _aside(_ledger, tenant_id, run, name, ledgers, events, new, place)
-        await segments.fill(tenant_id, run, name, sealed)
+        rows = await _aside(_rows_of, ledgers, events, new, place)
+        await segments.fill(tenant_id, run, name, await _aside(_ledger, tenant_id, run, name, ledgers, new, rows))
+        if name == MEASURED:
+            said = await _parts(segments, tenant_id, old, "measures")
+            if all(part is not None for part in said):
+                measures = cast(list[Measures], said)
+                await segments.fill(
+                    tenant_id, run, "measures", await _aside(_measures, tenant_id, run, measures, new, rows)
+                )
 
 
 def between(after: int, through: int, month: date) -> list[ColumnElement[bool]]:
@@ -305,23 +321,35 @@ def _coded(
     return None if column.blank else seal(pack_coded(column), run.place(tenant_id, name))
 
 
+def _rows_of(
+    parts: Sequence[tuple[Run, Ledger]], events: Events, new: Events, place: NDArray[np.intp]
+) -> list[NDArray[np.intp]]:
+    """Where in such a run the entries of ledgers lie, and the new ones; ``place`` says it of each row it is made of."""
+    rows, seen = list[NDArray[np.intp]](), 0
+    for one, ledger in parts:
+        rows.append(place[seen + ledger.row.codes.astype(np.intp)])
+        seen += one.rows
+    among = np.searchsorted(events["position"].astype(np.int64), new["position"].astype(np.int64))
+    return [*rows, place[seen + among]]
+
+
 def _ledger(
     tenant_id: int,
     run: Run,
     name: str,
     parts: Sequence[tuple[Run, Ledger]],
-    events: Events,
     new: Events,
-    place: NDArray[np.intp],
+    rows: Sequence[NDArray[np.intp]],
 ) -> bytes:
-    """A ledger of such a run, sealed; ``place`` says where in it each row lies that it is made of."""
-    start_us = epoch_us(month_bounds(run.month)[0])
-    rows, seen = list[NDArray[np.integer]](), 0
-    for one, ledger in parts:
-        rows.append(place[seen + ledger.row.codes.astype(np.intp)])
-        seen += one.rows
-    among = np.searchsorted(events["position"].astype(np.int64), new["position"].astype(np.int64))
-    latest = Ledger.of(place[seen + among], entries_of(new), start_us)
-    rows.append(latest.row.codes)
-    found = Ledger.merged([*(ledger for _, ledger in parts), latest], rows)
+    """A ledger of such a run, sealed; ``rows`` say where in it the entries lie."""
+    latest = Ledger.of(rows[-1], entries_of(new), epoch_us(month_bounds(run.month)[0]))
+    found = Ledger.merged([*(ledger for _, ledger in parts), latest], [*rows[:-1], latest.row.codes])
     return seal(pack_ledger(found), run.place(tenant_id, name))
+
+
+def _measures(
+    tenant_id: int, run: Run, parts: Sequence[Measures], new: Events, rows: Sequence[NDArray[np.intp]]
+) -> bytes:
+    """The measures of such a run, sealed."""
+    found = Measures.merged([*parts, Measures.of(measures_of(new))], np.argsort(np.concatenate(rows)))
+    return seal(pack_measures(found), run.place(tenant_id, "measures"))

@@ -5,12 +5,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, ColumnElement, Integer, case, func, literal, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Double,
+    Integer,
+    Text,
+    and_,
+    case,
+    func,
+    literal,
+    literal_column,
+    select,
+)
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.attribution_sales import UNIT
 from resolvers.analysis.events import Kind
 from resolvers.analysis.ledgers import Entries
+from resolvers.analysis.measures import MEASURES, Floats
 from resolvers.analysis.subscriptions import TIMES_A_YEAR
 from resolvers.store.copying import EPOCH_US, copied
 from resolvers.store.events import EVENT
@@ -31,6 +44,19 @@ _ORDER: ColumnElement[int] = literal_column(
     "(('x' || substr(encode(sha256(convert_to(nullif(event.order_id, ''), 'UTF8')), 'hex'), 1, 16))::bit(64)::bigint"
     " | 1)"
 )
+
+
+_ZERO = literal(0, BigInteger)
+_NAN = literal("NaN", Text).cast(Double)
+_MEASURES: dict[str, ColumnElement[Any]] = {
+    "duration": EVENT.duration_ms,
+    "score": EVENT.score,
+    "success": EVENT.success.cast(Integer),
+    "tokens": case(
+        (and_(EVENT.input_tokens.is_(None), EVENT.output_tokens.is_(None)), None),
+        else_=func.coalesce(EVENT.input_tokens, _ZERO) + func.coalesce(EVENT.output_tokens, _ZERO),
+    ),
+}
 
 
 def _columns(kind: Kind) -> dict[str, tuple[str, ColumnElement[Any]]]:
@@ -61,12 +87,16 @@ async def ledger_rows(
     kind: Kind,
     conditions: Sequence[ColumnElement[bool]],
     more: Sequence[tuple[str, ColumnElement[Any]]] = (),
+    *,
+    measured: bool = False,
 ) -> Rows:
     """Events of a kind that meet conditions, in order of arrival, with what ledgers hold of them and integers ``more``.
 
-    Raises BadInput where they are more than fit in memory.
+    So are their measures where ``measured``. Raises BadInput where they are more than fit in memory.
     """
     columns = _columns(kind) | {name: (">i4", column) for name, column in more}
+    if measured:
+        columns |= {name: (">f8", func.coalesce(_MEASURES[name].cast(Double), _NAN)) for name in MEASURES}
     query = select(*(column.label(name) for name, (_, column) in columns.items())).where(
         EVENT.tenant_id == tenant_id,
         # Said in the text of the statement, for there are indexes that hold one kind only.
@@ -96,4 +126,10 @@ def entries_of(
         times=rows["times"].astype(np.int16) if "times" in held else np.zeros(rows.size, np.int16),
         steps=np.zeros(rows.size, np.uint8) if steps is None else steps,
         dimensions=np.empty((0, rows.size), np.int32) if dimensions is None else dimensions,
+        measures=measures_of(rows) if "duration" in held else np.empty((0, rows.size)),
     )
+
+
+def measures_of(rows: Rows) -> Floats:
+    """The measures of rows that were read with them, a row for each of MEASURES."""
+    return np.stack([rows[name].astype(np.float64) for name in MEASURES])

@@ -17,6 +17,7 @@ from resolvers.analysis.explanations import Explanation, Source
 from resolvers.analysis.filters import EVERYTHING, Filter
 from resolvers.analysis.journeys import Selection, step_bits
 from resolvers.analysis.ledgers import LEDGERS, Entries, Ledger, joined_entries
+from resolvers.analysis.measures import Measures
 from resolvers.analysis.periods import Period, epoch_us
 from resolvers.store.conditions import Codes, condition
 from resolvers.store.copying import too_many
@@ -31,7 +32,7 @@ T = TypeVar("T")
 _LARGEST = 256 << 20
 """Bytes of entries in memory at once."""
 _ENTRY_BYTES = 48
-_BLOCK = 1 << 17
+_BLOCK = 1 << 16
 """Entries that are worked on at a time, for the memory that they take as they are."""
 _HELD = frozenset({"kind", "name"})
 """The columns of codes that ledgers hold themselves."""
@@ -47,6 +48,8 @@ class LedgerQuestion:
     where: Filter = EVERYTHING
     steps: Sequence[Filter] = ()
     by: Sequence[str] = ()
+    measured: bool = False
+    """Whether their measures are read too, which only MEASURED has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +141,16 @@ class LedgerRepository:
         for run in runs:
             if run.month in broken:
                 continue
-            found = await self.cache.parts(self.segments, asked.tenant_id, run, (asked.ledger, *columns))
+            beside = ("measures",) if asked.measured else ()
+            found = await self.cache.parts(self.segments, asked.tenant_id, run, (asked.ledger, *beside, *columns))
             ledger = None if found is None else cast(Ledger | None, found[asked.ledger])
-            if found is None or ledger is None:
+            measures = None if found is None else cast(Measures | None, found.get("measures"))
+            if found is None or ledger is None or (asked.measured and measures is None):
                 broken.add(run.month)
                 behind[run.month] = run.after
                 continue
             coded = {name: cast(Coded | None, found[name]) for name in columns}
-            select = partial(ledger.selected, LEDGERS[asked.ledger], selection, coding, coded)
+            select = partial(ledger.selected, LEDGERS[asked.ledger], selection, coding, coded, measures)
             # Of an empty ledger too there is a part, which tells that there is nothing.
             for start in range(0, max(1, ledger.row.size), _BLOCK):
                 entries = await asyncio.to_thread(select, start, min(start + _BLOCK, ledger.row.size))
@@ -167,7 +172,8 @@ class LedgerRepository:
             for place, name in enumerate(asked.by)
         ]
         more = [("steps", mask.cast(Integer)), *dimensions]
-        rows = await ledger_rows(self.session, asked.tenant_id, LEDGERS[asked.ledger], conditions, more)
+        kind = LEDGERS[asked.ledger]
+        rows = await ledger_rows(self.session, asked.tenant_id, kind, conditions, more, measured=asked.measured)
         values = [rows[name].astype(np.int32) for name, _ in dimensions]
         return entries_of(
             rows,

@@ -15,13 +15,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from resolvers.analysis.ascending import Ascending
 from resolvers.analysis.columns import CODED, Coded, Moments
 from resolvers.analysis.journeys import chronological
-from resolvers.analysis.ledgers import LEDGERS, Ledger
+from resolvers.analysis.ledgers import LEDGERS, MEASURED, Ledger
+from resolvers.analysis.measures import Measures
 from resolvers.analysis.periods import epoch_us
 from resolvers.store.copying import EPOCH_US
 from resolvers.store.database import Database, rows, take_time
 from resolvers.store.events import EVENT
 from resolvers.store.folding import BATCH, Events, append, arrivals, between, intact, within
-from resolvers.store.ledger_rows import entries_of, ledger_rows
+from resolvers.store.ledger_rows import entries_of, ledger_rows, measures_of
 from resolvers.store.segment_cache import Decoded, decoded
 from resolvers.store.segment_codec import Damaged
 from resolvers.store.segments import Run, SegmentRepository, month_bounds
@@ -117,7 +118,7 @@ class _Check:
 
     async def _faults(self, run: Run) -> list[str]:
         """In which ways a run is not what the log says."""
-        names = ("subject", "at", *CODED, *LEDGERS)
+        names = ("subject", "at", *CODED, *LEDGERS, "measures")
         sealed = await self.segments.sealed(self.tenant_id, run, names)
         if sealed is None:
             return ["is gone"]
@@ -156,13 +157,22 @@ class _Check:
             if held is None:
                 # Not made yet, so that everybody reads the log.
                 continue
-            found = await ledger_rows(self.session, self.tenant_id, kind, between(run.after, run.through, run.month))
+            reach = between(run.after, run.through, run.month)
+            found = await ledger_rows(self.session, self.tenant_id, kind, reach, measured=name == MEASURED)
             rows = arrival[np.searchsorted(positions[arrival], found["position"].astype(np.int64))]
             true = Ledger.of(rows, entries_of(found), epoch_us(month_bounds(run.month)[0]))
             if not np.array_equal(held.row.codes, true.row.codes):
                 yield f"has {held.row.size:,} {name}, the log {true.row.size:,}, or they are others"
             elif count := held.differing(true):
                 yield f"has other {name} for {count:,} of its {held.row.size:,}"
+            measures = cast(Measures | None, columns["measures"])
+            if name != MEASURED or measures is None:
+                continue
+            said = Measures.of(measures_of(found)[:, np.argsort(rows)])
+            if measures.size != said.size:
+                yield f"has measures of {measures.size:,} {name}, the log of {said.size:,}"
+            elif count := measures.differing(said):
+                yield f"has other measures for {count:,} of its {said.size:,} {name}"
 
     async def _differing(self, run: Run, columns: dict[str, Decoded], order: NDArray[np.intp]) -> Counter[str]:
         """For how many events each column of codes is not what the log says."""

@@ -3,6 +3,8 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import cast
 from weakref import WeakValueDictionary
 
@@ -11,11 +13,20 @@ import structlog
 from resolvers.analysis.ascending import Ascending
 from resolvers.analysis.columns import Coded, EventRun, Moments
 from resolvers.analysis.ledgers import LEDGERS, Ledger
+from resolvers.analysis.measures import Measures
 from resolvers.analysis.merging import merged
-from resolvers.store.segment_codec import Damaged, opened, unpack_ascending, unpack_coded, unpack_ledger, unpack_moments
+from resolvers.store.segment_codec import (
+    Damaged,
+    opened,
+    unpack_ascending,
+    unpack_coded,
+    unpack_ledger,
+    unpack_measures,
+    unpack_moments,
+)
 from resolvers.store.segments import Run, SegmentRepository
 
-Decoded = Ascending | Moments | Coded | Ledger | None
+Decoded = Ascending | Moments | Coded | Ledger | Measures | None
 Key = tuple[int, Run, str]
 Span = tuple[int, tuple[Run, ...], int, int, tuple[str, ...]]
 """A tenant's runs between two instants (microseconds since 1970), with the coded columns named."""
@@ -27,6 +38,9 @@ _ROW_BYTES = 5
 _SPANS = 32
 _LARGEST_SPAN = 0.3
 """The part of the budget that one span may take."""
+
+_DECODING = ThreadPoolExecutor(max_workers=2, thread_name_prefix="decoding")
+"""Few threads: what a column takes while it is decoded is twice what is kept of it."""
 
 log = structlog.get_logger(__name__)
 
@@ -59,18 +73,12 @@ class SegmentCache:
     ) -> EventRun | None:
         """A run with the coded columns named; None where the run is not there or damaged, which drops it."""
         found = await self.parts(segments, tenant_id, run, ("subject", "at", *names))
-        if found is None:
-            return None
-        return EventRun(
-            cast(Ascending, found["subject"]),
-            cast(Moments, found["at"]),
-            {name: cast(Coded | None, found[name]) for name in names},
-        )
+        return None if found is None else _run(found, names)
 
     async def parts(
         self, segments: SegmentRepository, tenant_id: int, run: Run, wanted: Sequence[str]
     ) -> Mapping[str, Decoded] | None:
-        """Columns and ledgers of a run, each None where it is not written; None for all in the same cases.
+        """Columns, ledgers and measures of a run, each None where it is not written; None for all in the same cases.
 
         Of those who want the same run at the same time, one reads and decodes what is missing.
         """
@@ -86,6 +94,24 @@ class SegmentCache:
                     self._keep((tenant_id, run, name), column)
                 found |= loaded
         return found
+
+    async def piece(
+        self, segments: SegmentRepository, tenant_id: int, run: Run, names: Sequence[str], start: int, end: int
+    ) -> EventRun | None:
+        """The rows of a run from ``start`` to before ``end``, with the coded columns named; None in the same cases.
+
+        One column is decoded at a time, and none is kept beyond what there was already, as all would not fit.
+        """
+        found: dict[str, Decoded] = {}
+        for name in ("subject", "at", *names):
+            held: Mapping[str, Decoded] | None = self._held(tenant_id, run, [name])
+            if not held:
+                self._full = True
+                held = await self._load(segments, tenant_id, run, [name])
+            if held is None:
+                return None
+            found[name] = await asyncio.to_thread(_cut, held[name], start, end)
+        return _run(found, names)
 
     def span(self, span: Span) -> EventRun | None:
         """What runs hold of a span, merged, if that was done."""
@@ -121,8 +147,9 @@ class SegmentCache:
             self.lost.add(tenant_id)
             return None
         try:
+            loop = asyncio.get_running_loop()
             columns = await asyncio.gather(
-                *(asyncio.to_thread(decoded, sealed[name], name, run, tenant_id) for name in names)
+                *(loop.run_in_executor(_DECODING, decoded, sealed[name], name, run, tenant_id) for name in names)
             )
         except Damaged as damage:
             log.warning("journeys.segment_damaged", place=str(damage))
@@ -160,8 +187,32 @@ class SegmentCache:
             self._full = True
 
 
+def _run(found: Mapping[str, Decoded], names: Sequence[str]) -> EventRun:
+    return EventRun(
+        cast(Ascending, found["subject"]),
+        cast(Moments, found["at"]),
+        {name: cast(Coded | None, found[name]) for name in names},
+    )
+
+
+def _cut(column: Decoded, start: int, end: int) -> Decoded:
+    """Some rows of a column, which the rest of it may be let go of for."""
+    match column:
+        case Ascending():
+            return Ascending.of(column.part(start, end))
+        case Moments():
+            return replace(column, ticks=column.ticks[start:end].copy())
+        case Coded():
+            return replace(column, index=column.index[start:end].copy())
+        case _:
+            return None
+
+
 def decoded(sealed: bytes | None, name: str, run: Run, tenant_id: int) -> Decoded:
-    """A column or ledger of a run; None where it is not written, a column if no event carries it. Raises Damaged."""
+    """A column, a ledger or the measures of a run; None where that is not written, a column if no event carries it.
+
+    Raises Damaged.
+    """
     place = run.place(tenant_id, name)
     if sealed is None:
         return None
@@ -170,6 +221,8 @@ def decoded(sealed: bytes | None, name: str, run: Run, tenant_id: int) -> Decode
         return unpack_ascending(body)
     if name in LEDGERS:
         return unpack_ledger(body)
+    if name == "measures":
+        return unpack_measures(body)
     return unpack_moments(body) if name == "at" else unpack_coded(body)
 
 

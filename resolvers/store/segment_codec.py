@@ -7,6 +7,7 @@ bytes first), each of them deflated where that pays.
 
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from resolvers.analysis.ascending import Ascending
 from resolvers.analysis.columns import Coded, Moments
 from resolvers.analysis.ledgers import Ledger
+from resolvers.analysis.measures import Measures, Numbers
 
 FORMAT = 1
 _DIGEST = 16
@@ -99,16 +101,31 @@ def pack_ledger(ledger: Ledger) -> bytes:
         pack(ledger.thing),
         pack(ledger.times),
     ]
+    return _after_lengths(parts)
+
+
+def pack_measures(measures: Measures) -> bytes:
+    """Measures as their columns, each after its length."""
+    return _after_lengths([_UNIT.pack(column.scale) + pack(column.ticks) for column in measures.columns])
+
+
+def unpack_measures(body: memoryview) -> Measures:
+    return Measures(tuple(Numbers(unpack(part[_UNIT.size :])[0], _UNIT.unpack_from(part)[0]) for part in _parts(body)))
+
+
+def _after_lengths(parts: Iterable[bytes]) -> bytes:
     return b"".join(_PART.pack(len(part)) + part for part in parts)
 
 
-def unpack_ledger(body: memoryview) -> Ledger:
-    parts = []
+def _parts(body: memoryview) -> Iterator[memoryview]:
     while body:
         (length,) = _PART.unpack_from(body)
-        parts.append(body[_PART.size : _PART.size + length])
+        yield body[_PART.size : _PART.size + length]
         body = body[_PART.size + length :]
-    row, subject, moments, name, currency, whole, fraction, thing, times = parts
+
+
+def unpack_ledger(body: memoryview) -> Ledger:
+    row, subject, moments, name, currency, whole, fraction, thing, times = _parts(body)
     return Ledger(
         row=unpack_ascending(row),
         subject=unpack_ascending(subject),

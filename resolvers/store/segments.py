@@ -38,7 +38,7 @@ class JourneyStateRow(SQLModel, table=True):
 class JourneySegmentRow(SQLModel, table=True):
     """A run of events by subject, time and position, each column sealed; one that no event carries is NULL.
 
-    Ledgers are sealed likewise; they are NULL where they were not made yet.
+    Ledgers and measures are sealed likewise; they are NULL where they were not made yet.
     """
 
     __tablename__ = "journey_segment"
@@ -74,6 +74,8 @@ class JourneySegmentRow(SQLModel, table=True):
     sales: bytes | None
     calls: bytes | None
     subscriptions: bytes | None
+    measures: bytes | None
+    """Of the calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +200,10 @@ class SegmentRepository:
         )
         return {Run(*row) for row in rows}
 
-    async def without_ledgers(self, tenant_id: int) -> list[date]:
-        """The months with runs that have no ledgers yet."""
+    async def incomplete(self, tenant_id: int) -> list[date]:
+        """The months with runs that have no measures yet, or no ledgers either."""
         rows = await (await driver(self.session)).fetch(
-            "SELECT DISTINCT month FROM journey_segment WHERE tenant_id = $1 AND sales IS NULL ORDER BY month",
+            "SELECT DISTINCT month FROM journey_segment WHERE tenant_id = $1 AND measures IS NULL ORDER BY month",
             tenant_id,
         )
         return [row[0] for row in rows]

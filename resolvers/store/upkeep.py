@@ -78,8 +78,8 @@ async def fold_due(
 
 
 async def _complete(database: Database, tenant_id: int) -> None:
-    """Make the months anew whose runs are from before there were ledgers."""
+    """Make the months anew whose runs are from before they had all that runs have."""
     async with database.tenant(tenant_id) as session:
-        months = await SegmentRepository(session).without_ledgers(tenant_id)
+        months = await SegmentRepository(session).incomplete(tenant_id)
     for month in months:
         await refold(database, tenant_id, month)

@@ -19,9 +19,10 @@ from resolvers.analysis.periods import Compare, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.analysis.roi import RoiDefinition
 from resolvers.catalogue import CONVERSIONS
-from resolvers.context import Context
+from resolvers.context import Context, Role
 from resolvers.errors import BadInput
 from resolvers.roi import roi
+from resolvers.store.folding import fold
 from tests.factories import event, new_principal, purchase, store
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -113,7 +114,11 @@ def assert_told(told: AiServiceFigures, calls: list[Sent], log: list[Sent]) -> N
 @pytest.mark.parametrize("seed", range(6))
 async def test_random_calls_are_told_as_they_are(context: Context, seed: int) -> None:
     log = random_log(Random(seed))
-    await store(context, *log)
+    # Some of it in ledgers, some of it not yet, or all in the log.
+    await store(context, *log[: len(log) // 2])
+    if seed % 3:
+        await fold(context.services.database, context.require(Role.VIEWER).tenant_id)
+    await store(context, *log[len(log) // 2 :])
     answer = await ai_providers(context, DEFAULT, MARCH)
     mine: dict[tuple[str, str], list[Sent]] = defaultdict(list)
     for one in log:
@@ -216,10 +221,13 @@ async def test_nothing_and_nonsense(context: Context, owner: Any) -> None:
 
 async def test_more_calls_than_fit_in_memory_are_refused(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     # So that two fit.
-    monkeypatch.setattr("resolvers.store.ai_calls._MEASURED_BYTES", 128 << 20)
+    monkeypatch.setattr("resolvers.store.ledgers._ENTRY_BYTES", 127 << 20)
+    tenant_id = context.require(Role.VIEWER).tenant_id
     await store(context, *(call(f"s{day}", day, "a", "x", durationMs=100 * day) for day in (1, 2)))
+    await fold(context.services.database, tenant_id)
     assert (await ai_providers(context, DEFAULT, MARCH)).latency_p50.value == 150
     await store(context, call("s3", 3, "a", "x", durationMs=300))
+    await fold(context.services.database, tenant_id)
     with pytest.raises(BadInput) as refused:
         await ai_providers(context, DEFAULT, MARCH)
     assert refused.value.field == "period"

@@ -60,4 +60,5 @@ def entries(rows: Sequence[Row]) -> Entries:
         times=column([row.times for row in rows], np.int16),
         steps=column([row.steps for row in rows], np.uint8),
         dimensions=np.empty((0, len(rows)), np.int32),
+        measures=np.empty((0, len(rows))),
     )

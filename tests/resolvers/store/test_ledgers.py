@@ -12,13 +12,14 @@ import pytest
 from resolvers import upkeep
 from resolvers.analysis.explanations import Source
 from resolvers.analysis.filters import Filter, MeasureIs, Op
-from resolvers.analysis.ledgers import LEDGERS, Entries, Ledger
+from resolvers.analysis.ledgers import LEDGERS, MEASURED, Entries, Ledger
+from resolvers.analysis.measures import Measures
 from resolvers.analysis.periods import Period, epoch_us
 from resolvers.context import Context, Principal
 from resolvers.store.folding import FoldingFigures, fold
 from resolvers.store.ledgers import LedgerQuestion, LedgerReading, LedgerRepository
 from resolvers.store.segment_cache import SegmentCache, decoded
-from resolvers.store.segment_codec import pack_ledger, seal
+from resolvers.store.segment_codec import pack_ledger, pack_measures, seal
 from resolvers.store.segments import SegmentRepository, month_bounds
 from resolvers.store.upkeep import fold_due
 from tests.factories import event, store
@@ -54,12 +55,12 @@ def moved(random: Random, number: int) -> dict[str, Any]:
     return event(**found)
 
 
-def question(random: Random, tenant_id: int, ledger: str) -> LedgerQuestion:
+def question(random: Random, tenant_id: int, ledger: str, measured: bool) -> LedgerQuestion:
     start = START + timedelta(hours=random.randrange(-800, 800))
     period = random.choice([ALL_TIME, Period(start, start + timedelta(hours=random.randrange(1, 900)))])
     by = tuple(random.sample(["channel", "persona", "plan", "model"], random.randrange(3)))
     steps = tuple(condition(random) for _ in range(random.randrange(3)))
-    return LedgerQuestion(tenant_id, ledger, period, condition(random), steps, by)
+    return LedgerQuestion(tenant_id, ledger, period, condition(random), steps, by, measured)
 
 
 async def read(context: Context, asked: LedgerQuestion, cache: SegmentCache) -> LedgerReading:
@@ -70,16 +71,17 @@ async def read(context: Context, asked: LedgerQuestion, cache: SegmentCache) -> 
 def same(one: Entries, other: Entries) -> bool:
     orders = [np.lexsort((found.at, found.subject)) for found in (one, other)]
     pairs = ((getattr(one, of.name), getattr(other, of.name)) for of in fields(Entries))
-    return all(np.array_equal(mine[..., orders[0]], others[..., orders[1]]) for mine, others in pairs)
+    return all(np.array_equal(mine[..., orders[0]], others[..., orders[1]], equal_nan=True) for mine, others in pairs)
 
 
 async def agree(context: Context, principal: Principal, plain: Principal, random: Random, cache: SegmentCache) -> None:
     """Questions to the folded log and to the one that never is have the same answers."""
     for ledger in LEDGERS:
-        for _ in range(4):
-            seed = random.random()
+        for place in range(4):
+            seed, measured = random.random(), ledger == MEASURED and place < 2
             mine, others = [
-                await read(context, question(Random(seed), of.tenant_id, ledger), cache) for of in (principal, plain)
+                await read(context, question(Random(seed), of.tenant_id, ledger, measured), cache)
+                for of in (principal, plain)
             ]
             assert others.explain.source is Source.LOG
             assert same(mine.entries, others.entries), (ledger, seed)
@@ -132,11 +134,11 @@ async def test_what_columns_do_not_hold_is_asked_of_the_log(
         assert (found.entries.whole >= 20).all()
 
 
-@pytest.mark.parametrize("ledger", LEDGERS)
+@pytest.mark.parametrize("lacking", [(*LEDGERS, "measures"), ("measures",)])
 async def test_runs_from_before_there_were_ledgers_are_completed(
-    context: Context, principal: Principal, plain: Principal, folded: Random, ledger: str
+    context: Context, principal: Principal, plain: Principal, folded: Random, lacking: tuple[str, ...]
 ) -> None:
-    nothing = ", ".join(f"{name} = NULL" for name in LEDGERS)
+    nothing = ", ".join(f"{name} = NULL" for name in lacking)
     await execute(context, principal.tenant_id, f"UPDATE journey_segment SET {nothing} WHERE month > '2026-01-01'")
     cache = SegmentCache()
     await agree(context, principal, plain, folded, cache)
@@ -147,14 +149,16 @@ async def test_runs_from_before_there_were_ledgers_are_completed(
     assert not await faults(context, principal.tenant_id)
     await keep_up(context, cache, plain)
     async with context.services.database.tenant(principal.tenant_id) as session:
-        assert not await SegmentRepository(session).without_ledgers(principal.tenant_id)
+        assert not await SegmentRepository(session).incomplete(principal.tenant_id)
     await agree(context, principal, plain, folded, cache)
-    found = await read(context, LedgerQuestion(principal.tenant_id, ledger, ALL_TIME), cache)
-    assert (found.explain.source, found.explain.tail) == (Source.JOURNEYS, 0)
+    for ledger in LEDGERS:
+        asked = LedgerQuestion(principal.tenant_id, ledger, ALL_TIME, measured=ledger == MEASURED)
+        found = await read(context, asked, cache)
+        assert (found.explain.source, found.explain.tail) == (Source.JOURNEYS, 0)
     assert not await faults(context, principal.tenant_id)
 
 
-@pytest.mark.parametrize("ledger", LEDGERS)
+@pytest.mark.parametrize("ledger", [*LEDGERS, "measures"])
 async def test_damage_is_passed_over_found_and_mended(
     context: Context, principal: Principal, plain: Principal, folded: Random, ledger: str
 ) -> None:
@@ -197,6 +201,33 @@ async def test_what_is_sealed_but_wrong_is_found_and_made_anew(
     )
     said = f"{rows.size} {ledger}, the log {held.row.size}" if missing else f"other {ledger} for 1 of its"
     assert said in await faults(context, principal.tenant_id)
+    assert [month async for month in upkeep.rebuild_journeys(context.services.database, principal.tenant_id, MONTHS)]
+    assert not await faults(context, principal.tenant_id)
+    await agree(context, principal, plain, folded, SegmentCache())
+
+
+@pytest.mark.parametrize("missing", [False, True])
+async def test_measures_that_are_sealed_but_wrong_are_found_and_made_anew(
+    context: Context, principal: Principal, plain: Principal, folded: Random, missing: bool
+) -> None:
+    run = (await manifest(context, principal.tenant_id)).runs[0]
+    async with context.services.database.tenant(principal.tenant_id) as session:
+        sealed = await SegmentRepository(session).sealed(principal.tenant_id, run, ["measures"])
+    assert sealed is not None
+    held = decoded(sealed["measures"], "measures", run, principal.tenant_id)
+    assert isinstance(held, Measures)
+    said = held.values()
+    if missing:
+        wrong = said[:, 1:]
+    else:
+        wrong = said.copy()
+        # One that nobody had stated, of the call that comes last.
+        wrong[:, -1] = np.where(np.isnan(said[:, -1]), 1, np.nan)
+    body = seal(pack_measures(Measures.of(wrong)), run.place(principal.tenant_id, "measures"))
+    statement = "UPDATE journey_segment SET measures = $1 WHERE (month, after) = ($2, $3)"
+    await execute(context, principal.tenant_id, statement, body, run.month, run.after)
+    told = f"measures of {held.size - 1} calls, the log of {held.size}" if missing else "other measures for 1 of its"
+    assert told in await faults(context, principal.tenant_id)
     assert [month async for month in upkeep.rebuild_journeys(context.services.database, principal.tenant_id, MONTHS)]
     assert not await faults(context, principal.tenant_id)
     await agree(context, principal, plain, folded, SegmentCache())

@@ -1,19 +1,24 @@
 """Columns as bytes: nothing is lost, and nothing that changed is taken for true."""
 
+from math import nan
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from resolvers.analysis.columns import Coded, Moments
+from resolvers.analysis.measures import Measures
 from resolvers.store.segment_codec import (
     Damaged,
     opened,
     pack_coded,
+    pack_measures,
     pack_moments,
     pack_subjects,
     seal,
     unpack_coded,
+    unpack_measures,
     unpack_moments,
     unpack_subjects,
 )
@@ -36,6 +41,36 @@ def test_times_come_back(since: list[int], unit: int, start_us: int) -> None:
 def test_codes_come_back(values: list[int]) -> None:
     column = Coded.of(np.array([*values, 1], np.int32))
     assert unpack_coded(memoryview(pack_coded(column))).values().tolist() == [*values, 1]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            *4
+            * [
+                st.just(nan)
+                | st.integers(0, 10**13).map(float)
+                | st.integers(-9, 10**7).map(lambda tenths: tenths / 10)
+                | st.floats(allow_infinity=False)
+            ]
+        )
+    )
+)
+def test_measures_come_back(rows: list[tuple[float, ...]]) -> None:
+    said = np.array(rows, np.float64).reshape(-1, 4).T
+    packed = pack_measures(Measures.of(said))
+    assert np.array_equal(unpack_measures(memoryview(packed)).values(), said, equal_nan=True)
+
+
+def test_measures_of_few_places_are_small_and_what_nobody_says_is_nothing() -> None:
+    generator = np.random.default_rng(1)
+    said = generator.integers(0, 30_000, (4, 10_000)).astype(np.float64)
+    said[1] = np.nan
+    said[2] = generator.integers(0, 2, 10_000)
+    said[3] /= 1_000
+    measures = Measures.of(said)
+    assert measures.nbytes == 5 * 10_000
+    assert len(pack_measures(measures)) < 45_000
 
 
 def test_what_repeats_is_small_and_what_does_not_is_not_larger() -> None:
