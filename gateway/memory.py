@@ -13,8 +13,8 @@ _OPTIONS = ((_ARENA_MAX, 2), (_MMAP_THRESHOLD, 4 << 20), (_TRIM_THRESHOLD, 32 <<
 
 _SECONDS = 2.0
 _SOME, _MUCH = 16 << 20, 64 << 20
-"""Bytes by which the process has to have grown for a look at what is free: now and then and around what takes long, and
-between quick questions, the second of which has to have its pages from the system again."""
+"""Bytes by which the process has to have grown for a look at what is free: now and then, and between quick questions,
+the second of which has to have its pages from the system again."""
 
 
 def spare_the_collector() -> None:
@@ -38,7 +38,7 @@ def give_memory_back() -> None:
 
 
 class Reclaiming:
-    """Gives back what is free within heaps, where the process has grown since it last did.
+    """Gives back what is free within heaps, where the process has grown since it last did or somebody needs much.
 
     What arrays of a few MiB leave behind lies between what is still used, and only this returns it: after questions
     over ten million events it was up to a quarter of all that the process held. It takes 2 to 30 milliseconds, in a
@@ -51,23 +51,32 @@ class Reclaiming:
         """What was held when least was, since then."""
         self._under_way = False
 
-    def __call__(self, eagerly: bool) -> "asyncio.Future[None] | None":
-        """Begin to give memory back where there may be some, or else much; called in the event loop.
+    def __call__(self, large: bool) -> "asyncio.Future[None] | None":
+        """Begin to give memory back for one who holds much, or where there may be as much; called in the event loop.
 
         Returns what is done once it is given back; None where nothing begins.
         """
-        held, growth = _resident(), _SOME if eagerly else _MUCH
-        if self._trim is None or self._under_way or held < self._least + growth:
-            self._least = min(self._least, held)
-            return None
-        self._under_way = True
-        return asyncio.get_running_loop().run_in_executor(None, self._return)
+        # What was given back while somebody worked tells nothing of what they have let go of since.
+        return self._begun() if large or self._grown(_MUCH) else None
 
     async def often(self) -> None:
         """The same time and again, for what is left behind by others than those who say so."""
         while True:
             await asyncio.sleep(_SECONDS)
-            self(eagerly=True)
+            if self._grown(_SOME):
+                self._begun()
+
+    def _grown(self, growth: int) -> bool:
+        held = _resident()
+        grown = not self._under_way and held >= self._least + growth
+        self._least = min(self._least, held)
+        return grown
+
+    def _begun(self) -> "asyncio.Future[None] | None":
+        if self._trim is None:
+            return None
+        self._under_way = True
+        return asyncio.get_running_loop().run_in_executor(None, self._return)
 
     def _return(self) -> None:
         assert self._trim is not None

@@ -30,7 +30,7 @@ from resolvers.store.copying import too_many
 from resolvers.store.journeys import JourneyRepository
 from resolvers.store.metrics import MetricRepository
 from resolvers.store.scans import Selection
-from resolvers.store.turns import turn
+from resolvers.store.turns import Turn, turn
 
 LONGEST = timedelta(days=366)
 """The longest lookback, and half-life."""
@@ -80,9 +80,9 @@ async def attribution(context: Context, definition: AttributionDefinition, quest
 async def _answer(context: Context, definition: AttributionDefinition, asked: Resolved) -> AttributionAnswer:
     principal = context.require(Role.VIEWER)
     as_of = context.services.now()
-    async with turn(context.services.heavy, large=await context.of_large_log()):
+    async with turn(context.services.heavy, large=await context.of_large_log()) as held:
         async with context.services.database.tenant(principal.tenant_id) as session:
-            reader = _Reader(context, session, definition, asked)
+            reader = _Reader(context, session, held, definition, asked)
             now, explain = await reader.found(asked.period)
             before = None if asked.previous is None else (await reader.found(asked.previous))[0]
             costs, unconverted, unconverted_cost = await reader.money()
@@ -94,9 +94,10 @@ class _Reader:
     """Reads what an answer is made of, in one unit of work."""
 
     def __init__(
-        self, context: Context, session: AsyncSession, definition: AttributionDefinition, asked: Resolved
+        self, context: Context, session: AsyncSession, held: Turn, definition: AttributionDefinition, asked: Resolved
     ) -> None:
         principal = context.require(Role.VIEWER)
+        self.turn = held
         self.tenant_id, self.currency = principal.tenant_id, principal.currency
         self.definition, self.asked = definition, asked
         self.journeys = JourneyRepository(session, context.services.memory, context.services.segments)
@@ -112,9 +113,11 @@ class _Reader:
         reading = await self.journeys.by_subject(
             self.tenant_id, reach, EVERYTHING, steps, (definition.dimension,), _Cut(definition, period)
         )
+        await self.turn.breathe()
         # Sales are read last: whatever is committed meanwhile is among them, and matters to no path.
         sales = await self.sales.sales(self.tenant_id, period, self.currency)
         paths = await asyncio.to_thread(joined_paths, reading.parts)
+        await self.turn.breathe()
         found = Found(period, paths, {}, sales)
         texts = await self.journeys.texts(self.tenant_id, [code for code in found.codes.tolist() if code])
         return Found(period, paths, texts, sales), reading.explain

@@ -49,7 +49,7 @@ from resolvers.store.metrics import MetricRepository
 from resolvers.store.paying_cohorts import Editions, PaidBefore
 from resolvers.store.rollup_days import editions_of
 from resolvers.store.scans import Selection
-from resolvers.store.turns import turn
+from resolvers.store.turns import Turn, turn
 from resolvers.store.versions import EXCHANGE_RATES, REBUILT
 
 MOST_GROUPS = 10
@@ -214,8 +214,11 @@ async def _paid(context: Context, asked: Resolved) -> _Found:
     seen = await services.versions.of(principal.tenant_id, beside)
     known = services.paid.of(key, seen)
     large = known is None and await context.of_large_log()
-    async with turn(services.heavy, large=large), services.database.tenant(principal.tenant_id) as session:
-        payments = _Payments(context, session, asked)
+    async with (
+        turn(services.heavy, large=large) as held,
+        services.database.tenant(principal.tenant_id) as session,
+    ):
+        payments = _Payments(context, session, held, asked)
         over = _over(asked, services.now())
         editions = await payments.editions(over)
         before = known if known is not None and known.holds(over, editions) else PaidBefore(EARLIEST, (), NOTHING_PAID)
@@ -249,6 +252,7 @@ class _Payments:
 
     context: Context
     session: AsyncSession
+    turn: Turn
     asked: Resolved
     explanations: list[Explanation] = field(default_factory=list)
     """How they were come by, each time."""
@@ -269,6 +273,7 @@ class _Payments:
         entries = joined_entries([before.waiting, reading.entries]) if before.waiting.size else reading.entries
         rates = await ExchangeRateRepository(self.session).rates_of(principal.tenant_id, principal.currency, entries)
         starts = [epoch_us(start) for start in self.asked.buckets]
+        await self.turn.breathe()
         return await asyncio.to_thread(paid_further, before, entries, starts, principal.currency, rates, kept=kept)
 
 

@@ -22,7 +22,6 @@ from resolvers.analysis.code_groups import Keys
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import EVERYTHING, All, Filter, NameIs, in_segments, weight
 from resolvers.analysis.filters import Any as AnyOf
-from resolvers.analysis.journeys import narrow
 from resolvers.analysis.members import Table, chosen
 from resolvers.analysis.periods import epoch_us
 from resolvers.analysis.planning import by_members
@@ -40,8 +39,10 @@ from resolvers.context import Context, Role
 from resolvers.cutoffs import POINTS, Asking, cursor_of, definite, earlier, page_size, place_of
 from resolvers.errors import BadInput
 from resolvers.lanes import abreast
+from resolvers.store.journey_passes import in_passes
 from resolvers.store.journeys import JourneyRepository
 from resolvers.store.journeys import Reading as Walk
+from resolvers.store.logged_journeys import JourneyQuestion
 from resolvers.store.members import MemberRepository
 from resolvers.store.propensity import Spend, SpendRepository
 from resolvers.store.terms import SUBJECTS, TERMS, TermRepository
@@ -244,7 +245,7 @@ async def _read(context: Context, held: Turn, asked: Resolved, name: str, dimens
     cutoffs = (asked.period.end - timedelta(days=RECENT_DAYS), asked.period.end)
     moments = tuple(map(epoch_us, cutoffs))
     reading, spends = await abreast(
-        _behaviour(context, asked, steps(target), dimensions, moments), _spend(context, asked, cutoffs)
+        _behaviour(context, held, asked, steps(target), dimensions, moments), _spend(context, asked, cutoffs)
     )
     # What was joined is let go of at once, as it is much of a large tenant.
     found: list[Moment] = []
@@ -258,14 +259,20 @@ async def _read(context: Context, held: Turn, asked: Resolved, name: str, dimens
 
 
 async def _behaviour(
-    context: Context, asked: Resolved, wanted: Sequence[Filter], dimensions: Sequence[str], moments: Sequence[int]
+    context: Context,
+    held: Turn,
+    asked: Resolved,
+    wanted: Sequence[Filter],
+    dimensions: Sequence[str],
+    moments: Sequence[int],
 ) -> Walk[list[Behaviour]]:
     principal, services = context.require(Role.VIEWER), context.services
-    async with services.database.tenant(principal.tenant_id) as session:
+    async with services.database.snapshot(principal.tenant_id) as session:
         repository = JourneyRepository(session, services.memory, services.segments)
-        work = partial(observed, cutoffs_us=moments)
-        question = principal.tenant_id, asked.period, asked.where, wanted, dimensions
-        return await repository.by_subject(*question, work, way=narrow)
+        question = JourneyQuestion(asked.period, asked.where, wanted, dimensions)
+        return await in_passes(
+            repository, principal.tenant_id, question, partial(observed, cutoffs_us=moments), held.breathe
+        )
 
 
 async def _spend(context: Context, asked: Resolved, cutoffs: Sequence[datetime]) -> list[Spend]:

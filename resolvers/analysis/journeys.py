@@ -84,7 +84,7 @@ def gathered(
     each other, but are worked on side by side. Runs are in that order each; of simultaneous events those of an
     earlier run came first, those of ``tail`` last, which was selected already.
     """
-    large = max((place for place, run in enumerate(runs) if run.size > SMALL), default=-1) + 1
+    large = max((place for place, run in enumerate(runs) if run.size > SMALL // share), default=-1) + 1
     selectors = [_Selector(run, asked, coding) for run in runs]
     late = [select(0, select.run.size) for select in selectors[large:]]
     if tail is not None:
@@ -124,7 +124,7 @@ def scattered(
     return found if tail is None else [*found, work(tail.in_order())]
 
 
-narrow = partial(gathered, share=2)
+narrow = partial(gathered, share=4)
 """The same in smaller ranges, for work on so much that what two of them take meanwhile counts."""
 
 

@@ -52,7 +52,7 @@ class Reading(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class Loaded:
     """Runs in memory, or several of them as one."""
 
     columns: list[EventRun]
@@ -66,7 +66,7 @@ class Held:
 
     asked: Sequence[JourneyQuestion]
     coding: Coding
-    loaded: _Loaded
+    loaded: Loaded
     """What segments hold of all that are not in ``logged``."""
     tails: Mapping[int, Journeys]
     """By the place of a question what the log has beside segments."""
@@ -162,9 +162,9 @@ class JourneyRepository:
         folded_to = state.manifest.folded_to
         if folded and (state.version > folded_to or behind):
             beside = uncovered(folded_to, state.version, behind)
-            tails = await self._unfolded(tenant_id, [asked[place] for place in folded], codes, beside, state)
+            tails = await self.unfolded(tenant_id, [asked[place] for place in folded], codes, beside, state)
         rest = [place for place in range(len(asked)) if place not in folded]
-        logged = await self._unfolded(tenant_id, [asked[place] for place in rest], codes, None, state) if rest else []
+        logged = await self.unfolded(tenant_id, [asked[place] for place in rest], codes, None, state) if rest else []
         return Held(
             asked,
             Coding(codes.terms, codes.subjects, codes.members),
@@ -185,10 +185,10 @@ class JourneyRepository:
 
     async def _folded(
         self, tenant_id: int, periods: Sequence[Period], names: Collection[str], state: State
-    ) -> "tuple[_Loaded, State, Mapping[date, int]]":
+    ) -> "tuple[Loaded, State, Mapping[date, int]]":
         """Segments as far as they reach, no runs where they are of no use; what state they are of, what is behind."""
         if not periods:
-            return _Loaded([], 0, 0), state, state.manifest.behind
+            return Loaded([], 0, 0), state, state.manifest.behind
         asked = tenant_id, span(periods), sorted(names)
         loaded, behind = await self._loaded(*asked, state)
         if behind != state.manifest.behind:
@@ -199,17 +199,17 @@ class JourneyRepository:
 
     async def _loaded(
         self, tenant_id: int, period: Period, names: Sequence[str], state: State
-    ) -> "tuple[_Loaded, Mapping[date, int]]":
+    ) -> "tuple[Loaded, Mapping[date, int]]":
         """The runs that overlap the period, unless they are too many to hold, and the months that are behind."""
         runs = overlapping(state.manifest, period)
         behind = dict(state.manifest.behind)
         broken = set[date]()
         if sum(run.rows for run in runs) * (_ROW_BYTES + len(names)) > 2 * self.cache.budget:
-            return _Loaded([], 0, 0), behind
+            return Loaded([], 0, 0), behind
         whole = tenant_id, tuple(runs), epoch_us(period.start), epoch_us(period.end), tuple(names)
         together = self.cache.span(whole)
         if together is not None:
-            return _Loaded([together], len(runs), together.size), behind
+            return Loaded([together], len(runs), together.size), behind
         loaded: list[tuple[Run, EventRun]] = []
         for run in runs:
             if run.month in broken:
@@ -220,13 +220,13 @@ class JourneyRepository:
                 behind[run.month] = run.after
             else:
                 loaded.append((run, columns))
-        columns_of_runs = _large_first(loaded)
+        columns_of_runs = large_first(loaded)
         rows = sum(run.rows for run, _ in loaded)
         if not broken and rows > SMALL and len(runs) > 1:
             together = await self.cache.merge(whole, columns_of_runs)
-        return _Loaded(columns_of_runs if together is None else [together], len(loaded), rows), behind
+        return Loaded(columns_of_runs if together is None else [together], len(loaded), rows), behind
 
-    async def _unfolded(
+    async def unfolded(
         self,
         tenant_id: int,
         asked: Sequence[JourneyQuestion],
@@ -250,7 +250,7 @@ def _milliseconds_since(began: float) -> float:
     return (perf_counter() - began) * 1e3
 
 
-def _large_first(loaded: Sequence[tuple[Run, EventRun]]) -> list[EventRun]:
+def large_first(loaded: Sequence[tuple[Run, EventRun]]) -> list[EventRun]:
     """The runs without small ones among large ones, those of a month in their order."""
     weights: list[int] = []
     heaviest: dict[date, int] = {}

@@ -46,9 +46,13 @@ class Turn:
         much again."""
         if self.large:
             self.heavy.spare()
-            begun = self.heavy.reclaim(True)
-            if begun is not None:
-                await begun
+        await self.reclaimed()
+
+    async def reclaimed(self) -> None:
+        """Return once what others have let go of is no longer held, for who holds much."""
+        begun = self.heavy.reclaim(True) if self.large else None
+        if begun is not None:
+            await begun
 
 
 @asynccontextmanager
@@ -63,10 +67,10 @@ async def turn(heavy: Heavy, *, large: bool = False) -> AsyncIterator[Turn]:
         except TimeoutError:
             message = "Too many questions about journeys are being answered; try again."
             raise Overloaded(message, retry_after=2) from None
-        if large:
-            heavy.reclaim(large)
+        mine = Turn(heavy, large)
+        await mine.reclaimed()
         try:
-            yield Turn(heavy, large)
+            yield mine
         finally:
             # By then the frames that held it are gone.
             asyncio.get_running_loop().call_soon(heavy.reclaim, large)

@@ -38,21 +38,40 @@ async def test_what_is_free_is_given_back_once_the_process_has_grown(monkeypatch
     monkeypatch.setattr(memory, "_resident", lambda: held[0] << 20)
     reclaim = Reclaiming()
 
-    async def after(resident: int) -> int:
+    async def after(resident: int, *, large: bool = False) -> int:
         held[0] = resident
-        reclaim(True)
-        while reclaim._under_way:
-            await asyncio.to_thread(lambda: None)
+        begun = reclaim(large)
+        if begun is not None:
+            await begun
         return len(trimmed)
 
-    assert [await after(resident) for resident in (110, 116, 120, 90, 105, 106)] == [0, 1, 1, 1, 1, 2]
-    # Between two questions it has to be more.
-    held[0] = 169
-    reclaim(False)
-    assert not reclaim._under_way
-    held[0] = 170
-    reclaim(False)
-    assert reclaim._under_way
+    assert [await after(resident) for resident in (163, 164, 200, 90, 153, 154)] == [0, 1, 1, 1, 1, 2]
+    # For one who needs much, whatever there may be.
+    assert [await after(150, large=True), await after(150, large=True)] == [3, 4]
+
+
+async def test_now_and_then_less_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed: list[int] = []
+    held = iter([100, 115, 116, 116, 120, 90, 105, 106, 106])
+    over = asyncio.Event()
+
+    async def pause(_: float) -> None:
+        await asyncio.to_thread(lambda: None)
+
+    def resident() -> int:
+        try:
+            return next(held) << 20
+        except StopIteration:
+            over.set()
+            return 0
+
+    monkeypatch.setattr(memory, "_library", lambda: SimpleNamespace(malloc_trim=trimmed.append))
+    monkeypatch.setattr(memory, "_resident", resident)
+    monkeypatch.setattr(memory.asyncio, "sleep", pause)
+    task = asyncio.create_task(Reclaiming().often())
+    await over.wait()
+    task.cancel()
+    assert len(trimmed) == 2
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="is about glibc")
@@ -60,12 +79,10 @@ async def test_heaps_are_smaller_after_they_were_trimmed() -> None:
     # Every second block of a MiB is let go of, which leaves gaps between the others.
     blocks = [bytearray(b"x" * (1 << 20)) for _ in range(128)]
     del blocks[::2]
-    reclaim, full = Reclaiming(), memory._resident()
-    reclaim._least = 0
-    reclaim(True)
-    await asyncio.get_running_loop().run_in_executor(None, lambda: None)
-    while reclaim._under_way:
-        await asyncio.to_thread(lambda: None)
+    full = memory._resident()
+    begun = Reclaiming()(large=True)
+    assert begun is not None
+    await begun
     assert memory._resident() < full
     assert len(blocks) == 64
 
