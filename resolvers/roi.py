@@ -149,7 +149,7 @@ class ValueReader:
         del sales
         await self.turn.breathe()
         question = CallQuestion(period, self.currency, self.asked.where, by, self.measured)
-        calls = await self.calls.calls(self.tenant_id, question, self.numbering)
+        calls = await self.calls.calls(self.tenant_id, question, self.numbering, self.turn.reclaimed)
         await self.turn.breathe()
         return Found(period, calls, paths, amounts), reading.explain
 

@@ -22,7 +22,7 @@ from resolvers.analysis.validation import Validation
 MOST_RANKED = 5_000
 """How far down the list of the most likely goes."""
 _BINS = 20
-_AT_A_TIME = 20_000
+_AT_A_TIME = 8_192
 """Subjects whose features are held at a time."""
 
 

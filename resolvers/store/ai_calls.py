@@ -1,8 +1,9 @@
 """Reading AI interactions one by one, with what each cost and what else it says."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -17,6 +18,9 @@ from resolvers.store.exchange_rates import ExchangeRateRepository
 from resolvers.store.ledgers import LedgerQuestion, LedgerRepository
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TermMemory
+
+_PARTS = 8
+"""Parts after which what they took beside what is kept of them is worth giving back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +44,20 @@ class AiCallRepository:
         self.ledgers = LedgerRepository(session, memory, cache)
         self.exchange = ExchangeRateRepository(session)
 
-    async def calls(self, tenant_id: int, asked: CallQuestion, numbering: Numbering) -> list[AiCalls]:
+    async def calls(
+        self, tenant_id: int, asked: CallQuestion, numbering: Numbering, between: Callable[[], Awaitable[None]]
+    ) -> list[AiCalls]:
         """The interactions of a question, in parts; their values of ``by`` get their numbers from ``numbering``.
 
-        Costs are in its currency, what is converted being rounded to the decimal places that a cost may have. Raises
-        BadInput where they are more than fit in memory.
+        Costs are in its currency, what is converted being rounded to the decimal places that a cost may have. Now and
+        then, ``between`` parts, there is time to give memory back. Raises BadInput where they are more than fit in it.
         """
+        made = count(1)
         question = LedgerQuestion(tenant_id, MEASURED, asked.period, asked.where, by=asked.by, measured=asked.measured)
 
         async def part(entries: Entries) -> AiCalls:
+            if next(made) % _PARTS == 0:
+                await between()
             rates = await self.exchange.rates_of(tenant_id, asked.currency, entries)
             return await asyncio.to_thread(_calls, entries, asked, rates, numbering)
 
