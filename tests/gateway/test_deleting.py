@@ -14,15 +14,18 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "Funnel": ("saveFunnel", "name", {"steps": STEPS}),
     "AiBudget": ("setAiBudget", "name", {"amount": "5", "recurrence": "MONTH"}),
     "Holdout": ("saveHoldout", "name", {"share": "0.05"}),
+    "Slo": ("createSlo", "key", {"metric": "ai_success_rate", "objective": "0.9"}),
 }
 """How each is kept, and what it is called by."""
 SHOWN = {"Segment": "segment", "Persona": "persona", "Funnel": "funnel", "AiBudget": "budget", "Holdout": "holdout"}
+SHOWN |= {"Slo": "slo"}
 
 
 async def keep(client: Client, kind: str, called: str) -> str:
     save, word, given = KINDS[kind]
+    payload = "SloPayload" if kind == "Slo" else f"{save[0].upper()}{save[1:]}Payload"
     query = f"""mutation ($input: {save[0].upper()}{save[1:]}Input!) {{it: {save}(input: $input) {{
-      ... on {save[0].upper()}{save[1:]}Payload {{{SHOWN[kind]} {{id}}}} ... on Error {{code message}}}}}}"""
+      ... on {payload} {{{SHOWN[kind]} {{id}}}} ... on Error {{code message}}}}}}"""
     found = (await client.ask(query, input={word: called} | given))["it"]
     return str(found[SHOWN[kind]]["id"])
 
