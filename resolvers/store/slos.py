@@ -51,7 +51,9 @@ class SloRepository:
 
     async def by_keys(self, keys: Collection[str]) -> list[SloRow]:
         """Those of the keys that the tenant has."""
-        query = select(SloRow).where(SloRow.tenant_id == self.tenant_id, col(SloRow.key).in_(keys))
+        # The database takes no NUL and no surrogates, and no key has any.
+        possible = [key for key in keys if key.isprintable()]
+        query = select(SloRow).where(SloRow.tenant_id == self.tenant_id, col(SloRow.key).in_(possible))
         return list(await self.session.exec(query))
 
     async def by_ids(self, ids: Collection[int]) -> list[SloRow]:

@@ -52,6 +52,22 @@ async def test_what_is_kept_is_deleted_by_its_name(client: Client, stranger: Cli
     assert (await delete(client, kind, id=other))["deletedId"] == other
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_name_that_nothing_can_have_is_refused(client: Client, kind: str) -> None:
+    query = f"mutation ($input: Delete{kind}Input!) {{it: delete{kind}(input: $input) {{__typename}}}}"
+    found = (await client.ask(query, input={KINDS[kind][1]: "a\0b"}))["it"]
+    assert found["__typename"] in ("NotFound", "InvalidInput")
+
+
+@pytest.mark.parametrize(
+    "field", ["aiBudget(name: $it)", "segment(name: $it)", "savedFunnel(name: $it)", "slo(key: $it)"]
+)
+async def test_nothing_has_a_name_with_nul(client: Client, field: str) -> None:
+    answer = await client.send(f"query ($it: String!) {{it: {field} {{__typename}}}}", it="a\0b")
+    (error,) = answer["errors"]
+    assert error["extensions"]["code"] in ("NOT_FOUND", "BAD_USER_INPUT")
+
+
 async def test_a_name_that_is_needed_is_refused_as_it_was_given(client: Client) -> None:
     await keep(client, "Segment", "mine")
     rules = {"segment": {"in": ["mine"]}}

@@ -97,6 +97,8 @@ async def test_an_slo_is_made_told_changed_and_deleted(client: Client, stranger:
     assert node["status"] == {"state": "LOW_TRAFFIC", "budget": {"cost": None}}
     node_query = "query ($id: ID!) { node(id: $id) { ... on Slo { definition { key } status { state } } } }"
     assert (await client.ask(node_query, id=kept["id"]))["node"]["definition"] == {"key": "calls"}
+    (error,) = (await client.send("query ($key: String!) { slo(key: $key) { state } }", key="a\0b"))["errors"]
+    assert error["extensions"]["code"] == "NOT_FOUND"
     # Nobody else has it.
     assert (await stranger.ask(node_query, id=kept["id"]))["node"] is None
     assert (await stranger.ask(page))["slos"]["edges"] == []

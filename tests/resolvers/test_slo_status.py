@@ -11,16 +11,19 @@ from typing import Any
 
 import pytest
 
+from resolvers.analysis.events import Kind
 from resolvers.analysis.explanations import Source
-from resolvers.analysis.filters import EVERYTHING, All, DimensionIs, Filter, Op, PropertyIs
+from resolvers.analysis.filters import EVERYTHING, All, DimensionIs, Filter, InSegment, KindIs, Op, PropertyIs
 from resolvers.analysis.metrics import Direction
 from resolvers.analysis.periods import PeriodRequest
 from resolvers.analysis.questions import Question
+from resolvers.analysis.segments import Did
 from resolvers.analysis.slo_answers import SloAnswer, SloRuleState, SloState
 from resolvers.analysis.slos import PERIOD, WINDOWS
 from resolvers.context import Context
 from resolvers.errors import BadInput, NotFound
 from resolvers.metrics import metrics
+from resolvers.segments import Draft, save_segment
 from resolvers.slo_status import slo as status
 from resolvers.slo_status import slo_of_list
 from resolvers.slos import slos, update_slo
@@ -206,6 +209,10 @@ async def test_those_of_a_list_are_read_together(now: Context, monkeypatch: pyte
     for place in range(4):
         await slo(now, f"slow{place}", threshold=str(100 * place + 100), where=CONDITIONS[place % 2], **latency)
 
+    await save_segment(now, Draft("Buyers", Did(KindIs((Kind.CONVERSION,)), PeriodRequest(last="30d"))))
+    await slo(now, "buyers", where=InSegment("Buyers"))
+    await slo(now, "buying", where=InSegment("Buyers"), metric="conversion_rate")
+
     async def statements(first: int, last: int) -> int:
         """What it takes to tell some of the SLOs."""
         definitions = [one.definition for one in (await slos(now, first=100)).slos][first:last]
@@ -214,9 +221,10 @@ async def test_those_of_a_list_are_read_together(now: Context, monkeypatch: pyte
             await asyncio.gather(*(slo_of_list(operation, one, ASKED) for one in definitions))
         return len(seen)
 
-    everything = await told(now, 19)
+    everything = await told(now, 21)
     alone = [await status(now, one.definition.key, ASKED) for one in everything]
     assert everything == alone
+    assert 0 < everything[19].budget.total < everything[0].budget.total
     assert len({(one.budget.total, one.budget.bad) for one in everything}) > 8
     # Twelve of every kind of condition take what six take, and people of one condition what one SLO of them takes.
     assert await statements(0, 12) <= await statements(0, 6)
