@@ -102,7 +102,7 @@ async def _guard(context: Context, key: str, environment: str, ramp: Ramp, now: 
         try:
             verdict = await verdict_of(context, guardrail, ramp, now)
         except GatewayError as error:
-            log.warning("flags.guardrail_unread", flag=key, guardrail=repr(guardrail), reason=error.message)
+            log.warning("flags.guardrail_unread", flag=key, watched=guardrail.watched, reason=error.message)
             continue
         if verdict.state is not GuardState.FIRING:
             continue

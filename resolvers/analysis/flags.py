@@ -84,6 +84,11 @@ class Guard:
     __slots__ = ()
     action: GuardAction
 
+    @property
+    def watched(self) -> str:
+        """The slug or key of what is watched."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True, slots=True)
 class Guardrail(Guard):
@@ -103,6 +108,10 @@ class Guardrail(Guard):
     window: timedelta
     action: GuardAction
 
+    @property
+    def watched(self) -> str:
+        return self.metric
+
 
 @dataclass(frozen=True, slots=True)
 class SloGuardrail(Guard):
@@ -116,6 +125,10 @@ class SloGuardrail(Guard):
     severity: Severity
     """From which on it stops the ramp; a page is above a ticket."""
     action: GuardAction
+
+    @property
+    def watched(self) -> str:
+        return self.slo
 
 
 class RampState(Enum):
