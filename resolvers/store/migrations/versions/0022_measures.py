@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0021"
-down_revision = "0020"
+revision = "0022"
+down_revision = "0021"
 
 # Due is who was due before, and who has a segment without measures, as those are that were made before there were any.
 BEHIND = """
