@@ -83,7 +83,8 @@ async def _overloaded(
     shares = ", ".join(f"{kind} {_ms(_quantile(sorted(times), 0.99))}" for kind, times in outcome.seconds.items())
     detail = (
         f"of those served, asked {asked}: {told}; p99 of {shares or 'nothing'}; health {_ms(max(health, default=0))} at"
-        f" most; memory {before:.0f} to {_memory(served.pid):.0f} MiB; {outcome.held_back:,} not sent"
+        f" most, this client up to {_ms(outcome.lag)} late; memory {before:.0f} to {_memory(served.pid):.0f} MiB;"
+        f" {outcome.held_back:,} not sent"
     )
     return [
         Ratio(name, (_quantile(outcome.served, 0.99) * 1e3,), Reach(1_000, at_least=False), f"p99 {detail}", "ms"),

@@ -60,7 +60,7 @@ async def test_ledgers_and_the_log_answer_alike(
 ) -> None:
     # What is worked on in parts is worked on in several here.
     monkeypatch.setattr("resolvers.store.ledgers._BLOCK", 64)
-    monkeypatch.setattr("resolvers.store.copying._BLOCK", 1_000)
+    monkeypatch.setattr("resolvers.store.ai_calls._PARTS", 2)
     plain = await new_principal(owner)
     random, other = Random(3), Context(context.services, plain)
     question = Question(PERIOD, granularity=Granularity.DAY, by=("channel",), where=where, top=2)
