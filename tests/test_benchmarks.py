@@ -38,7 +38,7 @@ _LINES = {
     "segment": ["segment", "segment, large log"],
     "roi": ["AI ROI, a month"],
     "providers": ["AI providers, a month", "AI providers, a quarter"],
-    "recurring": ["recurring revenue, a month"],
+    "recurring": ["recurring revenue, a month", "recurring revenue, after an event"],
     "experiment": ["experiment results", "experiment results, large log"],
     "assignment": ["assignment", "assignment, CPU"],
     "flags": ["flag evaluations"],
