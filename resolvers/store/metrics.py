@@ -90,11 +90,16 @@ class MetricRepository:
         """
         scope = await self._scope(selection, statistics, buckets, by)
         selection = await self._converting(selection, scope, statistics)
-        if groups is not None and in_sales(statistics, selection):
-            sales = SaleMetrics(self.session, self.memory, self.kept.segments, self.kept.heavy)
-            found = await sales.statistics(selection, statistics, buckets, by, groups)
-            if found is not None:
-                return found
+        sold = [place for place, one in enumerate(statistics) if by and in_sales([one], selection)]
+        others = [place for place in range(len(statistics)) if place not in sold]
+        if sold and others and (groups is not None or _ranked_by(others, statistics)):
+            # What adds up says which groups there are.
+            own = [statistics[place] for place in others]
+            added = await self.statistics(selection, own, buckets=buckets, by=by, groups=groups, top=top)
+            distinct = await self._sold(selection, [statistics[place] for place in sold], buckets, by, added.groups)
+            return joined([(others, added), (sold, distinct)], statistics)
+        if sold and not others and groups is not None:
+            return await self._sold(selection, statistics, buckets, by, groups)
         scans: list[tuple[list[int], Statistics]] = []
         logged = list(range(len(statistics)))
         # The groups of one statistic are those of all.
@@ -116,6 +121,22 @@ class MetricRepository:
             log = LogMetrics(self.session, self.terms)
             scans.append((logged, await log.statistics(selection, own, buckets, by, groups, top)))
         return joined(scans, statistics)
+
+    async def _sold(
+        self,
+        selection: Selection,
+        statistics: Sequence[Statistic],
+        buckets: Sequence[datetime],
+        by: Sequence[str],
+        groups: Sequence[Keys],
+    ) -> Statistics:
+        """Distinct orders and customers by given groups, from ledgers where they fit in memory."""
+        sales = SaleMetrics(self.session, self.memory, self.kept.segments, self.kept.heavy)
+        found = await sales.statistics(selection, statistics, buckets, by, groups)
+        if found is None:
+            log = LogMetrics(self.session, self.terms)
+            found = await log.statistics(selection, statistics, buckets, by, groups, len(groups))
+        return found
 
     async def _kept(
         self,
@@ -283,6 +304,11 @@ class MetricRepository:
             if self.seen is not None and missing - found.keys():
                 self.kept.days.miss(tenant_id, self.seen, frozenset(missing - found.keys()))
         return {text: code for text in texts if (code := self._known[text]) is not None}
+
+
+def _ranked_by(places: Sequence[int], statistics: Sequence[Statistic]) -> bool:
+    """Whether some of the statistics tell the groups of all: the first is among them, and no other is about more."""
+    return 0 in places and {one.where for one in statistics} == {statistics[place].where for place in places}
 
 
 def _apart(places: Sequence[int], statistics: Sequence[Statistic], *, converting: bool) -> list[list[int]]:
