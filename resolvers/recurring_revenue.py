@@ -162,14 +162,14 @@ class _Walking:
         known = self._known(wheres, seen)
         # Others may have walked them while this waited for its turn.
         found = {where: one for where, one in known.items() if _is_of(one, seen)}
-        late = {where: one for where, one in known.items() if where not in found}
+        (version,) = seen.of([Kind.SUBSCRIPTION])
+        late = {where: one for where, one in known.items() if one.version < version}
         customers = None
         if late:
             oldest = min(one.version for one in late.values())
             customers = await repository.customers_since(principal.tenant_id, oldest)
         if customers is None:
             late = {}
-        (version,) = seen.of([Kind.SUBSCRIPTION])
         anew = [where for where in wheres if where not in found and where not in late]
         for some, of in ((list(late), customers), (anew, None)):
             logs = await read(some, customers=of) if some else []
@@ -196,8 +196,8 @@ def _beside(where: Filter, seen: Seen) -> tuple[int, ...]:
 
 
 def _is_of(known: Walked, seen: Seen) -> bool:
-    """Whether nothing was said since."""
-    return (known.version,) >= seen.of([Kind.SUBSCRIPTION])
+    """Whether nothing was said since; an answer of an earlier moment is not of what is known now."""
+    return (known.version,) == seen.of([Kind.SUBSCRIPTION])
 
 
 def _walked(log: SubscriptionLog, version: int, before: Walked | None, customers: list[int] | None) -> Walked:

@@ -14,9 +14,12 @@ from resolvers.analysis.questions import Question
 from resolvers.context import Context, Principal
 from resolvers.events import ingest
 from resolvers.exchange_rates import set_exchange_rates
+from resolvers.live.cache import Cache
 from resolvers.recurring_revenue import churned, recurring_revenue
+from resolvers.store.database import Moment
 from resolvers.store.folding import fold
 from resolvers.store.subscriptions import SubscriptionRepository
+from resolvers.store.versions import MomentVersions
 from resolvers.store.walked_subscriptions import WalkedSubscriptions
 from tests.factories import event, purchase, store
 
@@ -140,3 +143,21 @@ async def test_what_comes_while_it_is_read_is_in_all_of_the_answer_or_in_none(
     found = await recurring_revenue(context, replace(QUESTION, by=()))
     assert (found.customers, meanwhile) == (before.customers + 1, [])
     assert (await told(context, replace(QUESTION, by=()))).customers == before.customers + 2
+
+
+async def test_an_answer_of_an_earlier_moment_has_nothing_that_came_later(
+    context: Context, principal: Principal
+) -> None:
+    services, asked = context.services, replace(QUESTION, by=())
+    await store(context, *said(Random(8), 30, 0, 60))
+    before = await told(context, asked)
+    async with services.database.snapshot(principal.tenant_id) as session:
+        moment = Moment(services.database, session, principal.tenant_id)
+        own = replace(services, database=moment, versions=MomentVersions(moment), cache=Cache())
+        await own.versions.seen(principal.tenant_id)
+        news = event(kind="SUBSCRIPTION", name="started", subject="new", amount="5", interval="MONTH", occurredAt=START)
+        await store(context, news)
+        after = await told(context, asked)
+        earlier = await recurring_revenue(Context(own, principal), asked)
+    assert (earlier.customers, after.customers) == (before.customers, before.customers + 1)
+    assert (await told(context, replace(asked, granularity=Granularity.WEEK))).customers == after.customers
