@@ -54,7 +54,7 @@ class Exports:
         self._endpoint = endpoint
         self._operations = operations
         self._downloads = downloads
-        self._buffer = Buffer(endpoint.limits.bodies)
+        self._buffer = Buffer(endpoint.limits)
         self._streams = ExportStreams(endpoint, operations, lambda principal: downloads().moment(principal))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -70,7 +70,7 @@ class Flags:
         self._context = context
         self._charge = charge
         self._limits = limits
-        self._buffer = Buffer(limits.bodies)
+        self._buffer = Buffer(limits)
         self._encoded: OrderedDict[tuple[int, str, int], bytes] = OrderedDict()
 
     def routes(self) -> list[Route]:

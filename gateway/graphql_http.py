@@ -50,7 +50,7 @@ class GraphQLOverHTTP:
     def __init__(self, endpoint: Endpoint, operations: Operations) -> None:
         self._endpoint = endpoint
         self._operations = operations
-        self._buffer = Buffer(endpoint.limits.bodies)
+        self._buffer = Buffer(endpoint.limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope
 from gateway.limits import Limits
 from gateway.parameters import Malformed, Parameters, read_parameters
 from resolvers.errors import Overloaded
+from resolvers.live.deadlines import Deadlines
 
 RESPONSE_JSON = "application/graphql-response+json"
 JSON = "application/json"
@@ -43,10 +44,11 @@ class Disconnected(Exception):
 
 
 class Buffer:
-    """The memory that the bodies of all requests share."""
+    """The memory that the bodies of all requests share, and how long each may take."""
 
-    def __init__(self, size: int) -> None:
-        self._free = size
+    def __init__(self, limits: Limits) -> None:
+        self._free = limits.bodies
+        self.deadlines = Deadlines(limits.body_seconds)
 
     @contextmanager
     def reservation(self, most: int) -> Iterator["Reservation"]:
@@ -69,6 +71,7 @@ class Reservation:
 
     def __init__(self, buffer: Buffer, most: int) -> None:
         self._buffer = buffer
+        self.deadlines = buffer.deadlines
         self.most = most
         self.size = 0
 
@@ -148,7 +151,7 @@ async def payload_of(
 async def json_of(receive: Receive, headers: Headers, limits: Limits, reservation: Reservation) -> object:
     """The JSON value that a body is; ``BadRequest`` or ``Malformed`` if it is none."""
     _require_json(headers)
-    return _decode(await _body(receive, headers, limits.body_seconds, reservation), limits)
+    return _decode(await _body(receive, headers, reservation), limits)
 
 
 async def while_connected(work: asyncio.Task[T], receive: Receive) -> T:
@@ -204,11 +207,11 @@ def _require_json(headers: Headers) -> None:
         raise BadRequest(415, "Compressed bodies are not supported.", accept_encoding="identity")
 
 
-async def _body(receive: Receive, headers: Headers, seconds: float, reservation: Reservation) -> bytes:
+async def _body(receive: Receive, headers: Headers, reservation: Reservation) -> bytes:
     length = headers.get("content-length", "")
     body = None if length.isdecimal() and int(length[:20]) > reservation.most else bytearray()
     try:
-        async with asyncio.timeout(seconds):
+        with reservation.deadlines():
             more = True
             while more:
                 message = await receive()
