@@ -7,7 +7,6 @@ from math import ceil
 import orjson
 from graphql import OperationType
 from starlette.datastructures import Headers
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.admission import CAME
@@ -32,6 +31,16 @@ from gateway.parameters import Malformed, Parameters
 from gateway.sessions import Kind
 from resolvers.context import Principal
 
+_HEADERS = {
+    media_type: [
+        (b"content-type", f"{media_type}; charset=utf-8".encode()),
+        (b"vary", b"Accept"),
+        (b"cache-control", b"no-store"),
+    ]
+    for media_type in (JSON, RESPONSE_JSON)
+}
+"""What the head of each answer says beside its length, by media type."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Exchange:
@@ -42,6 +51,19 @@ class _Exchange:
     send: Send
     headers: Headers
     accept: Accepted
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """A whole answer."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    async def send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body})
 
 
 class GraphQLOverHTTP:
@@ -57,18 +79,18 @@ class GraphQLOverHTTP:
         headers = Headers(scope=scope)
         accept = accepted(headers)
         try:
-            response = await self._respond(_Exchange(scope, receive, send, headers, accept))
+            reply = await self._respond(_Exchange(scope, receive, send, headers, accept))
         except Disconnected:
             return
         except BadRequest as error:
-            response = _bad_request(error, accept)
+            reply = _bad_request(error, accept)
         except Exception as error:
-            response = _response(refuse(error), accept)
-        if response is not None:
-            await response(scope, receive, send)
+            reply = _reply_of(refuse(error), accept)
+        if reply is not None:
+            await reply.send(send)
 
-    async def _respond(self, exchange: _Exchange) -> Response | None:
-        """The response to send, or None where an event stream was the response."""
+    async def _respond(self, exchange: _Exchange) -> _Reply | None:
+        """The reply to send, or None where an event stream was the response."""
         if exchange.scope["method"] not in ("GET", "POST"):
             raise BadRequest(405, "Use POST, or GET for queries.", allow="GET, POST")
         if exchange.accept.json is None and not exchange.accept.stream:
@@ -83,7 +105,7 @@ class GraphQLOverHTTP:
 
     async def _operate(
         self, exchange: _Exchange, parameters: Parameters, principal: Principal | None, token: str | None
-    ) -> Response | None:
+    ) -> _Reply | None:
         accept = exchange.accept
         stream = EventStream(self._endpoint, exchange.receive, exchange.send)
         try:
@@ -103,7 +125,7 @@ class GraphQLOverHTTP:
         except Refused as refused:
             answer = refused.answer
         if accept.json is not None:
-            return _response(answer, accept)
+            return _reply_of(answer, accept)
         await stream.single(answer)
         return None
 
@@ -117,7 +139,7 @@ def _check_method(operation: Operation, method: str, accept: Accepted) -> None:
         )
 
 
-def _response(answer: Answer, accept: Accepted) -> Response:
+def _reply_of(answer: Answer, accept: Accepted) -> _Reply:
     headers: dict[str, str] = {}
     if answer.overload is not None:
         headers["retry-after"] = str(max(1, ceil(answer.retry_after or 1)))
@@ -134,19 +156,11 @@ def _status(answer: Answer, accept: Accepted) -> int:
     return answer.status
 
 
-def _bad_request(error: BadRequest, accept: Accepted) -> Response:
+def _bad_request(error: BadRequest, accept: Accepted) -> _Reply:
     payload = ErrorPayload(message=error.message, extensions={"code": Malformed.code})
     return _encoded(orjson.dumps({"errors": [payload]}), error.status, accept, error.headers)
 
 
-def _encoded(body: bytes, status: int, accept: Accepted, headers: Mapping[str, str]) -> Response:
-    return Response(
-        body,
-        status,
-        {
-            "content-type": f"{accept.json or JSON}; charset=utf-8",
-            "vary": "Accept",
-            "cache-control": "no-store",
-            **headers,
-        },
-    )
+def _encoded(body: bytes, status: int, accept: Accepted, headers: Mapping[str, str]) -> _Reply:
+    more = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return _Reply(status, [*_HEADERS[accept.json or JSON], (b"content-length", b"%d" % len(body)), *more], body)

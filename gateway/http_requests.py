@@ -1,8 +1,7 @@
 """HTTP requests of GraphQL over HTTP: what the client accepts, who it is, and the parameters it sent, in bounds."""
 
 import asyncio
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
@@ -50,14 +49,9 @@ class Buffer:
         self._free = limits.bodies
         self.deadlines = Deadlines(limits.body_seconds)
 
-    @contextmanager
-    def reservation(self, most: int) -> Iterator["Reservation"]:
-        """Room for one body of at most so many bytes, taken as it arrives and given back on leaving."""
-        reservation = Reservation(self, most)
-        try:
-            yield reservation
-        finally:
-            self._free += reservation.size
+    def reservation(self, most: int) -> "Reservation":
+        """Room for one body of at most so many bytes, taken as it arrives and given back on leaving its block."""
+        return Reservation(self, most)
 
     def take(self, size: int) -> None:
         """Take ``size`` bytes; ``Overloaded`` if they are not free."""
@@ -65,15 +59,27 @@ class Buffer:
             raise Overloaded("Too many large requests are under way.", retry_after=1)
         self._free -= size
 
+    def give(self, size: int) -> None:
+        """Give ``size`` bytes back."""
+        self._free += size
+
 
 class Reservation:
     """One request's part of a buffer."""
+
+    __slots__ = ("_buffer", "deadlines", "most", "size")
 
     def __init__(self, buffer: Buffer, most: int) -> None:
         self._buffer = buffer
         self.deadlines = buffer.deadlines
         self.most = most
         self.size = 0
+
+    def __enter__(self) -> "Reservation":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._buffer.give(self.size)
 
     def extend(self, size: int) -> None:
         """Take ``size`` more bytes; ``Overloaded`` if they are not free."""

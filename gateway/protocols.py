@@ -65,7 +65,7 @@ class Ready:
 
 
 def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
-    return b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+    return b"".join([b"%b: %b\r\n" % line for line in headers])
 
 
 def _refusal(message: str, **headers: str) -> Ready:
