@@ -107,13 +107,12 @@ class GraphQLOverHTTP:
         self, exchange: _Exchange, parameters: Parameters, principal: Principal | None, token: str | None
     ) -> _Reply | None:
         accept = exchange.accept
-        stream = EventStream(self._endpoint, exchange.receive, exchange.send)
         try:
             operation = self._operations.match(parameters, principal, exchange.scope.get(CAME))
             _check_method(operation, exchange.scope["method"], accept)
             if operation.kind is OperationType.SUBSCRIPTION:
                 session = self._endpoint.sessions.open(Kind.EVENT_STREAM, principal, token)
-                await stream.run(session, self._operations.stream(operation))
+                await self._stream(exchange).run(session, self._operations.stream(operation))
                 return None
             # What is known comes too soon to look for whether the client is still there.
             answer = await self._operations.known(operation)
@@ -126,8 +125,11 @@ class GraphQLOverHTTP:
             answer = refused.answer
         if accept.json is not None:
             return _reply_of(answer, accept)
-        await stream.single(answer)
+        await self._stream(exchange).single(answer)
         return None
+
+    def _stream(self, exchange: _Exchange) -> EventStream:
+        return EventStream(self._endpoint, exchange.receive, exchange.send)
 
 
 def _check_method(operation: Operation, method: str, accept: Accepted) -> None:

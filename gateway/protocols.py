@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -86,7 +86,7 @@ class StallGuard(asyncio.Protocol):
     transport: asyncio.Transport
     _stall: asyncio.TimerHandle | None = None
 
-    @property
+    @cached_property
     def figures(self) -> Figures:
         """The gateway's own figures."""
         return cast(Figures, cast(Any, self.config).figures)

@@ -61,28 +61,25 @@ class Deadline:
 
     def __init__(self, of: Deadlines) -> None:
         self._of = of
-        self._task: asyncio.Task[object] | None = None
-        self._before = 0
         self._passed = False
-        self.at = 0.0
 
     def __enter__(self) -> "Deadline":
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("A deadline needs a task.")
-        self._task, self._before = task, task.cancelling()
+        self._task: asyncio.Task[object] = task
+        self._before = task.cancelling()
+        self.at = 0.0
         self._of.begin(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._of.end(self)
         # Whoever cancelled the task besides is to find it cancelled.
-        alone = self._passed and self._task is not None and self._task.uncancel() <= self._before
-        if alone and kind is asyncio.CancelledError:
+        if self._passed and self._task.uncancel() <= self._before and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
     def pass_(self) -> None:
         """The time is over."""
         self._passed = True
-        if self._task is not None:
-            self._task.cancel()
+        self._task.cancel()
