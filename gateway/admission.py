@@ -15,6 +15,9 @@ _REFUSALS = frozenset({429, 503})
 _STREAM = b"text/event-stream"
 CAME = "gateway.came"
 """The key in a scope under which the gateway's own server tells when the request came, by ``time.monotonic``."""
+WHOLE_BODY = "gateway.whole_body"
+"""That under which it gives, instead of the first message, the body of a request that has come as a whole; a call for
+it comes to None where it has not."""
 
 
 class Crowd:

@@ -6,7 +6,6 @@ from math import ceil
 
 import orjson
 from graphql import OperationType
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from gateway.admission import CAME
@@ -23,6 +22,7 @@ from gateway.http_requests import (
     Buffer,
     Disconnected,
     accepted,
+    header,
     parameters_of,
     while_connected,
 )
@@ -49,7 +49,6 @@ class _Exchange:
     scope: Scope
     receive: Receive
     send: Send
-    headers: Headers
     accept: Accepted
 
 
@@ -76,10 +75,9 @@ class GraphQLOverHTTP:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        headers = Headers(scope=scope)
-        accept = accepted(headers)
+        accept = accepted(scope)
         try:
-            reply = await self._respond(_Exchange(scope, receive, send, headers, accept))
+            reply = await self._respond(_Exchange(scope, receive, send, accept))
         except Disconnected:
             return
         except BadRequest as error:
@@ -95,12 +93,12 @@ class GraphQLOverHTTP:
             raise BadRequest(405, "Use POST, or GET for queries.", allow="GET, POST")
         if exchange.accept.json is None and not exchange.accept.stream:
             raise BadRequest(406, f"Accept {RESPONSE_JSON}, {JSON} or {EVENT_STREAM}.")
-        token = bearer_token(exchange.headers.get("authorization"))
+        token = bearer_token(header(exchange.scope, b"authorization"))
         principal = await self._endpoint.authenticate(token, address_of(exchange.scope))
         limits = self._endpoint.limits
         most = limits.body_anonymous if principal is None else limits.body
         with self._buffer.reservation(most) as reservation:
-            parameters = await parameters_of(exchange.scope, exchange.receive, exchange.headers, limits, reservation)
+            parameters = await parameters_of(exchange.scope, exchange.receive, limits, reservation)
             return await self._operate(exchange, parameters, principal, token)
 
     async def _operate(
@@ -115,7 +113,7 @@ class GraphQLOverHTTP:
                 await self._stream(exchange).run(session, self._operations.stream(operation))
                 return None
             # What is known comes too soon to look for whether the client is still there.
-            answer = await self._operations.known(operation)
+            answer = await self._operations.known(operation) if operation.question is not None else None
             if answer is None and operation.instant:
                 answer = await self._operations.execute(operation)
             elif answer is None:

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from gateway.admission import CAME, Admitted, Crowd, Ticket
+from gateway.admission import CAME, WHOLE_BODY, Admitted, Crowd, Ticket
 from gateway.health import LIVE, LIVE_PATH
 from resolvers.errors import Overloaded
 from resolvers.live.rounds import Rounds
@@ -76,6 +76,14 @@ def _refusal(message: str, **headers: str) -> Ready:
 _FULL = _refusal("The gateway has too many connections.", connection="close")
 _BUSY = _refusal("The gateway has too much to do; try again.")
 _LIVE, _LIVE_URL = Ready(LIVE), LIVE_PATH.encode()
+
+
+def _whole_body(cycle: RequestResponseCycle) -> bytes | None:
+    if cycle.more_body or cycle.disconnected or cycle.response_complete:
+        return None
+    body, cycle.body = bytes(cycle.body), bytearray()
+    cycle.message_event.clear()
+    return body
 
 
 class StallGuard(asyncio.Protocol):
@@ -235,6 +243,7 @@ class HttpProtocol(StallGuard, HttpToolsProtocol):
             app.drop()
         else:
             app.whole = partial(self._send_whole, cycle)
+            cast(dict[str, object], cycle.scope)[WHOLE_BODY] = partial(_whole_body, cycle)
             super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
 
     def _refuse(self, cycle: RequestResponseCycle, app: Admitted) -> None:
