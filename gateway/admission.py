@@ -122,6 +122,8 @@ class Admitted:
         self._refused = refused
         self.whole: Callable[[Message, Message], bool] = lambda start, body: False
         """Sends an answer that is there as a whole, if it can: two messages would be two system calls."""
+        self.body: Callable[[], bytes | None] = lambda: None
+        """What ``WHOLE_BODY`` gives."""
 
     def drop(self) -> None:
         """The request is not to be answered by the application after all."""
@@ -152,7 +154,10 @@ class Admitted:
                 await send(begun)
             await send(message)
 
+        scope[WHOLE_BODY] = self.body
         try:
             await self._app(scope, receive, passed_on)
         finally:
+            # The server's request has the scope: left there, the two would wait for the collector of cycles.
+            del scope[WHOLE_BODY]
             ticket.leave()

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from gateway.admission import CAME, WHOLE_BODY, Admitted, Crowd, Ticket
+from gateway.admission import CAME, Admitted, Crowd, Ticket
 from gateway.health import LIVE, LIVE_PATH
 from resolvers.errors import Overloaded
 from resolvers.live.rounds import Rounds
@@ -243,7 +243,7 @@ class HttpProtocol(StallGuard, HttpToolsProtocol):
             app.drop()
         else:
             app.whole = partial(self._send_whole, cycle)
-            cast(dict[str, object], cycle.scope)[WHOLE_BODY] = partial(_whole_body, cycle)
+            app.body = partial(_whole_body, cycle)
             super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
 
     def _refuse(self, cycle: RequestResponseCycle, app: Admitted) -> None:
