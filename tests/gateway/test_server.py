@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -390,3 +391,28 @@ async def test_who_leaves_after_a_whole_body_was_taken_is_noticed() -> None:
         await _read(await _open(port, LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
         writer.close()
         await asyncio.wait_for(gone.wait(), 20)
+
+
+async def test_a_request_leaves_nothing_to_the_collector_of_cycles() -> None:
+    async def whole(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope[WHOLE_BODY]() == b"{}"
+        await PlainTextResponse("ok")(scope, receive, send)
+
+    post = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}"
+    async with _serving(Starlette(routes=[Mount("/", whole)])) as port:
+        reader, writer = await _open(port)
+
+        async def asked(times: int) -> int:
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(times):
+                    writer.write(post)
+                    await reader.readuntil(b"ok")
+                return gc.collect()
+            finally:
+                gc.enable()
+
+        await asked(1)
+        assert await asked(100) < 100
+        writer.close()
