@@ -34,10 +34,10 @@ async def new_principal(
 
 @asynccontextmanager
 async def running_services(url: str, cache: Cache | None = None, **changes: Any) -> AsyncIterator[Services]:
-    """The services of one process, from start to stop."""
-    database = await Database.open(url, pool_size=8)
+    """The services of one process, from start to stop, more patient than in earnest: what is slow is the machine."""
+    database = await Database.open(url, pool_size=8, statement_seconds=30, lock_seconds=30, wait_seconds=30)
     memory = TermMemory()
-    writer = Writer(database, memory)
+    writer = Writer(database, memory, patience=60)
     bus = Bus(lambda: connect(url))
     versions = VersionReader(lambda: connect_reader(url))
     writer.start()

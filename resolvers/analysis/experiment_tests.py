@@ -11,7 +11,7 @@ from math import inf, sqrt
 import numpy as np
 from scipy.special import logsumexp
 
-from resolvers.analysis.experiment_probabilities import CERTAIN, PValue, critical, log_tail, two_sided
+from resolvers.analysis.experiment_probabilities import PValue, critical, two_sided
 from resolvers.analysis.experiment_statistics import Arm, PairedArm, Share, exact
 
 SPARSE = 5
@@ -144,16 +144,6 @@ def ratios(control: PairedArm, treatment: PairedArm, level: float = 0.95) -> Com
         return Refusal("The ratio is the same for every unit: there is no variance to hold the effect against.")
     effect = float(exact(treatment.y) / exact(treatment.x) - exact(control.y) / exact(control.x))
     return _difference(Method.DELTA_RATIO_Z, control.ratio, effect, variances[0], variances[1], inf, level)
-
-
-def one_sided(comparison: Comparison, bound: float) -> PValue:
-    """The p-value of the hypothesis that the effect is at most ``bound``; of one at least so large, give both negated.
-
-    Non-inferiority asks it of the margin that may be lost.
-    """
-    if not comparison.error:
-        return CERTAIN
-    return PValue.of(log_tail((comparison.effect - bound) / comparison.error, comparison.freedom))
 
 
 def _difference(

@@ -19,7 +19,6 @@ from resolvers.store.versions import WHOLE_LOG, hold_log
 
 _BATCH = 10_000
 _WAITING = 60_000
-_DEADLINE = 4.5
 """Seconds that a transaction may take; only a database that is gone without a word takes longer."""
 
 
@@ -45,9 +44,11 @@ class Writer:
     announce: Callable[[str], None] | None = None
     """Told of each commit after it, besides NOTIFY."""
 
-    def __init__(self, database: Database, memory: TermMemory) -> None:
+    def __init__(self, database: Database, memory: TermMemory, *, patience: float = 4.5) -> None:
+        """A transaction that has not come to its end within ``patience``, in seconds, is given up."""
         self.database = database
         self.memory = memory
+        self.patience = patience
         self.waiting = 0
         """Events that wait for their transaction."""
         self._queue: deque[_Request] = deque()
@@ -102,7 +103,7 @@ class Writer:
 
     async def _flush(self, batch: list[_Request]) -> None:
         try:
-            async with asyncio.timeout(_DEADLINE):
+            async with asyncio.timeout(self.patience):
                 await self._partitions(batch)
                 results = await self._commit(batch)
         except Exception as error:

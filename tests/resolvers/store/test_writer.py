@@ -217,7 +217,7 @@ async def test_a_database_that_falls_silent_is_given_up(
     async with context.services.database.tenant(principal.tenant_id) as session:
         connection = await session.connection()
         await connection.execute(text("SELECT version FROM data_version FOR UPDATE"))
-        monkeypatch.setattr(writer_module, "_DEADLINE", 0.2)
+        monkeypatch.setattr(context.services.writer, "patience", 0.2)
         with pytest.raises(Unavailable):
             await context.services.writer.write(principal.tenant_id, [made("after")])
     monkeypatch.undo()
