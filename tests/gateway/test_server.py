@@ -2,15 +2,13 @@
 
 import asyncio
 import contextlib
-import gc
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -18,33 +16,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from gateway import server
-from gateway.admission import WHOLE_BODY, Crowd
-from gateway.http_requests import BadRequest, Buffer, disconnected, json_of
-from gateway.limits import Limits
+from gateway.admission import Crowd
 from gateway.settings import load_settings
 from resolvers.live.rounds import Rounds
-
-GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
-LIVE = GET.replace(b" / ", b" /health/live ")
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-@asynccontextmanager
-async def _serving(
-    app: Starlette, crowd: Crowd | None = None, rounds: Rounds | None = None, **given: float
-) -> AsyncIterator[int]:
-    settings = load_settings(**given)
-    ready, stopped = asyncio.Event(), asyncio.Event()
-    running = server.Server(server.ServerConfig(app, settings, crowd, rounds), ready.set, stopped.set)
-    with server.bind("127.0.0.1", 0) as listener:
-        task = asyncio.create_task(running.serve([listener]))
-        await ready.wait()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            running.should_exit = True
-            await task
-    assert stopped.is_set()
+from tests.gateway.served import GET, LIVE, connected, everything, serving
 
 
 def _app(endpoint: Callable[[Request], Awaitable[Response]] | None = None) -> Starlette:
@@ -54,31 +29,14 @@ def _app(endpoint: Callable[[Request], Awaitable[Response]] | None = None) -> St
     return Starlette(routes=[Route("/", endpoint or answer)])
 
 
-async def _open(port: int, sent: bytes = b"") -> Streams:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(sent)
-    return reader, writer
-
-
-async def _read(streams: Streams) -> bytes:
-    """Everything up to the end of the connection."""
-    reader, writer = streams
-    try:
-        return await asyncio.wait_for(reader.read(), 30)
-    except ConnectionResetError:
-        return b""
-    finally:
-        writer.close()
-
-
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: test\r\nX-Slow: ", b"\r\n\r\n"])
 async def test_a_head_that_does_not_come_is_not_waited_for(sent: bytes) -> None:
-    async with _serving(_app(), head_seconds=0.05) as port:
-        assert await _read(await _open(port, sent)) == b""
+    async with serving(_app(), head_seconds=0.05) as port:
+        assert await everything(await connected(port, sent)) == b""
 
 
 async def test_a_head_without_end_is_cut_off() -> None:
-    async with _serving(_app()) as port:
+    async with serving(_app()) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\n")
         with contextlib.suppress(ConnectionError):
@@ -91,11 +49,11 @@ async def test_a_head_without_end_is_cut_off() -> None:
 
 
 async def test_the_second_head_of_a_connection_has_the_same_deadline() -> None:
-    async with _serving(_app(), head_seconds=0.05) as port:
-        reader, writer = await _open(port, GET)
+    async with serving(_app(), head_seconds=0.05) as port:
+        reader, writer = await connected(port, GET)
         assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
         writer.write(GET[:-2])
-        assert await _read((reader, writer)) == b""
+        assert await everything((reader, writer)) == b""
 
 
 async def test_an_answer_may_take_longer_than_a_head() -> None:
@@ -105,11 +63,11 @@ async def test_an_answer_may_take_longer_than_a_head() -> None:
         await may_answer.wait()
         return PlainTextResponse("late", headers={"connection": "close"})
 
-    async with _serving(_app(slow), head_seconds=0.05) as port:
-        patient = await _open(port, GET)
-        await _read(await _open(port))
+    async with serving(_app(slow), head_seconds=0.05) as port:
+        patient = await connected(port, GET)
+        await everything(await connected(port))
         may_answer.set()
-        assert (await _read(patient)).endswith(b"late")
+        assert (await everything(patient)).endswith(b"late")
 
 
 async def test_a_peer_that_does_not_read_is_dropped() -> None:
@@ -127,8 +85,8 @@ async def test_a_peer_that_does_not_read_is_dropped() -> None:
         flooding.cancel()
         dropped.set()
 
-    async with _serving(Starlette(routes=[Mount("/", endless)]), stall_seconds=0.05) as port:
-        _, writer = await _open(port, GET)
+    async with serving(Starlette(routes=[Mount("/", endless)]), stall_seconds=0.05) as port:
+        _, writer = await connected(port, GET)
         await asyncio.wait_for(dropped.wait(), 30)
         writer.close()
 
@@ -145,8 +103,8 @@ async def test_a_socket_that_does_not_read_is_dropped() -> None:
             dropped.set()
 
     app = Starlette(routes=[WebSocketRoute("/", endless)])
-    async with _serving(app, stall_seconds=0.05) as port:
-        _, writer = await _open(
+    async with serving(app, stall_seconds=0.05) as port:
+        _, writer = await connected(
             port,
             b"GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
@@ -156,9 +114,9 @@ async def test_a_socket_that_does_not_read_is_dropped() -> None:
 
 
 async def test_connections_beyond_the_limit_are_told_to_come_back() -> None:
-    async with _serving(_app(), max_connections=1) as port:
-        first = await _open(port)
-        refused = await _read(await _open(port, GET))
+    async with serving(_app(), max_connections=1) as port:
+        first = await connected(port)
+        refused = await everything(await connected(port, GET))
         assert refused.startswith(b"HTTP/1.1 503")
         assert b"retry-after: 1" in refused
         assert b'"code":"OVERLOADED"' in refused
@@ -170,12 +128,12 @@ async def test_connections_beyond_the_limit_are_told_to_come_back() -> None:
 async def test_whether_it_lives_is_answered_at_once_while_every_place_is_taken_and_nothing_may_begin() -> None:
     crowd, rounds = Crowd(1), Rounds(most=1)
     rounds._left = -(10**9)
-    async with _serving(_app(), crowd, rounds) as port:
-        waiting = await _open(port, GET)
+    async with serving(_app(), crowd, rounds) as port:
+        waiting = await connected(port, GET)
         async with asyncio.timeout(20):
             while not rounds.waiting:  # noqa: ASYNC110  # nothing tells of it
                 await asyncio.sleep(0.01)
-        reader, writer = await _open(port, LIVE * 3)
+        reader, writer = await connected(port, LIVE * 3)
         for _ in range(3):
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
             assert await reader.readexactly(17) == b'{"status":"live"}'
@@ -184,7 +142,7 @@ async def test_whether_it_lives_is_answered_at_once_while_every_place_is_taken_a
         assert refused.startswith(b"HTTP/1.1 503")
         assert b"retry-after: 1" in refused
         writer.write(LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-        last = await _read((reader, writer))
+        last = await everything((reader, writer))
         assert last.count(b'{"status":"live"}') == 2
         assert last.lower().count(b"connection: close") == 1
         rounds._left = 0
@@ -199,11 +157,11 @@ async def test_an_answer_that_is_ready_waits_for_the_request_before_it() -> None
         await may_answer.wait()
         return PlainTextResponse("slow")
 
-    async with _serving(_app(slow)) as port:
-        reader, writer = await _open(port, GET + LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-        await _read(await _open(port, LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
+    async with serving(_app(slow)) as port:
+        reader, writer = await connected(port, GET + LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        await everything(await connected(port, LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
         may_answer.set()
-        answers = await _read((reader, writer))
+        answers = await everything((reader, writer))
         assert answers.index(b"slow") < answers.index(b'{"status":"live"}')
 
 
@@ -211,9 +169,9 @@ async def test_a_refused_request_may_send_its_body_to_the_end_and_the_next_is_an
     size = 500_000
     post = f"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {size}\r\n\r\n".encode()
     crowd = Crowd(1)
-    async with _serving(_app(), crowd) as port:
+    async with serving(_app(), crowd) as port:
         with crowd.inside():
-            reader, writer = await _open(port, post)
+            reader, writer = await connected(port, post)
             assert b"HTTP/1.1 503" in await reader.readuntil(b'"retryAfter":1}}]}')
             for _ in range(10):
                 writer.write(b"x" * (size // 10))
@@ -223,17 +181,17 @@ async def test_a_refused_request_may_send_its_body_to_the_end_and_the_next_is_an
         writer.write(post.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
         with crowd.inside():
             # The body is not asked for, so nothing can follow on this connection.
-            refused = await _read((reader, writer))
+            refused = await everything((reader, writer))
         assert refused.startswith(b"HTTP/1.1 503")
         assert b"connection: close" in refused.lower()
 
 
 async def test_a_refused_request_has_no_time_without_end_for_its_body() -> None:
     crowd = Crowd(1)
-    async with _serving(_app(), crowd, head_seconds=0.05) as port:
+    async with serving(_app(), crowd, head_seconds=0.05) as port:
         with crowd.inside():
             post = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\n"
-            assert (await _read(await _open(port, post))).startswith(b"HTTP/1.1 503")
+            assert (await everything(await connected(port, post))).startswith(b"HTTP/1.1 503")
 
 
 async def test_who_has_waited_too_long_is_refused_and_who_left_meanwhile_is_not_begun() -> None:
@@ -245,13 +203,13 @@ async def test_who_has_waited_too_long_is_refused_and_who_left_meanwhile_is_not_
 
     crowd, rounds = Crowd(10), Rounds(most=1, burst=3, patience=0.0)
     rounds._left = -(10**9)
-    async with _serving(_app(answer), crowd, rounds) as port:
-        waiting = [await _open(port, GET) for _ in range(3)]
+    async with serving(_app(answer), crowd, rounds) as port:
+        waiting = [await connected(port, GET) for _ in range(3)]
         async with asyncio.timeout(20):
             while rounds.waiting < 3:  # noqa: ASYNC110  # nothing tells of it
                 await asyncio.sleep(0.01)
             waiting[0][1].transport.abort()
-            for reader, writer in [*waiting[1:], await _open(port, GET)]:
+            for reader, writer in [*waiting[1:], await connected(port, GET)]:
                 assert (await reader.readuntil(b'"retryAfter":1}}]}')).startswith(b"HTTP/1.1 503")
                 # The connection is as good as before.
                 writer.write(LIVE)
@@ -272,14 +230,14 @@ async def test_many_connections_are_taken_in_a_round_of_the_loop() -> None:
                 await asyncio.sleep(0.01)
         assert len(running.servers) == 32
         assert {taken.sockets[0].getsockname() for taken in running.servers} == {listener.getsockname()}
-        assert await _read(await _open(listener.getsockname()[1], GET.replace(b"1.1", b"1.0")))
+        assert await everything(await connected(listener.getsockname()[1], GET.replace(b"1.1", b"1.0")))
         running.should_exit = True
         await task
 
 
 async def test_the_server_does_not_name_its_software() -> None:
-    async with _serving(_app()) as port:
-        answer = await _read(await _open(port, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
+    async with serving(_app()) as port:
+        answer = await everything(await connected(port, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
         assert b"\r\nserver:" not in answer.lower()
 
 
@@ -290,7 +248,7 @@ async def test_an_oversized_message_closes_its_socket() -> None:
             await websocket.send_text(str(len(await websocket.receive_text())))
 
     app = Starlette(routes=[WebSocketRoute("/", echo)])
-    async with _serving(app) as port, connect(f"ws://127.0.0.1:{port}/") as client:
+    async with serving(app) as port, connect(f"ws://127.0.0.1:{port}/") as client:
         await client.send("x" * 65536)
         assert await client.recv() == "65536"
         await client.send("x" * 65537)
@@ -321,14 +279,14 @@ async def test_shutdown_finishes_requests_and_closes_sockets() -> None:
         await ready.wait()
         port = listener.getsockname()[1]
         async with connect(f"ws://127.0.0.1:{port}/socket") as client:
-            request = await _open(port, GET)
+            request = await connected(port, GET)
             await begun.wait()
             running.should_exit = True
             with pytest.raises(ConnectionClosed) as closed:
                 await client.recv()
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1012
-            assert (await _read(request)).endswith(b"done")
+            assert (await everything(request)).endswith(b"done")
         await task
 
 
@@ -337,82 +295,3 @@ def test_a_taken_port_is_said() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(server.ServerError, match=rf"127\.0\.0\.1 port {port}: .*--port"):
             server.bind("127.0.0.1", port)
-
-
-async def test_a_body_is_read_alike_whether_it_comes_with_its_head_or_in_pieces() -> None:
-    buffer, taken = Buffer(Limits()), list[bool]()
-
-    async def echo(request: Request) -> Response:
-        taken.append(request.scope[WHOLE_BODY] is not None)
-        try:
-            with buffer.reservation(60) as reservation:
-                return JSONResponse(await json_of(request.scope, request.receive, Limits(), reservation))
-        except BadRequest as error:
-            return PlainTextResponse(error.message, error.status)
-
-    def post(body: bytes) -> tuple[bytes, bytes]:
-        head = f"POST / HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        return head.encode(), body
-
-    app = Starlette(routes=[Route("/", echo, methods=["POST"])])
-    async with _serving(app) as port:
-        reader, writer = await _open(port)
-        head, body = post(b'{"a":[1,2]}')
-        # Two at once, the second of which waits for its turn; then one whose body follows piece by piece.
-        writer.write(head + body + head + b'{"b":[3,4]}')
-        assert (await reader.readuntil(b'{"a":[1,2]}')).startswith(b"HTTP/1.1 200")
-        assert (await reader.readuntil(b'{"b":[3,4]}')).startswith(b"HTTP/1.1 200")
-        for piece in (head, body[:4], body[4:]):
-            writer.write(piece)
-            await _read(await _open(port, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
-        assert (await reader.readuntil(body)).startswith(b"HTTP/1.1 200")
-        for body, whole in ((b'"' + b"x" * 60 + b'"', True), (b'"' + b"x" * 60 + b'"', False)):
-            head, body = post(body)
-            writer.write(head + body if whole else head)
-            if not whole:
-                writer.write(body)
-            assert (await reader.readuntil(b"larger than 60 bytes.")).startswith(b"HTTP/1.1 413")
-        writer.close()
-    assert len(taken) == 5
-
-
-async def test_who_leaves_after_a_whole_body_was_taken_is_noticed() -> None:
-    gone = asyncio.Event()
-
-    async def wait(request: Request) -> Response:
-        body = request.scope[WHOLE_BODY]()
-        await disconnected(request.receive)
-        if body == b"{}":
-            gone.set()
-        return PlainTextResponse("too late")
-
-    async with _serving(Starlette(routes=[Route("/", wait, methods=["POST"])])) as port:
-        _, writer = await _open(port, b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}")
-        await _read(await _open(port, LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
-        writer.close()
-        await asyncio.wait_for(gone.wait(), 20)
-
-
-async def test_a_request_leaves_nothing_to_the_collector_of_cycles() -> None:
-    async def whole(scope: Scope, receive: Receive, send: Send) -> None:
-        assert scope[WHOLE_BODY]() == b"{}"
-        await PlainTextResponse("ok")(scope, receive, send)
-
-    post = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}"
-    async with _serving(Starlette(routes=[Mount("/", whole)])) as port:
-        reader, writer = await _open(port)
-
-        async def asked(times: int) -> int:
-            gc.collect()
-            gc.disable()
-            try:
-                for _ in range(times):
-                    writer.write(post)
-                    await reader.readuntil(b"ok")
-                return gc.collect()
-            finally:
-                gc.enable()
-
-        await asked(1)
-        assert await asked(100) < 100
-        writer.close()
