@@ -1,4 +1,4 @@
-"""What the demo's company has defined: rates, a funnel, segments, personas, a budget, a flag and experiments.
+"""What the demo's company has defined: rates, a funnel, segments, personas, a budget, an SLO, a flag and experiments.
 
 All of it goes the ways that a caller's would, and all of it again comes to the same.
 """
@@ -42,6 +42,8 @@ from resolvers.flags import flag
 from resolvers.funnels import save_funnel
 from resolvers.personas import PersonaDraft, save_persona
 from resolvers.segments import Draft, save_segment
+from resolvers.slo_checks import SloDraft
+from resolvers.slos import create_slo, slos_by_key
 
 _MONTH = timedelta(days=30)
 _LAST_MONTH = PeriodRequest(last="30d")
@@ -83,6 +85,14 @@ FUNNEL = FunnelDefinition(
     ),
     window=timedelta(days=14),
     entry=Entry.FIRST,
+)
+SLO = SloDraft(
+    "ai-answers",
+    metric="ai_success_rate",
+    objective="0.94",
+    title="AI answers succeed",
+    minimum_events=20,
+    cost_per_bad_event="0.35",
 )
 FLAG = FlagDraft(
     "new_query_writer",
@@ -191,6 +201,8 @@ async def define(context: Context, first: datetime) -> None:
     for persona in PERSONAS:
         await save_persona(context, persona)
     await set_ai_budget(context, "all", "60", BudgetPeriod.MONTH, EVERYTHING)
+    if not await slos_by_key(context, [SLO.key]):
+        await create_slo(context, SLO)
     if await flag(context, FLAG.key) is None:
         await create_flag(context, FLAG, "Better answers in the tests of last week.")
     for key, definition in (RUNNING | DRAFTS).items():

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
-from resolvers.ai_budget_spending import CALL, Spending, Wanted, cost, counts, spending, spendings
+from resolvers.ai_budget_spending import CALL, COST, COUNTS, Spending, Wanted, spending, spendings
 from resolvers.ai_budgets import definition_of
 from resolvers.analysis.ai_budget_outlook import Outlook, share_of
 from resolvers.analysis.ai_budgets import (
@@ -136,7 +136,7 @@ async def _answer(context: Context, asked: _Asked) -> AiBudgetAnswer:
         grouped = None
         if definite.by:
             own = replace(selection, period=Period(asked.period.start, definite.period.end), where=definite.where)
-            grouped = await repository.statistics(own, (cost(), *counts()), by=definite.by, top=definite.top)
+            grouped = await repository.statistics(own, (COST, *COUNTS), by=definite.by, top=definite.top)
     return _told(asked, found, grouped, selection.currency, as_of)
 
 

@@ -34,7 +34,7 @@ from resolvers.flag_checks import (
     plain,
     refused,
 )
-from resolvers.flag_segments import numbered_rules
+from resolvers.flag_slos import known_rules
 from resolvers.flag_writing import Change, Changed, Doing, apply, due_at, with_environment, with_ramp, written
 from resolvers.flags import FlagAction
 from resolvers.store.flags import FlagRepository, columns
@@ -108,7 +108,7 @@ async def create_flag(context: Context, draft: FlagDraft, reason: str | None = N
     check_text(reason, 500, "reason")
     check_flag(flag)
     drafts = [
-        replace(one, rules=await numbered_rules(context, one.rules))
+        replace(one, rules=await known_rules(context, one.rules, one.at))
         for one in draft.environments or (EnvironmentDraft(),)
     ]
     async with context.services.database.tenant(principal.tenant_id) as session:
@@ -159,7 +159,7 @@ async def set_flag_environment(
     A ramp that begins at the same time and in the same steps as one that was there is that one, and goes on.
     """
     context.require(Role.ANALYST)
-    draft = replace(draft, rules=await numbered_rules(context, draft.rules))
+    draft = replace(draft, rules=await known_rules(context, draft.rules, draft.at))
 
     def changed(flag: Flag, flags: Mapping[str, Flag], now: datetime) -> Flag:
         before = flag.environments.get(draft.name)

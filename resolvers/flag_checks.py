@@ -179,7 +179,8 @@ def _ramp(ramp: Ramp, field: str) -> None:
             raise refused(f"{field}.steps[{index}].lasting", "must be at most 366 days")
     _count(ramp.guardrails, 0, MOST_GUARDRAILS, f"{field}.guardrails")
     for index, guardrail in enumerate(ramp.guardrails):
-        _guardrail(guardrail, f"{field}.guardrails[{index}]")
+        if isinstance(guardrail, Guardrail):
+            _guardrail(guardrail, f"{field}.guardrails[{index}]")
 
 
 def _guardrail(guardrail: Guardrail, field: str) -> None:

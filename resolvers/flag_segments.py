@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from resolvers.analysis.filters import in_segments, numbered
 from resolvers.analysis.flag_targeting import Person
-from resolvers.analysis.flags import Guardrail, Ramp, Rule
+from resolvers.analysis.flags import Guard, Guardrail, Ramp, Rule
 from resolvers.context import Context, Role
 from resolvers.segments import memberships_of, numbers_named
 from resolvers.store.flag_cache import FlagSet
@@ -21,7 +21,9 @@ async def numbered_rules(context: Context, rules: Sequence[Rule]) -> tuple[Rule,
         return tuple(rules)
     numbers = await numbers_named(context, named)
 
-    def guarded(one: Guardrail) -> Guardrail:
+    def guarded(one: Guard) -> Guard:
+        if not isinstance(one, Guardrail):
+            return one
         control = None if one.control is None else numbered(one.control, numbers)
         return replace(one, exposed=numbered(one.exposed, numbers), control=control)
 

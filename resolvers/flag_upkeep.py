@@ -11,15 +11,17 @@ import structlog
 
 from resolvers.analysis import flag_times
 from resolvers.analysis.filters import Filter
-from resolvers.analysis.flag_guards import GuardState, Reading, Verdict, judge
-from resolvers.analysis.flags import Flag, GuardAction, Guardrail, Ramp, RampState
+from resolvers.analysis.flag_guards import GuardState, Reading, Verdict, judge, judge_slo
+from resolvers.analysis.flags import Flag, Guard, GuardAction, Guardrail, Ramp, RampState, SloGuardrail
 from resolvers.analysis.periods import PeriodRequest
 from resolvers.analysis.questions import Question
+from resolvers.analysis.slo_answers import SloAnswer
 from resolvers.context import Context, Principal, Role, Services
-from resolvers.errors import GatewayError
+from resolvers.errors import GatewayError, NotFound
 from resolvers.flag_writing import Doing, apply, due_at, unnoted, with_environment, with_ramp
 from resolvers.flags import FlagAction, known
 from resolvers.metrics import metrics
+from resolvers.slo_status import slo
 from resolvers.store.database import driver
 from resolvers.store.flags import FlagRepository
 from resolvers.store.tenants import TenantRepository
@@ -100,7 +102,7 @@ async def _guard(context: Context, key: str, environment: str, ramp: Ramp, now: 
         try:
             verdict = await verdict_of(context, guardrail, ramp, now)
         except GatewayError as error:
-            log.warning("flags.guardrail_unread", flag=key, metric=guardrail.metric, reason=error.message)
+            log.warning("flags.guardrail_unread", flag=key, watched=guardrail.watched, reason=error.message)
             continue
         if verdict.state is not GuardState.FIRING:
             continue
@@ -112,8 +114,11 @@ async def _guard(context: Context, key: str, environment: str, ramp: Ramp, now: 
             return
 
 
-async def verdict_of(context: Context, guardrail: Guardrail, ramp: Ramp, now: datetime) -> Verdict:
+async def verdict_of(context: Context, guardrail: Guard, ramp: Ramp, now: datetime) -> Verdict:
     """What a guardrail of a ramp says now."""
+    if isinstance(guardrail, SloGuardrail):
+        return judge_slo(guardrail, await _stands(context, guardrail.slo))
+    assert isinstance(guardrail, Guardrail)
     start = max(ramp.starts_at, now - guardrail.window)
     if start >= now:
         return judge(guardrail, Reading(None, 0))
@@ -122,6 +127,14 @@ async def verdict_of(context: Context, guardrail: Guardrail, ramp: Ramp, now: da
     if guardrail.control is not None:
         control = await _read(context, guardrail.metric, guardrail.control, start, now)
     return judge(guardrail, exposed, control)
+
+
+async def _stands(context: Context, key: str) -> SloAnswer | None:
+    """How an SLO stands; None where there is none any more."""
+    try:
+        return await slo(context, key, Question(PeriodRequest(last="1d")))
+    except NotFound:
+        return None
 
 
 async def _read(context: Context, slug: str, where: Filter, start: datetime, end: datetime) -> Reading:

@@ -83,6 +83,7 @@ class Wanted:
     tag: str | None = None
     environment: str | None = None
     stale: bool | None = None
+    stale_after: timedelta = STALE_AFTER
     archived: bool = False
 
 
@@ -106,16 +107,20 @@ async def flags_by_key(context: Context, keys: Sequence[str]) -> dict[str, Flag]
 async def flags(context: Context, wanted: Wanted, *, first: int = 50, after: str | None = None) -> FlagPage:
     """A page of the tenant's flags."""
     _check_page(first)
+    _check_after(wanted.stale_after, "staleAfter")
     held = await known(context)
     last = {} if wanted.stale is None else await last_evaluated(context)
     now = context.services.now()
+
+    def might_go(one: Flag) -> bool:
+        return bool(_stale(one, last, now, wanted.environment, wanted.stale_after))
 
     def shown(one: Flag) -> bool:
         return (
             (one.archived_at is not None) is wanted.archived
             and (wanted.tag is None or wanted.tag in one.tags)
             and (wanted.environment is None or wanted.environment in one.environments)
-            and (wanted.stale is None or bool(_stale(one, last, now, wanted.environment)) is wanted.stale)
+            and (wanted.stale is None or might_go(one) is wanted.stale)
         )
 
     following = [one for key, one in held.flags.items() if (after is None or key > after) and shown(one)]
@@ -125,8 +130,7 @@ async def flags(context: Context, wanted: Wanted, *, first: int = 50, after: str
 
 async def stale(context: Context, of: Flag, after: timedelta = STALE_AFTER) -> tuple[Staleness, ...]:
     """Why a flag might go, environment by environment."""
-    if not timedelta(days=1) <= after <= timedelta(days=366):
-        raise BadInput("after must be 1d to 366d.", field="after")
+    _check_after(after, "after")
     return _stale(of, await last_evaluated(context), context.services.now(), None, after)
 
 
@@ -135,7 +139,7 @@ def _stale(
     last: Mapping[tuple[int, str], datetime],
     now: datetime,
     environment: str | None,
-    after: timedelta = STALE_AFTER,
+    after: timedelta,
 ) -> tuple[Staleness, ...]:
     wanted = [one for name, one in of.environments.items() if environment in (None, name)]
     found = [staleness(of, one, last.get((of.id, one.name)), now, after) for one in wanted]
@@ -233,6 +237,11 @@ def known_environment(of: FlagSet, environment: str) -> str:
         names = ", ".join(sorted(of.environments, key=lambda name: (name != PRODUCTION, name)))
         raise BadInput(f"There is no environment {environment[:100]}; known: {names}.", field="environment")
     return environment
+
+
+def _check_after(after: timedelta, field: str) -> None:
+    if not timedelta(minutes=1) <= after <= timedelta(days=366):
+        raise BadInput(f"{field} must be 1m to 366d.", field=field)
 
 
 def _check_page(first: int) -> None:

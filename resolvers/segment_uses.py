@@ -13,10 +13,12 @@ from resolvers.store.ai_budgets import AiBudgetRepository
 from resolvers.store.experiments import ExperimentRepository
 from resolvers.store.flags import FlagRepository
 from resolvers.store.funnels import FunnelRepository
+from resolvers.store.slos import SloRepository
 
 
 async def check_unused(session: AsyncSession, tenant_id: int, references: Collection[int | str], field: str) -> None:
-    """Raises BadInput, saying by which, where an experiment that is not archived, a flag, a budget or a kept funnel
+    """Raises BadInput, saying by which, where an experiment that is not archived, a flag, a budget, an SLO or a kept
+    funnel
     names a segment by one of the ``references`` to it.
 
     A flag that is archived may be restored, and is one of them.
@@ -42,6 +44,8 @@ async def _filters(session: AsyncSession, tenant_id: int) -> list[tuple[str, lis
         filters.append((f'the flag "{flag.key}"', [part for rule in rules for part in rule.filters()]))
     for budget in await AiBudgetRepository(session).all(tenant_id):
         filters.append((f'the budget "{budget.name}"', [from_json(budget.condition)]))
+    for slo in await SloRepository(session, tenant_id).all():
+        filters.append((f'the SLO "{slo.key}"', [from_json(slo.condition)]))
     for row in await FunnelRepository(session).all(tenant_id):
         filters.append((f'the funnel "{row.name}"', funnel_from(row.definition).conditions()))
     return filters

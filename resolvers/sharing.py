@@ -26,6 +26,7 @@ from resolvers.analysis.revenue import RevenueAnswer
 from resolvers.analysis.roi import RoiAnswer
 from resolvers.analysis.segment_comparisons import SegmentOverlapAnswer, SegmentTraitsAnswer
 from resolvers.analysis.segments import SegmentPreviewAnswer
+from resolvers.analysis.slo_answers import SloAnswer, SloAnswers
 from resolvers.analysis.survival_answers import SurvivalAnswer
 from resolvers.catalogue import metric
 from resolvers.funnel_subjects import SubjectPage, SubjectPages
@@ -62,6 +63,8 @@ Answers = (
     | SegmentPreviewAnswer
     | SegmentOverlapAnswer
     | SegmentTraitsAnswer
+    | SloAnswer
+    | SloAnswers
 )
 # A metric is known by its slug wherever the catalogue is the same.
 ANSWERS = PlainValues(Answers, {Metric: (lambda one: one.slug, metric)})

@@ -1,11 +1,11 @@
-"""What every subject's answers are made of: money, estimates, intervals, periods."""
+"""What every subject's answers are made of: money, estimates, intervals, periods, and how urgent something is."""
 
 from datetime import datetime
 from decimal import Decimal
 
 import strawberry
 
-from resolvers.analysis import estimates, metrics, periods
+from resolvers.analysis import estimates, metrics, periods, slos
 from schema.dimensions import Dimension
 from schema.scalars import BigInt
 from schema.shapes import enumerate_in_schema, shapes
@@ -51,6 +51,15 @@ enumerate_in_schema(
     {
         "PREVIOUS_PERIOD": "The period of equal length that ends where the asked one starts.",
         "PREVIOUS_YEAR": "The same dates a year earlier.",
+    },
+)
+
+enumerate_in_schema(
+    slos.Severity,
+    "How soon somebody has to look.",
+    {
+        "PAGE": "At once, whatever the hour.",
+        "TICKET": "Within the next working days.",
     },
 )
 

@@ -8,12 +8,13 @@ import strawberry
 from strawberry.scalars import JSON
 
 from resolvers import flag_upkeep
-from resolvers.analysis import flag_guards, flag_times
+from resolvers.analysis import flag_times
 from resolvers.analysis import flags as values
 from resolvers.analysis.intake_values import Invalid, money
 from schema.access import Info
 from schema.conditions import write_filter
 from schema.errors import refusal
+from schema.flag_guardrails import FlagGuardrail, FlagVerdict
 from schema.shapes import enumerate_in_schema, shapes
 
 enumerate_in_schema(
@@ -36,34 +37,6 @@ enumerate_in_schema(
     },
     name="FlagRampState",
 )
-enumerate_in_schema(
-    values.GuardAction,
-    "What a guardrail that fires does to the ramp.",
-    {
-        "PAUSE": "The ramp stays where it is.",
-        "ROLL_BACK": "The ramp reaches nobody any more.",
-    },
-    name="FlagGuardAction",
-)
-enumerate_in_schema(
-    values.Bound,
-    "On which side of its limit a guardrail fires.",
-    {
-        "ABOVE": "Where the figure is greater than the limit.",
-        "BELOW": "Where the figure is less than the limit.",
-    },
-    name="FlagGuardBound",
-)
-enumerate_in_schema(
-    flag_guards.GuardState,
-    "What a guardrail says.",
-    {
-        "FIRING": "The figure is beyond the limit.",
-        "QUIET": "The figure is within the limit.",
-        "TOO_FEW": "There are fewer observations than the minimum, or no figure to compare.",
-    },
-    name="FlagGuardState",
-)
 
 
 def percentage(parts: int) -> Decimal:
@@ -80,14 +53,6 @@ def read_parts(given: object, field: str) -> int:
     if not 0 <= parts <= values.WHOLE or parts != int(parts):
         raise refusal(field, "must be 0 to 100 with at most two decimal places, such as 12.5")
     return int(parts)
-
-
-def read_amount(given: object, field: str) -> Decimal:
-    """An exact number from 0 on; BadInput on ``field`` where it is none."""
-    try:
-        return money(given)
-    except Invalid as bad:
-        raise refusal(field, bad.message) from None
 
 
 def _value(root: strawberry.Parent[values.Variation]) -> object:
@@ -114,53 +79,6 @@ def _share(root: strawberry.Parent[values.Share]) -> Decimal:
 class FlagShare:
     variation: str = strawberry.field(description="The variation's key.")
     percentage: Decimal = strawberry.field(resolver=_share, description="The share in percent, e.g. `12.5`.")
-
-
-def _exposed(root: strawberry.Parent[values.Guardrail]) -> object:
-    return write_filter(root.exposed)
-
-
-def _control(root: strawberry.Parent[values.Guardrail]) -> object | None:
-    return None if root.control is None else write_filter(root.control)
-
-
-@shapes(values.Guardrail)
-@strawberry.type(
-    description=(
-        "A metric that must not go beyond a limit while a ramp runs. The gateway reads it about every 30 seconds, from "
-        "the start of the ramp until its last step has lasted."
-    )
-)
-class FlagGuardrail:
-    metric: str = strawberry.field(description="The metric's `slug` in `metricCatalogue`.")
-    bound: values.Bound = strawberry.field(description="On which side of the limit it fires.")
-    limit: Decimal = strawberry.field(
-        description=(
-            "In the metric's unit; with a `control`, of the change (exposed - control) / |control|: 0.1 is 10 %."
-        )
-    )
-    minimum_sample: int = strawberry.field(
-        description="Observations below which it is silent, among the exposed and in the control alike."
-    )
-    window: timedelta = strawberry.field(
-        description="How far back it looks, though never to before the start of the ramp."
-    )
-    action: values.GuardAction = strawberry.field(description="What it does where it fires.")
-    exposed: object = strawberry.field(
-        resolver=_exposed, graphql_type=JSON, description="Whose events are read, as the JSON of a `FilterInput`."
-    )
-    control: object | None = strawberry.field(
-        resolver=_control,
-        graphql_type=JSON | None,
-        description="Whose events they are compared with, as the JSON of a `FilterInput`; null where with none.",
-    )
-
-
-@shapes(flag_guards.Verdict)
-@strawberry.type(description="What a guardrail says now.")
-class FlagVerdict:
-    state: flag_guards.GuardState = strawberry.field(description="Whether it fires.")
-    message: str = strawberry.field(description="The figures that it says it of, in English.")
 
 
 def _reached(root: strawberry.Parent[values.RampStep]) -> Decimal:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from resolvers.analysis.flag_json import environment_from
-from resolvers.analysis.flags import FlagEnvironment, Guardrail, Ramp, Rule, Serve, only
+from resolvers.analysis.flags import FlagEnvironment, Guard, Guardrail, Ramp, Rule, Serve, SloGuardrail, only
 from schema.conditions import write_filter
 from schema.flag_definitions import percentage
 from schema.scalars import decimal_text, duration_text, instant_text
@@ -57,7 +57,10 @@ def _ramp(ramp: Ramp) -> dict[str, Any]:
     }
 
 
-def _guardrail(of: Guardrail) -> dict[str, Any]:
+def _guardrail(of: Guard) -> dict[str, Any]:
+    if isinstance(of, SloGuardrail):
+        return {"slo": of.slo, "severity": of.severity.name, "action": of.action.name}
+    assert isinstance(of, Guardrail)
     return {
         "metric": of.metric,
         of.bound.value: decimal_text(of.limit),

@@ -8,13 +8,13 @@ import strawberry
 from strawberry.scalars import JSON
 
 from resolvers.analysis import flags as values
-from resolvers.analysis.filters import All, DimensionIs, Filter, Op
 from resolvers.flag_changes import EnvironmentDraft
 from schema.arguments import read_instant, read_span
-from schema.conditions import plain_text, read_filter
+from schema.conditions import read_filter
 from schema.errors import refusal
 from schema.filters import FilterInput
-from schema.flag_definitions import read_amount, read_parts
+from schema.flag_definitions import read_parts
+from schema.flag_guardrails import FlagGuardrailInput, read_guardrail
 
 PERCENT = "0 to 100, at most two decimal places: `12.5`."
 
@@ -57,53 +57,6 @@ class FlagRampStepInput:
         description=(
             "How long it lasts until the next one, at most 366 days; of the last, how long guardrails go on watching."
         ),
-    )
-
-
-@strawberry.input(
-    description="A metric that must not go beyond a limit while a ramp runs; one of `above` and `below` is given."
-)
-class FlagGuardrailInput:
-    metric: str = strawberry.field(
-        description="The metric's `slug` in `metricCatalogue`; with `compare` a rate, a mean or a quantile."
-    )
-    above: object | None = strawberry.field(
-        graphql_type=Decimal | None, default=None, description="It fires where the figure is greater than this."
-    )
-    below: object | None = strawberry.field(
-        graphql_type=Decimal | None, default=None, description="It fires where the figure is less than this."
-    )
-    compare: bool = strawberry.field(
-        default=False,
-        description=(
-            "Whether the figure is the relative change of the metric against the control, 0.1 being 10 %, instead of "
-            "the metric itself."
-        ),
-    )
-    exposed: FilterInput | None = strawberry.field(
-        default=None,
-        description=(
-            "Whose events are read. Where absent: those whose dimension `feature` is the flag's key and `variant` one "
-            "of the variations that the rule serves, as `recordFlagExposures` stores them and applications may."
-        ),
-    )
-    control: FilterInput | None = strawberry.field(
-        default=None,
-        description=(
-            "Whose events they are compared with. Where absent, with `compare`: those whose dimension `feature` is the "
-            "flag's key and `variant` another variation."
-        ),
-    )
-    minimum_sample: int = strawberry.field(
-        default=100, description="Observations below which it is silent, among the exposed and in the control alike."
-    )
-    window: object = strawberry.field(
-        graphql_type=timedelta,
-        default="1h",
-        description="How far back it looks, `1m` to `31d`, though never to before the start of the ramp.",
-    )
-    action: values.GuardAction = strawberry.field(
-        default=values.GuardAction.ROLL_BACK, description="What it does where it fires."
     )
 
 
@@ -254,7 +207,7 @@ def _ramp(key: str, given: FlagRampInput, serve: values.Serve, now: datetime, fi
         for index, step in enumerate(given.steps)
     ]
     guardrails = [
-        _guardrail(key, one, serve, f"{field}.guardrails[{index}]") for index, one in enumerate(given.guardrails)
+        read_guardrail(key, one, serve, f"{field}.guardrails[{index}]") for index, one in enumerate(given.guardrails)
     ]
     starts_at = read_instant(given.starts_at, f"{field}.startsAt")
     return values.Ramp(now if starts_at is None else starts_at, tuple(steps), tuple(guardrails))
@@ -262,36 +215,3 @@ def _ramp(key: str, given: FlagRampInput, serve: values.Serve, now: datetime, fi
 
 def _lasting(given: object, field: str) -> timedelta:
     return timedelta(0) if given == "0s" else read_span(given, field)
-
-
-def _guardrail(key: str, given: FlagGuardrailInput, serve: values.Serve, field: str) -> values.Guardrail:
-    bounds = [
-        (bound, given_) for bound, given_ in ((values.Bound.ABOVE, given.above), (values.Bound.BELOW, given.below))
-    ]
-    found = [(bound, limit) for bound, limit in bounds if limit is not None]
-    if len(found) != 1:
-        raise refusal(field, "must give exactly one of above and below")
-    if given.control is not None and not given.compare:
-        raise refusal(f"{field}.control", "must not be given without compare")
-    ((bound, limit),) = found
-    served = tuple(share.variation for share in serve if share.parts)
-    feature = DimensionIs("feature", Op.IN, (plain_text(key, "key"),))
-    exposed: Filter = All((feature, DimensionIs("variant", Op.IN, served)))
-    control: Filter | None = All((feature, DimensionIs("variant", Op.NOT_IN, served))) if given.compare else None
-    return values.Guardrail(
-        metric=given.metric,
-        bound=bound,
-        limit=_signed(limit, f"{field}.{bound.value}"),
-        exposed=exposed if given.exposed is None else read_filter(given.exposed, f"{field}.exposed"),
-        control=control if given.control is None else read_filter(given.control, f"{field}.control"),
-        minimum_sample=given.minimum_sample,
-        window=read_span(given.window, f"{field}.window"),
-        action=given.action,
-    )
-
-
-def _signed(given: object, field: str) -> Decimal:
-    if isinstance(given, str) and given.startswith("-"):
-        return -read_amount(given[1:], field)
-    negative = isinstance(given, int | float) and given < 0
-    return -read_amount(-given, field) if negative else read_amount(given, field)  # type: ignore[operator]

@@ -28,7 +28,7 @@ enumerate_in_schema(
     {
         "ROLLED_OUT": "It is on, everybody has got the same variation for so long, and nothing is to change that.",
         "OFF": "It has been off for so long, and nothing is to change that.",
-        "NEVER_EVALUATED": "It was made so long ago, and the gateway never evaluated it.",
+        "NEVER_EVALUATED": "It was set up so long ago, and the gateway never evaluated it.",
         "NOT_EVALUATED": "The gateway has not evaluated it for so long.",
     },
     name="FlagStaleReason",
@@ -150,7 +150,7 @@ class FeatureFlag(Node):
         self,
         info: Info,
         after: Annotated[
-            object, strawberry.argument(graphql_type=timedelta, description="How long is long, `1d` to `366d`.")
+            object, strawberry.argument(graphql_type=timedelta, description="How long is long, `1m` to `366d`.")
         ] = "30d",
     ) -> tuple[flag_staleness.Staleness, ...]:
         return await flags.stale(info.context, self.found, read_span(after, "after"))
@@ -175,13 +175,17 @@ class FlagQuery:
         ] = None,
         stale: Annotated[
             bool | None,
-            strawberry.argument(description="Only those that might go, by `stale` after 30 days, or only the others."),
+            strawberry.argument(description="Only those that might go, as their `stale` says, or only the others."),
         ] = None,
+        stale_after: Annotated[
+            object,
+            strawberry.argument(graphql_type=timedelta, description="How long is long for that, `1m` to `366d`."),
+        ] = "30d",
         archived: Annotated[bool, strawberry.argument(description="Only archived ones instead of the others.")] = False,
         first: First = 50,
         after: After = None,
     ) -> Connection[FeatureFlag]:
-        wanted = flags.Wanted(tag, environment, stale, archived)
+        wanted = flags.Wanted(tag, environment, stale, read_span(stale_after, "staleAfter"), archived)
         found = await flags.flags(info.context, wanted, first=first, after=open_cursor("FeatureFlag", after))
         shown = [FeatureFlag.of(one) for one in found.flags]
         return page("FeatureFlag", shown, found.cursors, has_next=found.has_next, after=after)

@@ -43,6 +43,7 @@ from schema.segment_breakdowns import SegmentBreakdownQuery, SegmentBreakdownSub
 from schema.segment_comparisons import SegmentComparisonQuery, SegmentComparisonSubscription
 from schema.segment_members import SegmentMemberQuery
 from schema.segments import SegmentMutation, SegmentQuery, SegmentSubscription
+from schema.slos import SloMutation, SloQuery, SloSubscription
 from schema.survival import SurvivalQuery, SurvivalSubscription
 from schema.tenants import TenantQuery
 from schema.tracking import EventMutation
@@ -87,6 +88,7 @@ class Query(
     FlagQuery,
     FlagEvaluationQuery,
     FlagTrailQuery,
+    SloQuery,
     RecommendationQuery,
     ExperimentCalculatorQuery,
     EventQuery,
@@ -113,6 +115,7 @@ class Mutation(
     HoldoutMutation,
     FlagMutation,
     FlagEvaluationMutation,
+    SloMutation,
     SegmentMutation,
     PersonaMutation,
     RecommendationMutation,
@@ -150,6 +153,7 @@ class Subscription(
     ExperimentResultsSubscription,
     ExperimentTrailSubscription,
     FlagTrailSubscription,
+    SloSubscription,
     SegmentSubscription,
     SegmentBreakdownSubscription,
     SegmentComparisonSubscription,

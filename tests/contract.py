@@ -18,6 +18,7 @@ from tests import experiment_contract as experiments
 from tests import flag_contract as flags
 from tests import foretelling_contract as foretelling
 from tests import segments_contract as segments
+from tests import slo_contract as slos
 
 TYPES: dict[str, GraphQLNamedType] = {
     name: named
@@ -53,6 +54,7 @@ MADE_BY_THE_SCHEMA = {
     "ModelPriceEdge",
     "SetModelPricePayload",
     *flags.MADE,
+    *slos.MADE,
     "DeleteExchangeRatePayload",
     "ExchangeRateConnection",
     "ExchangeRateEdge",
@@ -69,6 +71,7 @@ FIELDS_MADE_BY_THE_SCHEMA = {
     "Subject.id",
     "ModelPrice.id",
     *flags.IDS,
+    *slos.IDS,
     "Recommendation.id",
     "ExchangeRate.id",
     *foretelling.IDS,
@@ -138,6 +141,7 @@ BOUNDED = {
     "TimeToConvert.edges": "fixed by the window",
     "TimeToConvert.histogram": "fixed by the window",
     **flags.BOUNDED,
+    **slos.BOUNDED,
     "ExportLinkPayload.tables": "fixed by the type of the answer",
     "Recommendation.about": "at most 2",
     "Recommendation.evidence": "at most 4",

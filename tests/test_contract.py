@@ -21,6 +21,7 @@ from schema import schema
 from tests import ai_contract as ai
 from tests import foretelling_contract as foretelling
 from tests import segments_contract as segments
+from tests import slo_contract as slos
 from tests.contract import (
     BOUNDED,
     OBJECTS,
@@ -126,6 +127,7 @@ ANALYSES = {
     "attribution",
     "experimentResults",
     *ai.ANALYSES,
+    *slos.ANALYSES,
     *foretelling.LEAST_EVERY,
     *segments.ANALYSES,
 }
@@ -160,6 +162,7 @@ NOT_TAKEN = {
     "previewSegment": {"where", "by", "compare"},
     "segmentOverlap": {"where", "by", "compare"},
     "aiBudget": {"where"},
+    "slo": {"where", "compare"},
     "attribution": {"by"},
     "attributionBySegment": {"by"},
     "funnelCorrelations": {"by"},
@@ -167,8 +170,8 @@ NOT_TAKEN = {
     "segmentTraits": {"by"},
     "experimentResults": {"compare"},
 }
-"""What analyses do not take: they are of people, of a budget's own calls and period, are breakdowns themselves, or hold
-variants against each other."""
+"""What analyses do not take: they are of people, of a budget's or an SLO's own events and period, are breakdowns
+themselves, or hold variants against each other."""
 
 
 @pytest.mark.parametrize("name", sorted(ANALYSES))

@@ -2,8 +2,8 @@
 
 const EXAMPLES = [
   "events", "metric", "revenue", "recurring-revenue", "cohorts", "funnel", "segments", "personas", "attribution",
-  "ai-roi", "ai-budget", "recommendations", "churn-risk", "exchange-rates", "experiment", "flags", "sample-size",
-  "live-metrics", "track-conversion",
+  "ai-roi", "ai-budget", "recommendations", "churn-risk", "exchange-rates", "experiment", "flags", "slo",
+  "sample-size", "live-metrics", "track-conversion",
 ];
 const STORED = "metrics-gateway.key";
 const { React, ReactDOM, GraphiQL, GraphiQLPluginExplorer } = window;

@@ -1,11 +1,13 @@
-"""Guardrails: whether what a metric has come to is beyond what a ramp may cost."""
+"""Guardrails: whether what a metric, or an objective, has come to is beyond what a ramp may cost."""
 
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
 from resolvers.analysis.estimates import change
-from resolvers.analysis.flags import Bound, Guardrail
+from resolvers.analysis.flags import Bound, Guardrail, SloGuardrail
+from resolvers.analysis.slo_answers import SloAnswer, SloState
+from resolvers.analysis.slos import Severity
 
 
 class GuardState(Enum):
@@ -56,6 +58,22 @@ def judge(guardrail: Guardrail, exposed: Reading, control: Reading | None = None
     if beyond:
         return Verdict(GuardState.FIRING, f"{told}{what}: {limit}")
     return Verdict(GuardState.QUIET, f"{told}{what}: not {limit}")
+
+
+def judge_slo(guardrail: SloGuardrail, found: SloAnswer | None) -> Verdict:
+    """Whether a guardrail fires: its SLO calls for a page, or for a ticket where that is enough.
+
+    Nothing is said where there is no data, or few; None stands for an SLO that there is no more.
+    """
+    if found is None:
+        return Verdict(GuardState.TOO_FEW, f"SLO {guardrail.slo}: there is no such SLO any more")
+    firing = {SloState.PAGE} if guardrail.severity is Severity.PAGE else {SloState.PAGE, SloState.TICKET}
+    silent = {SloState.NO_DATA, SloState.LOW_TRAFFIC}
+    state = GuardState.TOO_FEW if found.state in silent else GuardState.QUIET
+    told = found.state.name
+    return Verdict(
+        GuardState.FIRING if found.state in firing else state, f"SLO {guardrail.slo} is {told}: {found.message}"
+    )
 
 
 def _text(number: Decimal | None) -> str:

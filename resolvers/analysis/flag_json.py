@@ -10,6 +10,7 @@ from resolvers.analysis.filter_json import to_json as filter_to
 from resolvers.analysis.flags import (
     Bound,
     FlagEnvironment,
+    Guard,
     GuardAction,
     Guardrail,
     Prerequisite,
@@ -20,8 +21,10 @@ from resolvers.analysis.flags import (
     ScheduledStep,
     Serve,
     Share,
+    SloGuardrail,
     Variation,
 )
+from resolvers.analysis.slos import Severity
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -111,7 +114,10 @@ def _ramp_from(kept: Mapping[str, Any]) -> Ramp:
     )
 
 
-def _guardrail_to(guardrail: Guardrail) -> dict[str, Any]:
+def _guardrail_to(guardrail: Guard) -> dict[str, Any]:
+    if isinstance(guardrail, SloGuardrail):
+        return {"slo": guardrail.slo, "severity": guardrail.severity.value, "action": guardrail.action.value}
+    assert isinstance(guardrail, Guardrail)
     return {
         "metric": guardrail.metric,
         "bound": guardrail.bound.value,
@@ -124,7 +130,9 @@ def _guardrail_to(guardrail: Guardrail) -> dict[str, Any]:
     }
 
 
-def _guardrail_from(kept: Mapping[str, Any]) -> Guardrail:
+def _guardrail_from(kept: Mapping[str, Any]) -> Guard:
+    if "slo" in kept:
+        return SloGuardrail(kept["slo"], Severity(kept["severity"]), GuardAction(kept["action"]))
     return Guardrail(
         metric=kept["metric"],
         bound=Bound(kept["bound"]),

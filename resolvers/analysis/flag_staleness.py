@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from resolvers.analysis.flag_times import is_on, moments, reached
+from resolvers.analysis.flag_times import is_on, moments, reached, turned
 from resolvers.analysis.flags import WHOLE, Flag, FlagEnvironment, only
 
 
@@ -34,19 +34,22 @@ def staleness(
     """Why a flag might go from an environment: the first reason that has held for ``after``; None where none has.
 
     That everybody gets one variation and nothing is to change it; that it is off; that the gateway never evaluated it
-    since it was made, or not for so long.
+    since it was set up as it is, or not for so long.
     """
     if flag.archived_at is not None:
         return None
-    if now - environment.changed_at >= after and not any(moments(environment, now)):
+    since = turned(environment, now)
+    if now - since >= after and not any(moments(environment, now)):
         everybody = served(environment, now)
         if everybody is not None:
             reason = StaleReason.ROLLED_OUT if is_on(environment, now) else StaleReason.OFF
-            return Staleness(environment.name, reason, everybody, environment.changed_at)
+            return Staleness(environment.name, reason, everybody, since)
     if last_evaluated is None:
-        long_ago = now - flag.created_at >= after
+        # It may have been set up there long after it was made.
+        unasked = max(flag.created_at, environment.changed_at)
+        long_ago = now - unasked >= after
         reason = StaleReason.NEVER_EVALUATED
-        return Staleness(environment.name, reason, None, flag.created_at) if long_ago else None
+        return Staleness(environment.name, reason, None, unasked) if long_ago else None
     if now - last_evaluated >= after:
         return Staleness(environment.name, StaleReason.NOT_EVALUATED, None, last_evaluated)
     return None

@@ -50,14 +50,15 @@ def elapsed(ramp: Ramp, at: datetime) -> timedelta:
 
 def next_step(ramp: Ramp, at: datetime) -> datetime | None:
     """When a ramp goes on to its next step; None where it does not by itself."""
-    if ramp.state is not RampState.RUNNING:
-        return None
+    return next((due for due in _steps(ramp) if due > at), None)
+
+
+def _steps(ramp: Ramp) -> Iterator[datetime]:
+    """When each step of a ramp begins, ascending; none of one that does not go on."""
     due = ramp.starts_at + ramp.held
-    for step in ramp.steps:
-        if due > at:
-            return due
+    for step in ramp.steps if ramp.state is RampState.RUNNING else ():
+        yield due
         due += step.lasting
-    return None
 
 
 def is_watched(ramp: Ramp, at: datetime) -> bool:
@@ -90,7 +91,9 @@ def restarted(ramp: Ramp, at: datetime) -> Ramp:
 def settled(environment: FlagEnvironment, at: datetime) -> FlagEnvironment:
     """The environment with the steps of its schedule that have come taken, which changes nothing of what it says."""
     coming = tuple(step for step in environment.schedule if step.at > at)
-    return replace(environment, on=is_on(environment, at), schedule=coming)
+    come = [step.at for step in environment.schedule if step.at <= at]
+    changed_at = max([environment.changed_at, *come])
+    return replace(environment, on=is_on(environment, at), schedule=coming, changed_at=changed_at)
 
 
 def moments(environment: FlagEnvironment, at: datetime) -> Iterator[datetime]:
@@ -100,3 +103,10 @@ def moments(environment: FlagEnvironment, at: datetime) -> Iterator[datetime]:
         coming = None if rule.ramp is None else next_step(rule.ramp, at)
         if coming is not None:
             yield coming
+
+
+def turned(environment: FlagEnvironment, at: datetime) -> datetime:
+    """Since when an environment has said what it says at an instant: it was changed then, or time changed it."""
+    ramps = [rule.ramp for rule in environment.rules if rule.ramp is not None]
+    steps = [step.at for step in environment.schedule] + [due for ramp in ramps for due in _steps(ramp)]
+    return max([environment.changed_at, *(step for step in steps if step <= at)])

@@ -14,6 +14,7 @@ from typing import Any
 
 from resolvers.analysis.filters import EVERYTHING, Filter
 from resolvers.analysis.flag_targeting import Holds, compiled
+from resolvers.analysis.slos import Severity
 
 WHOLE = 10_000
 """A share is so many parts of this: one of them is 0.01 %."""
@@ -77,8 +78,20 @@ class Bound(Enum):
     BELOW = "below"
 
 
+class Guard:
+    """What may stop a ramp."""
+
+    __slots__ = ()
+    action: GuardAction
+
+    @property
+    def watched(self) -> str:
+        """The slug or key of what is watched."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True)
-class Guardrail:
+class Guardrail(Guard):
     """A metric of the catalogue that must not go beyond a limit while a ramp runs.
 
     It is read from the events of the last ``window``, though not of before the ramp, that pass ``exposed``; with a
@@ -94,6 +107,28 @@ class Guardrail:
     minimum_sample: int
     window: timedelta
     action: GuardAction
+
+    @property
+    def watched(self) -> str:
+        return self.metric
+
+
+@dataclass(frozen=True, slots=True)
+class SloGuardrail(Guard):
+    """A service level objective that must not call for a page while a ramp runs, or for a ticket either.
+
+    It is read as it stands, whatever flag its events are of, and whether or not the ramp is the reason.
+    """
+
+    slo: str
+    """Its key."""
+    severity: Severity
+    """From which on it stops the ramp; a page is above a ticket."""
+    action: GuardAction
+
+    @property
+    def watched(self) -> str:
+        return self.slo
 
 
 class RampState(Enum):
@@ -118,7 +153,7 @@ class Ramp:
 
     starts_at: datetime
     steps: tuple[RampStep, ...]
-    guardrails: tuple[Guardrail, ...] = ()
+    guardrails: tuple[Guard, ...] = ()
     state: RampState = RampState.RUNNING
     since: datetime | None = None
     """When it was paused or rolled back."""
@@ -154,7 +189,8 @@ class Rule:
         """Whatever it asks of subjects and of events."""
         yield self.where
         for guard in self.ramp.guardrails if self.ramp is not None else ():
-            yield from (root for root in (guard.exposed, guard.control) if root is not None)
+            if isinstance(guard, Guardrail):
+                yield from (root for root in (guard.exposed, guard.control) if root is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +255,12 @@ class Flag:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", {one.key: one.value for one in self.variations})
+
+    def guards(self) -> Iterator[Guard]:
+        """Whatever may stop any of its ramps."""
+        for environment in self.environments.values():
+            for rule in environment.rules:
+                yield from () if rule.ramp is None else rule.ramp.guardrails
 
 
 Flags = Mapping[str, Flag]

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from resolvers.errors import GatewayError, Overloaded, TimedOut, Unavailable
+from resolvers.errors import BadInput, GatewayError, Overloaded, TimedOut, Unavailable
 
 APP_ROLE = "gateway_app"
 """The role units of work run under: no owner, no superuser, subject to every policy."""
@@ -33,6 +33,7 @@ _SETTINGS = {
 _UPKEEP_SECONDS = 60
 """What a statement of upkeep, or the work between two of them, may take."""
 _BUSY = ("QueryCanceledError",)
+_NUL = ("CharacterNotInRepertoireError",)
 _LOCKED = ("LockNotAvailableError", "DeadlockDetectedError", "TooManyConnectionsError")
 _GONE = (
     OSError,
@@ -77,6 +78,8 @@ def translated(error: BaseException) -> GatewayError | None:
     names = {type(link).__name__ for link in chain}
     if names & set(_BUSY):
         return TimedOut("The question took too long; ask for a shorter period, fewer groups or less detail.")
+    if names & set(_NUL):
+        return BadInput("Text must not hold the character NUL.")
     if names & set(_LOCKED):
         return Overloaded("The database is busy with the same data; try again.", retry_after=1)
     if isinstance(error, InterfaceError) or any(isinstance(link, _GONE) for link in chain):

@@ -30,6 +30,8 @@ RECOMMENDATIONS = 104
 """Stands for what a tenant decided about recommendations, and for the funnels it keeps."""
 FLAGS = 106
 """Stands for a tenant's feature flags."""
+SLOS = 107
+"""Stands for a tenant's service level objectives."""
 REBUILT = 1_000
 """Stands for the rollups: its version advances when they are made anew."""
 _FOLDED, _PRESENCE = -1, -2

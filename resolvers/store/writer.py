@@ -9,7 +9,7 @@ from itertools import chain, islice
 from typing import Any
 
 from resolvers.analysis.events import Event
-from resolvers.errors import GatewayError, Overloaded, Unavailable
+from resolvers.errors import BadInput, GatewayError, Overloaded, Unavailable
 from resolvers.live.bus import CHANNEL
 from resolvers.store.appending import Learnt, append, months_of
 from resolvers.store.database import Database, driver, enter, translated
@@ -108,7 +108,9 @@ class Writer:
                 results = await self._commit(batch)
         except Exception as error:
             meaning = translated(error) or error
-            parts = _parts(batch, alone=not isinstance(meaning, GatewayError))
+            # What is wrong with one request is not to cost the others.
+            own = isinstance(meaning, BadInput) or not isinstance(meaning, GatewayError)
+            parts = _parts(batch, alone=own)
             if len(parts) == 1 or isinstance(meaning, Unavailable):
                 _fail(batch, meaning)
                 return

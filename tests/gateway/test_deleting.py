@@ -14,15 +14,18 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "Funnel": ("saveFunnel", "name", {"steps": STEPS}),
     "AiBudget": ("setAiBudget", "name", {"amount": "5", "recurrence": "MONTH"}),
     "Holdout": ("saveHoldout", "name", {"share": "0.05"}),
+    "Slo": ("createSlo", "key", {"metric": "ai_success_rate", "objective": "0.9"}),
 }
 """How each is kept, and what it is called by."""
 SHOWN = {"Segment": "segment", "Persona": "persona", "Funnel": "funnel", "AiBudget": "budget", "Holdout": "holdout"}
+SHOWN |= {"Slo": "slo"}
 
 
 async def keep(client: Client, kind: str, called: str) -> str:
     save, word, given = KINDS[kind]
+    payload = "SloPayload" if kind == "Slo" else f"{save[0].upper()}{save[1:]}Payload"
     query = f"""mutation ($input: {save[0].upper()}{save[1:]}Input!) {{it: {save}(input: $input) {{
-      ... on {save[0].upper()}{save[1:]}Payload {{{SHOWN[kind]} {{id}}}} ... on Error {{code message}}}}}}"""
+      ... on {payload} {{{SHOWN[kind]} {{id}}}} ... on Error {{code message}}}}}}"""
     found = (await client.ask(query, input={word: called} | given))["it"]
     return str(found[SHOWN[kind]]["id"])
 
@@ -47,6 +50,22 @@ async def test_what_is_kept_is_deleted_by_its_name(client: Client, stranger: Cli
     assert gone == {"__typename": f"Delete{kind}Payload", "deletedId": kept}
     assert await delete(client, kind, **{word: "mine"}) == {"__typename": "NotFound", "field": word}
     assert (await delete(client, kind, id=other))["deletedId"] == other
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_name_that_nothing_can_have_is_refused(client: Client, kind: str) -> None:
+    query = f"mutation ($input: Delete{kind}Input!) {{it: delete{kind}(input: $input) {{__typename}}}}"
+    found = (await client.ask(query, input={KINDS[kind][1]: "a\0b"}))["it"]
+    assert found["__typename"] in ("NotFound", "InvalidInput")
+
+
+@pytest.mark.parametrize(
+    "field", ["aiBudget(name: $it)", "segment(name: $it)", "savedFunnel(name: $it)", "slo(key: $it)"]
+)
+async def test_nothing_has_a_name_with_nul(client: Client, field: str) -> None:
+    answer = await client.send(f"query ($it: String!) {{it: {field} {{__typename}}}}", it="a\0b")
+    (error,) = answer["errors"]
+    assert error["extensions"]["code"] in ("NOT_FOUND", "BAD_USER_INPUT")
 
 
 async def test_a_name_that_is_needed_is_refused_as_it_was_given(client: Client) -> None:

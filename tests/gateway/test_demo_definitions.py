@@ -14,9 +14,9 @@ from gateway.app import Gateway
 from gateway.commands.demonstration import Progressed, define, ensure_tenant, load
 from gateway.commands.importing import writer_of
 from gateway.demo_company import EXPERIMENTS, variant_of
-from gateway.demo_definitions import DRAFTS, FLAG, RUNNING, SEGMENTS, rates
+from gateway.demo_definitions import DRAFTS, FLAG, RUNNING, SEGMENTS, SLO, rates
 from gateway.settings import load_settings
-from resolvers import ai_budgets, experiments, flags, funnels, personas, segments
+from resolvers import ai_budgets, experiments, flags, funnels, personas, segments, slo_status
 from resolvers.analysis.experiment_assignment import AssignmentReason
 from resolvers.analysis.experiments import Status
 from resolvers.analysis.periods import PeriodRequest
@@ -74,6 +74,8 @@ async def test_the_company_has_defined_what_there_is_to_define(context: Context)
     assert [saved.name for saved in (await funnels.funnels(context)).funnels] == ["From landing to paying"]
     assert [budget.definition.name for budget in (await ai_budgets.ai_budgets(context)).budgets] == ["all"]
     assert await flags.flag(context, FLAG.key) is not None
+    stands = await slo_status.slo(context, SLO.key, WHOLE)
+    assert stands.budget.total > stands.budget.bad > 0
     found = {one.key: one.status for one in (await experiments.experiments(context)).experiments}
     assert found == dict.fromkeys(RUNNING, Status.RUNNING) | dict.fromkeys(DRAFTS, Status.DRAFT)
 
@@ -90,6 +92,7 @@ async def test_defining_again_adds_nothing_and_leaves_alone_what_was_changed(
             [persona.id for persona in await personas.personas(context)],
             [(one.id, one.status, one.phases) for one in known.experiments.values()],
             await flags.flag(context, FLAG.key),
+            (await slo_status.slo(context, SLO.key, WHOLE)).definition,
             (await funnels.funnels(context)).funnels[0].id,
         ]
 

@@ -18,6 +18,7 @@ from tests.gateway.test_experiments import started
 from tests.gateway.test_flags import CREATE as CREATE_FLAG
 from tests.gateway.test_personas import save as save_persona
 from tests.gateway.test_segments import kept
+from tests.gateway.test_slos import CREATE as CREATE_SLO
 
 
 async def test_a_funnel_is_a_table_of_its_steps(client: Client) -> None:
@@ -105,6 +106,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "assignment": EXPERIMENT | {"subject": "ann"},
     "assignments": EXPERIMENT | {"subjects": ["ann", "bob"]},
     "flag": {"key": "checkout"},
+    "slo": {"key": "calls"},
     "evaluateFlagsOf": {"subjects": [{"subject": "ann"}]},
     "sampleSize": PLAN,
     "power": PLAN | {"units": 1_000},
@@ -133,6 +135,7 @@ async def define(client: Client) -> None:
     await save_persona(client, slug="buyers", name="Buyers", rules=bought)
     await started(client)
     await client.ask(CREATE_FLAG, input={"key": "checkout", "type": "BOOLEAN"})
+    await client.ask(CREATE_SLO, input={"key": "calls", "metric": "ai_success_rate", "objective": "0.9"})
 
 
 @pytest.mark.parametrize(

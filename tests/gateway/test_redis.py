@@ -106,6 +106,7 @@ GIVEN = {
     "segments": '["Buyers"]',
     "experiment": '"button"',
     "step": "1",
+    "key": '"calls"',
 }
 """What analyses have to be told, as far as that is alike."""
 QUERIES = schema._schema.query_type.fields  # type: ignore[union-attr]
@@ -120,7 +121,8 @@ async def test_every_other_analysis_is_shared(pair: Pair) -> None:
       one: saveSegment(input: {name: "Buyers", rules: $rules}) { __typename }
       two: saveSegment(input: {name: "Everybody", rules: {all: []}}) { __typename }
       who: savePersona(input: {slug: "buyer", name: "Buyer", rules: $rules}) { __typename }
-      budget: setAiBudget(input: {amount: "5"}) { __typename } }"""
+      budget: setAiBudget(input: {amount: "5"}) { __typename }
+      slo: createSlo(input: {key: "calls", metric: "ai_success_rate", objective: "0.9"}) { __typename } }"""
     done = await here.ask(keep, rules={"did": {"where": {"kind": ["CONVERSION"]}}})
     assert all(one["__typename"].endswith("Payload") for one in done.values()), done
     stop_clocks(pair)

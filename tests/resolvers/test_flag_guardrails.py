@@ -1,4 +1,4 @@
-"""Guardrails that say what an SLO says: how slow and how often in error what a flag turned on may be."""
+"""Guardrails on metrics: how slow and how often in error what a flag turned on may be."""
 
 from dataclasses import replace
 from datetime import timedelta

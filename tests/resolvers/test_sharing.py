@@ -40,10 +40,13 @@ from resolvers.recurring_revenue import recurring_revenue
 from resolvers.revenue import revenue
 from resolvers.roi import roi
 from resolvers.sharing import shared_memory, sharing
+from resolvers.slo_status import slo, slo_of_list
+from resolvers.slos import slos_by_key
 from resolvers.store.database import Database
 from tests.conftest import fresh_database
 from tests.factories import event, new_principal, purchase, running_services, store
 from tests.redis_server import RedisServer, eventually
+from tests.resolvers.slo_logs import slo as slo_made
 
 MARCH = PeriodRequest(start=datetime(2026, 3, 1, tzinfo=UTC), end=datetime(2026, 4, 1, tzinfo=UTC))
 ATTRIBUTION = AttributionDefinition(
@@ -78,6 +81,7 @@ async def everything(services: Services, principal: Principal) -> list[object]:
     """One answer of every sort, as full as can be."""
     context = Context(services, principal)
     broken_down = Question(MARCH, by=("channel", "persona"), compare=Compare.PREVIOUS_YEAR)
+    kept = await slos_by_key(context, ["calls", "slow"])
     found: list[object] = [
         await metrics(context, SLUGS, Question(MARCH)),
         await metrics(Context(services, principal), ["revenue", "events"], broken_down),
@@ -98,6 +102,8 @@ async def everything(services: Services, principal: Principal) -> list[object]:
         await ai_assistance(context, ASSISTANCE, Question(MARCH, by=("persona",))),
         await ai_cost(context, Question(MARCH)),
         await ai_budget(context, "all", Question(MARCH)),
+        await slo(context, "calls", Question(MARCH, by=("model",))),
+        await asyncio.gather(*(slo_of_list(context, one, Question(MARCH)) for one in kept.values())),
     ]
     await services.cache.settled()
     return found
@@ -105,6 +111,8 @@ async def everything(services: Services, principal: Principal) -> list[object]:
 
 async def some_events(context: Context) -> None:
     await set_ai_budget(context, "all", "5", BudgetPeriod.MONTH, EVERYTHING)
+    await slo_made(context, cost_per_bad_event="0.1")
+    await slo_made(context, "slow", metric="ai_latency_p95", threshold="800")
     await store(
         context,
         event(dimensions={"channel": "mail", "persona": "ann"}),
@@ -125,7 +133,9 @@ async def some_events(context: Context) -> None:
 async def test_what_one_process_computed_the_others_have_to_the_digit(
     redis: RedisServer, owner: Database, principal: Principal
 ) -> None:
-    async with process(redis, owner) as one, process(redis, owner) as other:
+    # What an answer is about moves on with the minute.
+    now = datetime.now(UTC)
+    async with process(redis, owner, now=lambda: now) as one, process(redis, owner, now=lambda: now) as other:
         await some_events(Context(one, principal))
         computed = await everything(one, principal)
         misses = one.cache.misses
@@ -164,7 +174,8 @@ async def test_tenants_share_nothing(redis: RedisServer, owner: Database, princi
 
 
 async def test_without_redis_everything_is_the_same(redis: RedisServer, owner: Database, principal: Principal) -> None:
-    async with process(redis, owner) as one, process(redis, owner) as other:
+    now = datetime.now(UTC)
+    async with process(redis, owner, now=lambda: now) as one, process(redis, owner, now=lambda: now) as other:
         await some_events(Context(one, principal))
         before = await everything(one, principal)
         await redis.kill()

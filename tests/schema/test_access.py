@@ -24,6 +24,7 @@ KEEPING |= {"saveSegment", "refreshSegment", "deleteSegment", "savePersona", "de
 PRICING = {"setModelPrice", "deleteModelPrice", "setExchangeRates", "deleteExchangeRate"}
 KEEPING |= {"createFlag", "updateFlag", "setFlagEnvironment", "toggleFlag", "steerFlagRamp"}
 PRICING |= {"archiveFlag"}
+KEEPING |= {"createSlo", "updateSlo", "deleteSlo"}
 READING = {"exportLink"}
 
 

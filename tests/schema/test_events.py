@@ -210,7 +210,16 @@ def test_ids_tell_types_apart() -> None:
     assert encode("Event", "1") != encode("SavedFunnel", "1")
     foretold = {"SubjectAtRisk", "UpsellCandidate", "ValuableCustomer"}
     known = {"AiBudget", "Event", "ExchangeRate", "ModelPrice", "Persona", "Recommendation", "SavedFunnel", "Segment"}
-    known |= {"Experiment", "ExperimentChange", "ExperimentUnit", "FeatureFlag", "FlagChange", "Holdout", "Subject"}
+    known |= {
+        "Experiment",
+        "ExperimentChange",
+        "ExperimentUnit",
+        "FeatureFlag",
+        "FlagChange",
+        "Holdout",
+        "Slo",
+        "Subject",
+    }
     assert set(Node.types) == known | foretold
 
 
