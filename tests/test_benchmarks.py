@@ -40,7 +40,7 @@ _LINES = {
     "providers": ["AI providers, a month", "AI providers, a quarter"],
     "recurring": ["recurring revenue, a month", "recurring revenue, after an event"],
     "experiment": ["experiment results", "experiment results, large log"],
-    "assignment": ["assignment", "assignment, CPU"],
+    "assignment": ["assignment", "assignment, CPU", "assignment, bare", "assignment, bare, CPU"],
     "flags": ["flag evaluations"],
     "subscribers": ["subscribers", "subscribers, commit to client"],
     "list": ["list of objects"],
