@@ -1,4 +1,4 @@
-"""The bare thing that a dashboard is held against: Starlette, a select by asyncpg, orjson.
+"""The bare things that answers are held against: Starlette, a select by asyncpg, orjson.
 
 ``python -m benchmarks.bare`` serves it by uvicorn with the gateway's own settings, in a process of its own.
 """
@@ -29,7 +29,7 @@ ROLLUPS = (
 
 
 def application(url: str, tenant_id: int) -> Starlette:
-    """``/numbers`` and ``/rollups`` of a tenant."""
+    """``/numbers`` and ``/rollups`` of a tenant, and ``/nothing``, which asks nobody."""
     pools: list[asyncpg.Pool] = []
 
     @asynccontextmanager
@@ -45,7 +45,11 @@ def application(url: str, tenant_id: int) -> Starlette:
     async def rollups(_: Request) -> Response:
         return _json(await pools[0].fetch(ROLLUPS, tenant_id, FIRST_DAY))
 
-    return Starlette(routes=[Route("/numbers", numbers), Route("/rollups", rollups)], lifespan=lifespan)
+    async def nothing(_: Request) -> Response:
+        return _json([])
+
+    paths = {"/numbers": numbers, "/rollups": rollups, "/nothing": nothing}
+    return Starlette(routes=[Route(path, endpoint) for path, endpoint in paths.items()], lifespan=lifespan)
 
 
 def _json(rows: list[asyncpg.Record]) -> Response:

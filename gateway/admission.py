@@ -15,6 +15,9 @@ _REFUSALS = frozenset({429, 503})
 _STREAM = b"text/event-stream"
 CAME = "gateway.came"
 """The key in a scope under which the gateway's own server tells when the request came, by ``time.monotonic``."""
+WHOLE_BODY = "gateway.whole_body"
+"""That under which it gives, instead of the first message, the body of a request that has come as a whole; a call for
+it comes to None where it has not."""
 
 
 class Crowd:
@@ -119,6 +122,8 @@ class Admitted:
         self._refused = refused
         self.whole: Callable[[Message, Message], bool] = lambda start, body: False
         """Sends an answer that is there as a whole, if it can: two messages would be two system calls."""
+        self.body: Callable[[], bytes | None] = lambda: None
+        """What ``WHOLE_BODY`` gives."""
 
     def drop(self) -> None:
         """The request is not to be answered by the application after all."""
@@ -149,7 +154,10 @@ class Admitted:
                 await send(begun)
             await send(message)
 
+        scope[WHOLE_BODY] = self.body
         try:
             await self._app(scope, receive, passed_on)
         finally:
+            # The server's request has the scope: left there, the two would wait for the collector of cycles.
+            del scope[WHOLE_BODY]
             ticket.leave()

@@ -25,7 +25,7 @@ from gateway.ingest import ingest_route
 from gateway.memory import Reclaiming
 from gateway.operations import Operations
 from gateway.pages import page_routes
-from gateway.routes import graphql_routes, schema_route
+from gateway.routes import ShortWay, graphql_routes, schema_route
 from gateway.sessions import Kind, Sessions
 from gateway.settings import Settings
 from gateway.telemetry import Metrics, TelemetryMiddleware
@@ -288,9 +288,10 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
             await gateway.stop()
 
     operations = Operations(endpoint)
+    at_graphql = graphql_routes(endpoint, operations)
     app = Starlette(
         routes=[
-            *graphql_routes(endpoint, operations),
+            *at_graphql,
             Route("/export/{name:path}", Exports(endpoint, operations, gateway.downloads)),
             ingest_route(gateway.authenticate, gateway.ingest),
             *Flags(gateway.authenticate, gateway.context, gateway.charge, gateway.limits).routes(),
@@ -302,6 +303,7 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         middleware=[
             Middleware(TelemetryMiddleware, metrics=gateway.metrics),
             *cross_origin(settings.allowed_origins),
+            Middleware(ShortWay, routes=at_graphql),
         ],
         lifespan=lifespan,
     )

@@ -65,6 +65,8 @@ class _Known:
 
     def sizes(self, variables: Mapping[str, object]) -> tuple[object, ...]:
         """What tells the values apart, as far as they count."""
+        if not self.names:
+            return ()
         given = [variables.get(name, _DEFAULT) for name in self.names]
         return tuple([value if value is _DEFAULT or isinstance(value, int) else None for value in given])
 

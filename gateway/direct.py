@@ -1,12 +1,11 @@
 """Direct answers: a query for one field, asked of its resolver without an executor.
 
 An executor is made for whatever a document may hold, and making and running one takes several times as long as it takes
-to answer from memory. Arguments are read by graphql-core, resolvers called and errors placed as its executor does it;
-the value is completed by the completer that an earlier execution left with the document. Where there is none, or where
+to answer from memory. Arguments are read, resolvers called and errors placed as graphql-core's executor does it; the
+value is completed by the completer that an earlier execution left with the document. Where there is none, or where
 anything is not as plain as that, the executor does its work.
 """
 
-from collections.abc import Callable
 from typing import Any, cast
 
 from graphql import (
@@ -20,10 +19,10 @@ from graphql import (
     is_non_null_type,
     located_error,
 )
-from graphql.execution.values import get_argument_values, get_variable_values
 from graphql.pyutils import Path, is_awaitable
 
 from gateway.compiled import Compiled
+from gateway.resolving import Resolving
 
 
 class Direct:
@@ -35,7 +34,7 @@ class Direct:
         root: GraphQLObjectType,
         operation: OperationDefinitionNode,
         node: FieldNode,
-        resolve: Callable[..., Any],
+        resolving: Resolving,
         compiled: Compiled,
     ) -> None:
         self._schema = schema
@@ -43,7 +42,7 @@ class Direct:
         self._operation = operation
         self._node = node
         self._definition = root.fields[node.name.value]
-        self._resolve = resolve
+        self._resolving = resolving
         self._compiled = compiled
         self._name = node.alias.value if node.alias else node.name.value
         self._path = Path(None, self._name, root.name)
@@ -57,19 +56,24 @@ class Direct:
         (node,) = selections
         if root is None or not isinstance(node, FieldNode) or node.directives or node.name.value not in root.fields:
             return None
-        resolve = root.fields[node.name.value].resolve
-        return None if resolve is None else cls(schema, root, operation, node, resolve, compiled)
+        resolving = Resolving.of(schema, operation, root.fields[node.name.value], node)
+        return None if resolving is None else cls(schema, root, operation, node, resolving, compiled)
 
     async def answer(self, variables: dict[str, Any], context: object) -> ExecutionResult | None:
         """What the executor would answer; None where it has to."""
         node, type_ = self._node, self._definition.type
         completer = self._compiled.kept(type_, node)
-        values = get_variable_values(self._schema, self._operation.variable_definitions or (), variables)
-        if completer is None or isinstance(values, list):
+        if completer is None:
+            return None
+        try:
+            values = self._resolving.variables(variables)
+            arguments = self._resolving.arguments(values)
+        except Exception:
+            # What cannot be read, the executor reports.
             return None
         info = self._info(values.coerced, context)
         try:
-            value = self._resolve(None, info, **get_argument_values(self._definition, node, values))
+            value = self._resolving(arguments, info)
             value = await value if is_awaitable(value) else value
         except Exception as raised:
             error = located_error(raised, [node], self._path.as_list())

@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Any
 
 import orjson
-from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -24,7 +23,7 @@ from gateway.endpoint import Endpoint
 from gateway.export_rows import WRITERS, columns, rows
 from gateway.export_streams import Download, ExportStreams, Failed
 from gateway.handshakes import address_of, bearer_token
-from gateway.http_requests import BadRequest, Buffer, Disconnected, payload_of, while_connected
+from gateway.http_requests import BadRequest, Buffer, Disconnected, header, payload_of, while_connected
 from gateway.operations import Operations, Refused
 from gateway.parameters import Malformed, Parameters
 from resolvers.context import Context, Principal
@@ -54,7 +53,7 @@ class Exports:
         self._endpoint = endpoint
         self._operations = operations
         self._downloads = downloads
-        self._buffer = Buffer(endpoint.limits.bodies)
+        self._buffer = Buffer(endpoint.limits)
         self._streams = ExportStreams(endpoint, operations, lambda principal: downloads().moment(principal))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,18 +92,18 @@ class Exports:
         return await self._answer(question, principal, name[2], headers, receive)
 
     async def _asked(self, scope: Scope, receive: Receive, export: str, format: str) -> _Asked:
-        headers, limits, address = Headers(scope=scope), self._endpoint.limits, address_of(scope)
+        limits, address = self._endpoint.limits, address_of(scope)
         link = _link(scope)
         if link is not None:
             holder, sealed = await self._downloads().linked(link, address)
             if (sealed.field, sealed.format) != (export, format):
                 raise Unauthenticated("The link is for another file.")
             return _Asked(holder, None, sealed.table, sealed.arguments)
-        token = bearer_token(headers.get("authorization"))
+        token = bearer_token(header(scope, b"authorization"))
         principal = await self._endpoint.authenticate(token, address)
         most = limits.body_anonymous if principal is None else limits.body
         with self._buffer.reservation(most) as reservation:
-            payload = await payload_of(scope, receive, headers, limits, reservation, ("arguments",))
+            payload = await payload_of(scope, receive, limits, reservation, ("arguments",))
         return _read(payload, principal, token)
 
     async def _answer(

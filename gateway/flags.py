@@ -11,7 +11,6 @@ from math import ceil
 from typing import Any
 
 import orjson
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -70,7 +69,7 @@ class Flags:
         self._context = context
         self._charge = charge
         self._limits = limits
-        self._buffer = Buffer(limits.bodies)
+        self._buffer = Buffer(limits)
         self._encoded: OrderedDict[tuple[int, str, int], bytes] = OrderedDict()
 
     def routes(self) -> list[Route]:
@@ -130,9 +129,8 @@ class Flags:
 
     async def _person(self, request: Request) -> Person:
         """Whoever the request's context speaks of; an empty body speaks of nobody."""
-        headers = Headers(scope=request.scope)
         with self._buffer.reservation(self._limits.body) as reservation:
-            body = await json_of(request.receive, headers, self._limits, reservation)
+            body = await json_of(request.scope, request.receive, self._limits, reservation)
         given = body.get("context", {}) if isinstance(body, dict) else None
         if not isinstance(given, dict):
             raise _Refused("INVALID_CONTEXT", "The body must be an object whose context is an object.")

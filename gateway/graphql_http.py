@@ -6,8 +6,6 @@ from math import ceil
 
 import orjson
 from graphql import OperationType
-from starlette.datastructures import Headers
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.admission import CAME
@@ -24,6 +22,7 @@ from gateway.http_requests import (
     Buffer,
     Disconnected,
     accepted,
+    header,
     parameters_of,
     while_connected,
 )
@@ -31,6 +30,16 @@ from gateway.operations import Operation, Operations, Refused
 from gateway.parameters import Malformed, Parameters
 from gateway.sessions import Kind
 from resolvers.context import Principal
+
+_HEADERS = {
+    media_type: [
+        (b"content-type", f"{media_type}; charset=utf-8".encode()),
+        (b"vary", b"Accept"),
+        (b"cache-control", b"no-store"),
+    ]
+    for media_type in (JSON, RESPONSE_JSON)
+}
+"""What the head of each answer says beside its length, by media type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +49,20 @@ class _Exchange:
     scope: Scope
     receive: Receive
     send: Send
-    headers: Headers
     accept: Accepted
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """A whole answer."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    async def send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body})
 
 
 class GraphQLOverHTTP:
@@ -50,51 +71,49 @@ class GraphQLOverHTTP:
     def __init__(self, endpoint: Endpoint, operations: Operations) -> None:
         self._endpoint = endpoint
         self._operations = operations
-        self._buffer = Buffer(endpoint.limits.bodies)
+        self._buffer = Buffer(endpoint.limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        headers = Headers(scope=scope)
-        accept = accepted(headers)
+        accept = accepted(scope)
         try:
-            response = await self._respond(_Exchange(scope, receive, send, headers, accept))
+            reply = await self._respond(_Exchange(scope, receive, send, accept))
         except Disconnected:
             return
         except BadRequest as error:
-            response = _bad_request(error, accept)
+            reply = _bad_request(error, accept)
         except Exception as error:
-            response = _response(refuse(error), accept)
-        if response is not None:
-            await response(scope, receive, send)
+            reply = _reply_of(refuse(error), accept)
+        if reply is not None:
+            await reply.send(send)
 
-    async def _respond(self, exchange: _Exchange) -> Response | None:
-        """The response to send, or None where an event stream was the response."""
+    async def _respond(self, exchange: _Exchange) -> _Reply | None:
+        """The reply to send, or None where an event stream was the response."""
         if exchange.scope["method"] not in ("GET", "POST"):
             raise BadRequest(405, "Use POST, or GET for queries.", allow="GET, POST")
         if exchange.accept.json is None and not exchange.accept.stream:
             raise BadRequest(406, f"Accept {RESPONSE_JSON}, {JSON} or {EVENT_STREAM}.")
-        token = bearer_token(exchange.headers.get("authorization"))
+        token = bearer_token(header(exchange.scope, b"authorization"))
         principal = await self._endpoint.authenticate(token, address_of(exchange.scope))
         limits = self._endpoint.limits
         most = limits.body_anonymous if principal is None else limits.body
         with self._buffer.reservation(most) as reservation:
-            parameters = await parameters_of(exchange.scope, exchange.receive, exchange.headers, limits, reservation)
+            parameters = await parameters_of(exchange.scope, exchange.receive, limits, reservation)
             return await self._operate(exchange, parameters, principal, token)
 
     async def _operate(
         self, exchange: _Exchange, parameters: Parameters, principal: Principal | None, token: str | None
-    ) -> Response | None:
+    ) -> _Reply | None:
         accept = exchange.accept
-        stream = EventStream(self._endpoint, exchange.receive, exchange.send)
         try:
             operation = self._operations.match(parameters, principal, exchange.scope.get(CAME))
             _check_method(operation, exchange.scope["method"], accept)
             if operation.kind is OperationType.SUBSCRIPTION:
                 session = self._endpoint.sessions.open(Kind.EVENT_STREAM, principal, token)
-                await stream.run(session, self._operations.stream(operation))
+                await self._stream(exchange).run(session, self._operations.stream(operation))
                 return None
             # What is known comes too soon to look for whether the client is still there.
-            answer = await self._operations.known(operation)
+            answer = await self._operations.known(operation) if operation.question is not None else None
             if answer is None and operation.instant:
                 answer = await self._operations.execute(operation)
             elif answer is None:
@@ -103,9 +122,12 @@ class GraphQLOverHTTP:
         except Refused as refused:
             answer = refused.answer
         if accept.json is not None:
-            return _response(answer, accept)
-        await stream.single(answer)
+            return _reply_of(answer, accept)
+        await self._stream(exchange).single(answer)
         return None
+
+    def _stream(self, exchange: _Exchange) -> EventStream:
+        return EventStream(self._endpoint, exchange.receive, exchange.send)
 
 
 def _check_method(operation: Operation, method: str, accept: Accepted) -> None:
@@ -117,7 +139,7 @@ def _check_method(operation: Operation, method: str, accept: Accepted) -> None:
         )
 
 
-def _response(answer: Answer, accept: Accepted) -> Response:
+def _reply_of(answer: Answer, accept: Accepted) -> _Reply:
     headers: dict[str, str] = {}
     if answer.overload is not None:
         headers["retry-after"] = str(max(1, ceil(answer.retry_after or 1)))
@@ -134,19 +156,11 @@ def _status(answer: Answer, accept: Accepted) -> int:
     return answer.status
 
 
-def _bad_request(error: BadRequest, accept: Accepted) -> Response:
+def _bad_request(error: BadRequest, accept: Accepted) -> _Reply:
     payload = ErrorPayload(message=error.message, extensions={"code": Malformed.code})
     return _encoded(orjson.dumps({"errors": [payload]}), error.status, accept, error.headers)
 
 
-def _encoded(body: bytes, status: int, accept: Accepted, headers: Mapping[str, str]) -> Response:
-    return Response(
-        body,
-        status,
-        {
-            "content-type": f"{accept.json or JSON}; charset=utf-8",
-            "vary": "Accept",
-            "cache-control": "no-store",
-            **headers,
-        },
-    )
+def _encoded(body: bytes, status: int, accept: Accepted, headers: Mapping[str, str]) -> _Reply:
+    more = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return _Reply(status, [*_HEADERS[accept.json or JSON], (b"content-length", b"%d" % len(body)), *more], body)

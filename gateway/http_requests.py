@@ -1,20 +1,20 @@
 """HTTP requests of GraphQL over HTTP: what the client accepts, who it is, and the parameters it sent, in bounds."""
 
 import asyncio
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import TypeVar, cast
 from urllib.parse import parse_qsl
 
 import orjson
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
+from gateway.admission import WHOLE_BODY
 from gateway.limits import Limits
 from gateway.parameters import Malformed, Parameters, read_parameters
 from resolvers.errors import Overloaded
+from resolvers.live.deadlines import Deadlines
 
 RESPONSE_JSON = "application/graphql-response+json"
 JSON = "application/json"
@@ -43,19 +43,15 @@ class Disconnected(Exception):
 
 
 class Buffer:
-    """The memory that the bodies of all requests share."""
+    """The memory that the bodies of all requests share, and how long each may take."""
 
-    def __init__(self, size: int) -> None:
-        self._free = size
+    def __init__(self, limits: Limits) -> None:
+        self._free = limits.bodies
+        self.deadlines = Deadlines(limits.body_seconds)
 
-    @contextmanager
-    def reservation(self, most: int) -> Iterator["Reservation"]:
-        """Room for one body of at most so many bytes, taken as it arrives and given back on leaving."""
-        reservation = Reservation(self, most)
-        try:
-            yield reservation
-        finally:
-            self._free += reservation.size
+    def reservation(self, most: int) -> "Reservation":
+        """Room for one body of at most so many bytes, taken as it arrives and given back on leaving its block."""
+        return Reservation(self, most)
 
     def take(self, size: int) -> None:
         """Take ``size`` bytes; ``Overloaded`` if they are not free."""
@@ -63,14 +59,27 @@ class Buffer:
             raise Overloaded("Too many large requests are under way.", retry_after=1)
         self._free -= size
 
+    def give(self, size: int) -> None:
+        """Give ``size`` bytes back."""
+        self._free += size
+
 
 class Reservation:
     """One request's part of a buffer."""
 
+    __slots__ = ("_buffer", "deadlines", "most", "size")
+
     def __init__(self, buffer: Buffer, most: int) -> None:
         self._buffer = buffer
+        self.deadlines = buffer.deadlines
         self.most = most
         self.size = 0
+
+    def __enter__(self) -> "Reservation":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._buffer.give(self.size)
 
     def extend(self, size: int) -> None:
         """Take ``size`` more bytes; ``Overloaded`` if they are not free."""
@@ -88,15 +97,23 @@ class Accepted:
     """Whether it named ``text/event-stream``."""
 
 
-def accepted(headers: Headers) -> Accepted:
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first header of this name, which is in lower case; None where there is none."""
+    for one, value in scope["headers"]:
+        if one == name:
+            return cast(bytes, value).decode("latin-1")
+    return None
+
+
+def accepted(scope: Scope) -> Accepted:
     """What the Accept header allows: the best JSON type by weight, then by order; any is ``application/json``."""
-    return _accepted(",".join(headers.getlist("accept")) or "*/*")
+    return _accepted(b",".join([value for name, value in scope["headers"] if name == b"accept"]) or b"*/*")
 
 
 # Clients send the same few headers again and again.
 @lru_cache(_REMEMBERED)
-def _accepted(header: str) -> Accepted:
-    ranges = [_media_range(part) for part in header.split(",")[:64]]
+def _accepted(given: bytes) -> Accepted:
+    ranges = [_media_range(part) for part in given.decode("latin-1").split(",")[:64]]
     weights = dict(reversed(ranges))
     ranked = sorted((name for name, weight in ranges if weight > 0), key=lambda name: weights[name], reverse=True)
     stream = weights.get(EVENT_STREAM, 0) > 0
@@ -124,17 +141,14 @@ def _media_range(text: str) -> tuple[str, float]:
     return name, weight
 
 
-async def parameters_of(
-    scope: Scope, receive: Receive, headers: Headers, limits: Limits, reservation: Reservation
-) -> Parameters:
+async def parameters_of(scope: Scope, receive: Receive, limits: Limits, reservation: Reservation) -> Parameters:
     """The GraphQL parameters of a GET or POST; ``BadRequest`` or ``Malformed`` if there are none to be read."""
-    return read_parameters(await payload_of(scope, receive, headers, limits, reservation, ("variables", "extensions")))
+    return read_parameters(await payload_of(scope, receive, limits, reservation, ("variables", "extensions")))
 
 
 async def payload_of(
     scope: Scope,
     receive: Receive,
-    headers: Headers,
     limits: Limits,
     reservation: Reservation,
     encoded: Collection[str],
@@ -142,13 +156,13 @@ async def payload_of(
     """A POST's JSON, or the parameters of a GET, those ``encoded`` read as JSON; raises as ``parameters_of`` does."""
     if scope["method"] == "GET":
         return _query_parameters(scope["query_string"], limits, encoded)
-    return await json_of(receive, headers, limits, reservation)
+    return await json_of(scope, receive, limits, reservation)
 
 
-async def json_of(receive: Receive, headers: Headers, limits: Limits, reservation: Reservation) -> object:
+async def json_of(scope: Scope, receive: Receive, limits: Limits, reservation: Reservation) -> object:
     """The JSON value that a body is; ``BadRequest`` or ``Malformed`` if it is none."""
-    _require_json(headers)
-    return _decode(await _body(receive, headers, limits.body_seconds, reservation), limits)
+    _require_json(scope)
+    return _decode(await _body(scope, receive, reservation), limits)
 
 
 async def while_connected(work: asyncio.Task[T], receive: Receive) -> T:
@@ -196,19 +210,30 @@ def _is_json(content_type: str) -> bool:
     return media_type == JSON and all(charset in ("utf-8", "utf8") for charset in charsets)
 
 
-def _require_json(headers: Headers) -> None:
+def _require_json(scope: Scope) -> None:
     # Any other type could be sent by a form of a foreign page, without asking the gateway first.
-    if not _is_json(headers.get("content-type", "")):
+    if not _is_json(header(scope, b"content-type") or ""):
         raise BadRequest(415, "The body must be application/json in UTF-8.", accept=JSON)
-    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+    encoding = header(scope, b"content-encoding")
+    if encoding is not None and encoding.strip().lower() != "identity":
         raise BadRequest(415, "Compressed bodies are not supported.", accept_encoding="identity")
 
 
-async def _body(receive: Receive, headers: Headers, seconds: float, reservation: Reservation) -> bytes:
-    length = headers.get("content-length", "")
+async def _body(scope: Scope, receive: Receive, reservation: Reservation) -> bytes:
+    whole: bytes | None = scope[WHOLE_BODY]() if WHOLE_BODY in scope else None
+    if whole is None:
+        return await _received(scope, receive, reservation)
+    if len(whole) > reservation.most:
+        raise _too_large(reservation)
+    reservation.extend(len(whole))
+    return whole
+
+
+async def _received(scope: Scope, receive: Receive, reservation: Reservation) -> bytes:
+    length = header(scope, b"content-length") or ""
     body = None if length.isdecimal() and int(length[:20]) > reservation.most else bytearray()
     try:
-        async with asyncio.timeout(seconds):
+        with reservation.deadlines():
             more = True
             while more:
                 message = await receive()
@@ -220,8 +245,12 @@ async def _body(receive: Receive, headers: Headers, seconds: float, reservation:
         if body is not None:
             raise BadRequest(408, "The body took too long to arrive.", connection="close") from None
     if body is None:
-        raise BadRequest(413, f"The body is larger than {reservation.most} bytes.", connection="close")
+        raise _too_large(reservation)
     return bytes(body)
+
+
+def _too_large(reservation: Reservation) -> BadRequest:
+    return BadRequest(413, f"The body is larger than {reservation.most} bytes.", connection="close")
 
 
 def _extended(body: bytearray | None, chunk: bytes, reservation: Reservation) -> bytearray | None:
@@ -237,7 +266,7 @@ def _extended(body: bytearray | None, chunk: bytes, reservation: Reservation) ->
 
 
 def _decode(body: bytes, limits: Limits, what: str = "The request") -> object:
-    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > limits.values:
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > limits.values:
         raise BadRequest(413, f"{what} holds more than {limits.values} values.")
     try:
         return orjson.loads(body)

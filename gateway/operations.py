@@ -26,6 +26,7 @@ from gateway.watching import Watching
 from gateway.whole import WholeAnswers
 from resolvers.context import Context, Principal, Reliance, Role
 from resolvers.errors import Overloaded, RateLimited
+from resolvers.live.deadlines import Deadlines
 from resolvers.live.looks import Looks
 from schema.access import INSTANT
 
@@ -83,6 +84,7 @@ class Operations:
         self.persisted = PersistedQueries(endpoint.limits.persisted_characters)
         versions = endpoint.versions
         self.whole = WholeAnswers(versions, endpoint.limits.whole_answers) if versions is not None else None
+        self._deadlines = Deadlines(endpoint.limits.operation_seconds)
         self._asked: dict[Hashable, Looks[Answer]] = {}
         self._marks = Marks(endpoint.schema._schema)
         self._questions = Questions(self._marks)
@@ -154,10 +156,9 @@ class Operations:
         return await self._execute(operation)
 
     async def _execute(self, operation: Operation) -> Answer:
-        endpoint, started = self._endpoint, time.perf_counter()
-        answer = None
+        started, answer = time.perf_counter(), None
         try:
-            async with asyncio.timeout(endpoint.limits.operation_seconds):
+            with self._deadlines():
                 answer = await self._answer(operation)
         except Exception as error:
             answer = refuse(error)
@@ -181,7 +182,7 @@ class Operations:
         context, reliance = self._endpoint.context(operation.principal), Reliance(whole.now())
         if isinstance(context, Context):
             context.reliance = reliance
-        async with asyncio.timeout(self._endpoint.limits.operation_seconds):
+        with self._deadlines():
             answer = await self._computed(operation, context)
         whole.keep(key, answer, reliance)
         return answer
@@ -215,8 +216,9 @@ class Operations:
         context.renew()
         try:
             endpoint.charge(operation.principal, operation.cost, apart=True)
-            async with endpoint.turns.turn(line, patient=patient), asyncio.timeout(endpoint.limits.operation_seconds):
-                answer = await self._sought(operation, context)
+            async with endpoint.turns.turn(line, patient=patient):
+                with self._deadlines():
+                    answer = await self._sought(operation, context)
         except Exception as error:
             answer = refuse(error)
         finally:

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -65,7 +65,7 @@ class Ready:
 
 
 def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
-    return b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+    return b"".join([b"%b: %b\r\n" % line for line in headers])
 
 
 def _refusal(message: str, **headers: str) -> Ready:
@@ -78,6 +78,14 @@ _BUSY = _refusal("The gateway has too much to do; try again.")
 _LIVE, _LIVE_URL = Ready(LIVE), LIVE_PATH.encode()
 
 
+def _whole_body(cycle: RequestResponseCycle) -> bytes | None:
+    if cycle.more_body or cycle.disconnected or cycle.response_complete:
+        return None
+    body, cycle.body = bytes(cycle.body), bytearray()
+    cycle.message_event.clear()
+    return body
+
+
 class StallGuard(asyncio.Protocol):
     """Drops a peer that leaves what is sent to it unread: nothing else would ever free its buffers."""
 
@@ -86,7 +94,7 @@ class StallGuard(asyncio.Protocol):
     transport: asyncio.Transport
     _stall: asyncio.TimerHandle | None = None
 
-    @property
+    @cached_property
     def figures(self) -> Figures:
         """The gateway's own figures."""
         return cast(Figures, cast(Any, self.config).figures)
@@ -238,6 +246,7 @@ class HttpProtocol(StallGuard, HttpToolsProtocol):
             app.drop()
         else:
             app.whole = partial(self._send_whole, cycle)
+            app.body = partial(_whole_body, cycle)
             super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
 
     def _refuse(self, cycle: RequestResponseCycle, app: Admitted) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 import structlog
 from prometheus_client import (
@@ -18,19 +18,18 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     generate_latest,
 )
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.tallies import Counts, Times
 from gateway.wires import WIRE, Wire
 
 MAX_OPERATION_NAMES = 100
 """Clients choose operation names; the label keeps the first hundred and calls the rest ``other``."""
 
-M = TypeVar("M", Counter, Histogram)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 _QUIET = frozenset({"/health/live", "/health/ready", "/metrics", "/assets"})
 _CLOSE_CODES = range(1000, 1016)
@@ -82,21 +81,6 @@ def configure_logging(style: Literal["console", "json"], level: str) -> None:
     )
 
 
-class _Labelled(Generic[M]):
-    """A metric's children by their labels, which the library looks for each time at the price of counting."""
-
-    def __init__(self, metric: M) -> None:
-        self._metric: M = metric
-        self._children: dict[tuple[str, ...], M] = {}
-
-    def labels(self, *labels: str) -> M:
-        """The child that has these labels; made where there is none."""
-        child = self._children.get(labels)
-        if child is None:
-            child = self._children[labels] = self._metric.labels(*labels)
-        return child
-
-
 class Metrics:
     """Every Prometheus metric of a gateway, in a registry of its own; no label takes its values from a
     client.
@@ -105,31 +89,16 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self._names: set[str] = set()
-        requests = Counter(
-            "gateway_requests_total", "Requests finished.", ["method", "route", "status"], registry=registry
+        self.requests = Counts("gateway_requests_total", "Requests finished.", ("method", "route", "status"), registry)
+        self.request_seconds = Times(
+            "gateway_request_seconds", "Time to a response's end.", ("route",), _SECONDS, registry
         )
-        request_seconds = Histogram(
-            "gateway_request_seconds",
-            "Time to a response's end.",
-            ["route"],
-            buckets=_SECONDS,
-            registry=registry,
+        self._operations = Counts(
+            "gateway_operations_total", "GraphQL operations finished.", ("type", "name", "code"), registry
         )
-        self.requests, self.request_seconds = _Labelled(requests), _Labelled(request_seconds)
-        operations = Counter(
-            "gateway_operations_total",
-            "GraphQL operations finished.",
-            ["type", "name", "code"],
-            registry=registry,
+        self._operation_seconds = Times(
+            "gateway_operation_seconds", "Time of an operation.", ("type",), _SECONDS, registry
         )
-        operation_seconds = Histogram(
-            "gateway_operation_seconds",
-            "Time of an operation.",
-            ["type"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._operations, self._operation_seconds = _Labelled(operations), _Labelled(operation_seconds)
         self.events = Counter(
             "gateway_events_total",
             "Events received, by what became of them.",
@@ -156,8 +125,8 @@ class Metrics:
 
     def operation(self, name: str | None, kind: str, seconds: float, code: str | None) -> None:
         """Count one finished operation; ``code`` is that of its first error, None if it has none."""
-        self._operations.labels(kind, self._bounded(name), code or "OK").inc()
-        self._operation_seconds.labels(kind).observe(seconds)
+        self._operations.add(kind, self._bounded(name), code or "OK")
+        self._operation_seconds.add(seconds, kind)
 
     def subscription_opened(self, name: str | None) -> None:
         """A subscription began to run."""
@@ -166,7 +135,7 @@ class Metrics:
     def subscription_closed(self, name: str | None, seconds: float, code: str | None) -> None:
         """A subscription ended, for whatever reason."""
         self.subscriptions.dec()
-        self._operations.labels("subscription", self._bounded(name), code or "OK").inc()
+        self._operations.add("subscription", self._bounded(name), code or "OK")
 
     def response(self) -> Response:
         """What ``/metrics`` answers."""
@@ -274,9 +243,9 @@ class _Exchange:
         """Count and log the exchange, however it ended."""
         seconds = time.perf_counter() - self._began
         method = self._method or "WEBSOCKET"
-        self._metrics.requests.labels(method if method in _METHODS else "OTHER", route, str(self._status)).inc()
+        self._metrics.requests.add(method if method in _METHODS else "OTHER", route, str(self._status))
         if self._method is not None:
-            self._metrics.request_seconds.labels(route).observe(seconds)
+            self._metrics.request_seconds.add(seconds, route)
         level = logging.DEBUG if route in _QUIET else logging.INFO
         # structlog puts a line together before it sees that nobody wants it.
         if _access.isEnabledFor(level):
@@ -290,8 +259,13 @@ class _Exchange:
 
 
 def _request_id(scope: Scope) -> str:
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
-    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            given: str = value.decode("latin-1")
+            if _REQUEST_ID.fullmatch(given):
+                return given
+            break
+    return secrets.token_hex(16)
 
 
 def _add_request_id(message: Message, request_id: str) -> None:

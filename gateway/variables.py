@@ -12,10 +12,11 @@ _BATCHES = frozenset({"EventInput", "IngestEventsInput", "SetExchangeRatesInput"
 
 def are_modest(operation: OperationDefinitionNode, variables: Mapping[str, object]) -> bool:
     """Whether what ``variables`` hold for ``operation`` may be coerced; linear in what is allowed."""
-    return all(
-        _is_modest(variables.get(definition.variable.name.value), _named(definition.type) in _BATCHES)
-        for definition in operation.variable_definitions or ()
-    )
+    for definition in operation.variable_definitions or ():
+        value = variables.get(definition.variable.name.value)
+        if isinstance(value, list | dict) and not _is_modest(value, _named(definition.type) in _BATCHES):
+            return False
+    return True
 
 
 def _named(node: TypeNode) -> str:

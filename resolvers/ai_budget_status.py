@@ -1,5 +1,6 @@
 """How a budget for AI stands: spent so far, foretold to the end of its period, and when it will be used up."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from decimal import Decimal
 from functools import partial
 
 from resolvers.ai_budget_spending import CALL, COST, COUNTS, Spending, Wanted, spending, spendings
-from resolvers.ai_budgets import definition_of
+from resolvers.ai_budgets import MOST_BUDGETS, definition_of
 from resolvers.analysis.ai_budget_outlook import Outlook, share_of
 from resolvers.analysis.ai_budgets import (
     HISTORY_DAYS,
@@ -26,7 +27,7 @@ from resolvers.analysis.metrics import DimensionValue
 from resolvers.analysis.periods import Compare, Granularity, Period, PeriodRequest
 from resolvers.analysis.questions import Question
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
-from resolvers.context import Context, Role
+from resolvers.context import LARGEST_ANSWER, Context, Role
 from resolvers.errors import GatewayError
 from resolvers.lanes import side_by_side
 from resolvers.store.metrics import MetricRepository
@@ -34,6 +35,9 @@ from resolvers.store.scans import Selection, Statistics
 from resolvers.store.versions import AI_BUDGETS, SEGMENTS
 
 _DAY, _HOUR, _SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
+_POINTS_IN_LIST = LARGEST_ANSWER // (2 * MOST_BUDGETS)
+"""What a budget of a list counts as at most, so that all that are kept have room in one operation: they are answered in
+batches, each no larger than one answer may be."""
 
 
 def kinds() -> Kinds:
@@ -49,7 +53,7 @@ async def ai_budget(context: Context, name: str, question: Question) -> AiBudget
 
 async def ai_budget_of_list(context: Context, definition: BudgetDefinition, question: Question) -> AiBudgetAnswer:
     """How a budget stands, without a breakdown: read together with all that fields of the operation ask about now."""
-    asked = _asked(context, definition, replace(question, by=()))
+    asked = _asked(context, definition, replace(question, by=()), most=_POINTS_IN_LIST)
     return await context.batched(("ai budgets", asked.definite.timezone), asked, partial(_side_by_side, context))
 
 
@@ -100,7 +104,8 @@ class _Asked:
         return Wanted(self.definite.where, tuple(sorted(starts)), self.period.start, end)
 
 
-def _asked(context: Context, definition: BudgetDefinition, question: Question) -> _Asked:
+def _asked(context: Context, definition: BudgetDefinition, question: Question, *, most: int = LARGEST_ANSWER) -> _Asked:
+    """The question, which counts as ``most`` points at most."""
     principal = context.require(Role.VIEWER)
     now = context.services.now()
     local = zone(question.timezone or principal.timezone)
@@ -118,7 +123,7 @@ def _asked(context: Context, definition: BudgetDefinition, question: Question) -
     asked = replace(question, period=request, where=definition.where, granularity=Granularity.DAY, compare=None)
     definite = resolved(asked, principal, now)
     points = 2 * len(definite.buckets) + (3 * (definite.top + 1) if definite.by else 0)
-    context.spend(points + weight(definition.where))
+    context.spend(min(points, most) + weight(definition.where))
     return _Asked(definition, definite, compare, period, previous, learning, points)
 
 
@@ -141,7 +146,23 @@ async def _answer(context: Context, asked: _Asked) -> AiBudgetAnswer:
 
 
 async def _side_by_side(context: Context, asked: Sequence[_Asked]) -> list[AiBudgetAnswer | GatewayError]:
-    return await side_by_side(asked, partial(_together, context), partial(_alone, context))
+    found: list[AiBudgetAnswer | GatewayError] = []
+    for batch in _batches(asked):
+        found += await side_by_side(batch, partial(_together, context), partial(_alone, context))
+    return found
+
+
+def _batches(asked: Sequence[_Asked]) -> Iterator[list[_Asked]]:
+    """As many at a time as one answer may have points of series."""
+    batch: list[_Asked] = []
+    points = 0
+    for one in asked:
+        points += one.points
+        if batch and points > LARGEST_ANSWER:
+            yield batch
+            batch, points = [], one.points
+        batch.append(one)
+    yield batch
 
 
 async def _together(context: Context, asked: Sequence[_Asked]) -> tuple[AiBudgetAnswer, ...]:
@@ -156,7 +177,9 @@ async def _answers(context: Context, asked: Sequence[_Asked]) -> AiBudgetAnswers
     async with context.services.database.tenant(selection.tenant_id) as session:
         repository = MetricRepository(session, context.services.memory, context.services.kept)
         found = await spendings(repository, selection, [one.wanted for one in asked])
-    told = [_told(one, spent, None, selection.currency, as_of) for one, spent in zip(asked, found, strict=True)]
+    pairs = zip(asked, found, strict=True)
+    # Some milliseconds each, which are in everybody's way where there are many.
+    told = await asyncio.to_thread(lambda: [_told(*pair, None, selection.currency, as_of) for pair in pairs])
     return AiBudgetAnswers(tuple(told))
 
 

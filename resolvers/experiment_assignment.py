@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from resolvers.analysis.events import DIMENSIONS
-from resolvers.analysis.experiment_assignment import Assignment, assigned
+from resolvers.analysis.experiment_assignment import Assignment, Unfit, assigned, unassigned
 from resolvers.analysis.experiment_targeting import Person, matches
 from resolvers.analysis.experiments import Experiment, Status
 from resolvers.analysis.filters import in_segments
@@ -22,7 +22,7 @@ from resolvers.store.members import MemberRepository
 from resolvers.store.terms import SUBJECTS, TermRepository
 
 MOST_SUBJECTS = 1_000
-_subject = text(500)
+_text = text(500)
 _NAMES = {name: name for name in DIMENSIONS}
 
 
@@ -40,18 +40,22 @@ async def assignment(
 ) -> Assignment:
     """What a subject gets; writes nothing. Raises NotFound for the experiment, BadInput for the subject or context."""
     context.require(None)
-    (found,) = await _assigned(context, experiment, [_person(subject, given, "subject")])
+    (found,) = await _assigned(context, experiment, [Person(_subject(subject, "subject"), _said(given))])
     return found
 
 
 async def assignments(
     context: Context, experiment: str, subjects: Sequence[str], given: Mapping[str, str | None] | None = None
 ) -> tuple[Assignment, ...]:
-    """What each of up to 1,000 subjects gets, of whom the same is known."""
+    """What each of up to 1,000 subjects gets, of whom the same is known.
+
+    One that cannot be read has an error of its own. Raises NotFound for the experiment, BadInput for the context.
+    """
     context.require(None)
     if len(subjects) > MOST_SUBJECTS:
         raise BadInput(f"Ask for at most {MOST_SUBJECTS:,} subjects at once.", field="subjects")
-    people = [_person(subject, given, f"subjects[{index}]") for index, subject in enumerate(subjects)]
+    said = _said(given)
+    people = [_person(subject, said, f"subjects[{index}]") for index, subject in enumerate(subjects)]
     return await _assigned(context, experiment, people)
 
 
@@ -64,7 +68,7 @@ async def record_exposure(
     the field at fault, NotFound.
     """
     context.require(Role.INGEST)
-    (found,) = await _assigned(context, experiment, [_person(raw.get("subject"), given, "subject")])
+    (found,) = await _assigned(context, experiment, [Person(_subject(raw.get("subject"), "subject"), _said(given))])
     if found.variant is None:
         return Recorded(found, None, 0)
     carried = {camel(name): value for name, value in (given or {}).items() if value is not None}
@@ -77,25 +81,42 @@ async def record_exposure(
     return Recorded(found, receipt.ids[0], receipt.accepted)
 
 
-def _person(subject: object, given: Mapping[str, str | None] | None, field: str) -> Person:
+def _person(subject: str, said: Mapping[str, str], field: str) -> Person | Unfit:
+    """One of several who are asked about."""
+    try:
+        return Person(_subject(subject, field), said)
+    except BadInput as bad:
+        return Unfit(subject, field, bad.message)
+
+
+def _subject(subject: object, field: str) -> str:
     """Who is asked about, as an event would be of it."""
     try:
-        name = _subject(subject)
+        return _text(subject)
     except Invalid as bad:
         raise BadInput(f"{field} {bad.message}.", field=field) from None
+
+
+def _said(given: Mapping[str, str | None] | None) -> Mapping[str, str]:
+    """What is known of whoever is asked about."""
     try:
-        said = dimensions(dict(given or {}), _NAMES)
+        return dimensions(dict(given or {}), _NAMES)
     except Invalid as bad:
         raise BadInput(f"context{bad.path} {bad.message}.", field=f"context{bad.path}") from None
-    return Person(name, said)
 
 
-async def _assigned(context: Context, key: str, people: Sequence[Person]) -> tuple[Assignment, ...]:
+async def _assigned(context: Context, key: str, asked: Sequence[Person | Unfit]) -> tuple[Assignment, ...]:
     of = await known(context)
     experiment = named(of, key)
-    people = await _placed(context, experiment, people)
+    people = await _placed(context, experiment, [one for one in asked if isinstance(one, Person)])
     exposed = await _exposed(context, experiment, people)
-    return tuple(assigned(experiment, person, of.holdouts, exposed) for person in people)
+    placed = iter(people)
+    return tuple(
+        unassigned(experiment, one)
+        if isinstance(one, Unfit)
+        else assigned(experiment, next(placed), of.holdouts, exposed)
+        for one in asked
+    )
 
 
 async def _placed(context: Context, of: Experiment, people: Sequence[Person]) -> Sequence[Person]:

@@ -31,6 +31,8 @@ class SubjectFlags:
 
     subject: str | None
     evaluations: tuple[FlagEvaluation, ...]
+    error: BadInput | None = None
+    """Why there are no evaluations: what was sent of the subject cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +72,28 @@ async def evaluate_flags(
 
 
 async def evaluate_flags_of(
-    context: Context, people: Sequence[Person], keys: Sequence[str] | None = None, environment: str = PRODUCTION
+    context: Context,
+    subjects: Sequence[tuple[str | None, object]],
+    keys: Sequence[str] | None = None,
+    environment: str = PRODUCTION,
 ) -> tuple[SubjectFlags, ...]:
-    """The same of several people, in their order."""
-    if len(people) > MOST_SUBJECTS:
+    """The same of several subjects, each with what is known of it, in their order.
+
+    One that cannot be read has an error of its own.
+    """
+    if len(subjects) > MOST_SUBJECTS:
         raise BadInput(f"Ask for at most {MOST_SUBJECTS:,} subjects at once.", field="subjects")
-    found = await _evaluated(context, people, keys, environment, None)
-    return tuple(SubjectFlags(who.subject, evaluations) for who, evaluations in found)
+    people, wrong = list[Person](), dict[int, BadInput]()
+    for index, (subject, attributes) in enumerate(subjects):
+        try:
+            people.append(person(subject, attributes, f"subjects[{index}]."))
+        except BadInput as bad:
+            wrong[index] = bad
+    found = iter(await _evaluated(context, people, keys, environment, None))
+    return tuple(
+        SubjectFlags(subject, (), wrong[index]) if index in wrong else SubjectFlags(subject, next(found)[1])
+        for index, (subject, _) in enumerate(subjects)
+    )
 
 
 async def record_flag_exposures(

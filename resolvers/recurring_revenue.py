@@ -9,13 +9,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.estimates import Estimate, Money
 from resolvers.analysis.events import Kind
 from resolvers.analysis.filters import Filter, KindIs, weight
-from resolvers.analysis.ledgers import currency_of, number_of
+from resolvers.analysis.ledgers import currency_of
 from resolvers.analysis.metrics import DimensionValue
-from resolvers.analysis.mrr import Movements, merged, movements, ranked, tally
+from resolvers.analysis.mrr import Keys, Movements, merged, movements, ranked, tally
 from resolvers.analysis.mrr_answers import (
     AcquiredGroup,
     MrrGroup,
@@ -28,7 +29,8 @@ from resolvers.analysis.mrr_answers import (
 from resolvers.analysis.mrr_ratios import Circumstances, acquisition, months_in, ratios
 from resolvers.analysis.periods import Granularity, Period, buckets, epoch_us
 from resolvers.analysis.questions import Question
-from resolvers.analysis.subscriptions import Changes, changes, decimal
+from resolvers.analysis.subscriptions import Changes, decimal, sums
+from resolvers.analysis.walked_subscriptions import Walked, walked
 from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved, segments_of
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
@@ -36,7 +38,7 @@ from resolvers.metrics import kinds as kinds_of_metrics
 from resolvers.metrics import metrics
 from resolvers.store.subscriptions import MOST_CONDITIONS, SubscriptionLog, SubscriptionRepository
 from resolvers.store.turns import turn
-from resolvers.store.walked_subscriptions import Keys, Walked
+from resolvers.store.versions import EXCHANGE_RATES, Seen, VersionRepository
 
 _COLUMNS = 4
 """A point of this series has as many columns as four of another."""
@@ -114,50 +116,94 @@ def _circumstances(asked: Resolved, cost_per_customer: Decimal, currency: str, a
 async def _found(context: Context, asked: Resolved, cost_per_customer: Decimal) -> RecurringRevenue:
     principal = context.require(Role.VIEWER)
     given = _circumstances(asked, cost_per_customer, principal.currency, context.services.now())
-    walked = await _walked(context, [asked.where], asked.by)
-    return await asyncio.to_thread(_Told(asked, given, walked[asked.where]).told)
+    known = await _Walking(context, asked.by).all([asked.where])
+    return await asyncio.to_thread(_Told(asked, given, known[asked.where]).told)
 
 
 async def churned(context: Context, asked: Sequence[tuple[Filter, Period]], timezone: str) -> list[tuple[int, int]]:
     """How many customers churned in a period, of how many at its start, each of the subscriptions under a condition."""
-    walked = await _walked(context, {where for where, _ in asked})
+    known = await _Walking(context).all({where for where, _ in asked})
     found = []
     for where, period in asked:
         edges = _edges(buckets(period, Granularity.MONTH, timezone), period.end)
-        moved = told(tally(walked[where].together, edges, 0))
+        moved = told(tally(known[where].together, edges, 0))
         found.append((moved.churned_customers, moved.customers_at_start))
     return found
 
 
-async def _walked(context: Context, wheres: Collection[Filter], by: tuple[str, ...] = ()) -> dict[Filter, Walked]:
-    """What subscriptions under conditions ever came to, walked anew only where something was said of them since."""
-    principal, services = context.require(Role.VIEWER), context.services
-    # Looked at before what is read, so that this is as new as the state says, or newer.
-    seen = await services.versions.seen(principal.tenant_id)
-    states = {where: seen.of(sorted(_KINDS | segments_of(where))) for where in wheres}
-    keys = {where: (principal.tenant_id, principal.currency, where, by) for where in wheres}
-    known = {where: services.subscriptions.of(keys[where], state) for where, state in states.items()}
-    found = {where: walked for where, walked in known.items() if walked is not None}
-    missing = [where for where in wheres if where not in found]
-    for start in range(0, len(missing), MOST_CONDITIONS):
-        some = missing[start : start + MOST_CONDITIONS]
-        async with turn(services.heavy):
-            async with services.database.tenant(principal.tenant_id) as session:
-                repository = SubscriptionRepository(session, services.memory, services.segments)
-                logs = await repository.ever(principal.tenant_id, some, by, currency=principal.currency)
+@dataclass(frozen=True, slots=True)
+class _Walking:
+    """What subscriptions ever came to: as it is known, but for those customers of whom something was said since."""
+
+    context: Context
+    by: tuple[str, ...] = ()
+
+    async def all(self, wheres: Collection[Filter]) -> dict[Filter, Walked]:
+        """By condition."""
+        principal, services = self.context.require(Role.VIEWER), self.context.services
+        seen = await services.versions.seen(principal.tenant_id)
+        known = self._known(wheres, seen)
+        found = {where: one for where, one in known.items() if _is_of(one, seen)}
+        missing = [where for where in wheres if where not in found]
+        for start in range(0, len(missing), MOST_CONDITIONS):
+            some = missing[start : start + MOST_CONDITIONS]
+            # What is read in several statements is of one moment.
+            async with turn(services.heavy), services.database.snapshot(principal.tenant_id) as session:
+                kinds = sorted(_KINDS | segments_of(*some))
+                versions = await VersionRepository(session).of(principal.tenant_id, kinds)
+                found |= await self._found(session, some, Seen(dict(zip(kinds, versions, strict=True))))
+        return found
+
+    async def _found(self, session: AsyncSession, wheres: Sequence[Filter], seen: Seen) -> dict[Filter, Walked]:
+        """The same of a few conditions, at the moment at which so much was ``seen``."""
+        principal, services = self.context.require(Role.VIEWER), self.context.services
+        repository = SubscriptionRepository(session, services.memory, services.segments)
+        read = partial(repository.ever, principal.tenant_id, by=self.by, currency=principal.currency)
+        known = self._known(wheres, seen)
+        # Others may have walked them while this waited for its turn.
+        found = {where: one for where, one in known.items() if _is_of(one, seen)}
+        (version,) = seen.of([Kind.SUBSCRIPTION])
+        late = {where: one for where, one in known.items() if one.version < version}
+        customers = None
+        if late:
+            oldest = min(one.version for one in late.values())
+            customers = await repository.customers_since(principal.tenant_id, oldest)
+        if customers is None:
+            late = {}
+        anew = [where for where in wheres if where not in found and where not in late]
+        for some, of in ((list(late), customers), (anew, None)):
+            logs = await read(some, customers=of) if some else []
             for where, log in zip(some, logs, strict=True):
-                found[where] = await asyncio.to_thread(_walk, log, principal.currency)
-                services.subscriptions.keep(keys[where], states[where], found[where])
-    return found
+                one = await asyncio.to_thread(_walked, log, version, late.get(where), of)
+                services.subscriptions.keep(self._key(where), _beside(where, seen), one)
+                found[where] = one
+        return found
+
+    def _known(self, wheres: Collection[Filter], seen: Seen) -> dict[Filter, Walked]:
+        """What is kept, and true but for what was said of subscriptions since."""
+        kept_of = self.context.services.subscriptions.of
+        known = {where: kept_of(self._key(where), _beside(where, seen)) for where in wheres}
+        return {where: one for where, one in known.items() if one is not None}
+
+    def _key(self, where: Filter) -> tuple[object, ...]:
+        principal = self.context.require(Role.VIEWER)
+        return principal.tenant_id, principal.currency, where, self.by
 
 
-def _walk(log: SubscriptionLog, currency: str) -> Walked:
-    found = changes(log.events, log.exchange)
-    own = (found.currency == number_of(currency)).astype(bool)
-    changed = found.of(own)
-    together = movements(merged(changed, [], len(log.groups)))
-    by_group = movements(changed) if len(log.groups) > 1 else together
-    return Walked(changed, together, by_group, log.groups, found.of(~own), log.explanation)
+def _beside(where: Filter, seen: Seen) -> tuple[int, ...]:
+    """What changes all that subscriptions came to, and not that of some customers alone."""
+    return seen.of(sorted({EXCHANGE_RATES} | segments_of(where)))
+
+
+def _is_of(known: Walked, seen: Seen) -> bool:
+    """Whether nothing was said since; an answer of an earlier moment is not of what is known now."""
+    return (known.version,) == seen.of([Kind.SUBSCRIPTION])
+
+
+def _walked(log: SubscriptionLog, version: int, before: Walked | None, customers: list[int] | None) -> Walked:
+    """What a log comes to, which is of some customers alone where it is known what there was ``before``."""
+    found = walked(log.events, log.exchange, log.groups, version=version, explain=log.explanation)
+    return found if before is None else before.renewed(np.array(customers, np.int32), found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +231,7 @@ class _Told:
         """The largest groups, one of all others where there are more, and how many there are in all."""
         start, end = epoch_us(self.asked.period.start), epoch_us(self.asked.period.end)
         names, moved = self.walked.groups, self.walked.by_group
-        order = ranked(moved, start, end, len(names))
+        order = ranked(moved, start, end, names)
         shown = order[: self.asked.top]
         groups = [
             MrrGroup(**self._figures(moved, group), keys=self._keys(names[group]), other=False) for group in shown
@@ -224,7 +270,6 @@ def _unconverted(foreign: Changes, end_us: int) -> tuple[Money, ...]:
     """What subscriptions that cannot be converted pay at an instant, by currency."""
     found = foreign.of(foreign.at < end_us)
     currencies, place = np.unique(found.currency, return_inverse=True)
-    sums = np.zeros(currencies.size, dtype=found.delta.dtype)
-    np.add.at(sums, place, found.delta)
-    known = {currency_of(number): units for number, units in zip(currencies.tolist(), sums.tolist(), strict=True)}
+    units_of = sums(found.delta, place, currencies.size).tolist()
+    known = {currency_of(number): units for number, units in zip(currencies.tolist(), units_of, strict=True)}
     return tuple(Money(decimal(units), currency) for currency, units in sorted(known.items()) if units)

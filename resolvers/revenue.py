@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from resolvers.analysis.estimates import Money
 from resolvers.analysis.explanations import dearest
@@ -21,9 +21,7 @@ from resolvers.answers import Kinds, Resolved, depends_on, kept, resolved
 from resolvers.catalogue import CONVERSIONS, REFUNDS, metric
 from resolvers.context import Context, Role
 from resolvers.store.metrics import MetricRepository
-from resolvers.store.scans import Keys, Selection, Statistics, by_bucket, nothing
-
-T = TypeVar("T")
+from resolvers.store.scans import Selection, Statistics, by_bucket
 
 _STATISTICS = (
     Statistic(Aggregate.SUM, CONVERSIONS, "amount"),
@@ -33,8 +31,6 @@ _STATISTICS = (
     Statistic(Aggregate.SUM, REFUNDS, "amount"),
 )
 """Total, recurring, orders, customers, refunds: the columns of every row of Values in _counted."""
-_SUMS = tuple(one for one in _STATISTICS if one.aggregate is Aggregate.SUM)
-_SETS = tuple(one for one in _STATISTICS if one.aggregate is Aggregate.DISTINCT)
 
 
 def kinds() -> Kinds:
@@ -66,26 +62,11 @@ async def _answer(context: Context, asked: Resolved) -> RevenueAnswer:
         unconverted = await repository.unconverted(selection, _STATISTICS[:1])
         groups = None
         if asked.by:
-            now = await _grouped(repository, selection, asked, asked.buckets, None)
-            groups = now, await _grouped(repository, before, asked, (), now[0].groups)
+            ask = partial(repository.statistics, statistics=_STATISTICS, by=asked.by)
+            now = await ask(selection, buckets=asked.buckets, top=asked.top)
+            groups = now, await ask(before, groups=now.groups)
     told = _Told(asked, principal.currency, as_of)
     return await asyncio.to_thread(told.answer, found, earlier, groups, unconverted)
-
-
-Grouped = tuple[Statistics, Statistics]
-"""What was found for _SUMS and for _SETS, by the same groups."""
-
-
-async def _grouped(
-    repository: MetricRepository,
-    selection: Selection,
-    asked: Resolved,
-    buckets: Sequence[datetime],
-    groups: Sequence[Keys] | None,
-) -> Grouped:
-    """Sums by group, which say what groups there are, and sets by the same groups."""
-    sums = await repository.statistics(selection, _SUMS, buckets=buckets, by=asked.by, groups=groups, top=asked.top)
-    return sums, await repository.statistics(selection, _SETS, buckets=buckets, by=asked.by, groups=sums.groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +81,7 @@ class _Told:
         self,
         found: Statistics,
         earlier: Statistics,
-        grouped: tuple[Grouped, Grouped] | None,
+        grouped: tuple[Statistics, Statistics] | None,
         unconverted: tuple[Money, ...],
     ) -> RevenueAnswer:
         assert self.asked.previous is not None
@@ -110,37 +91,32 @@ class _Told:
             **self._figures(found.total, earlier.total),
             series=self._series(found.columns),
             groups=() if grouped is None else tuple(self._groups(*grouped)),
-            group_count=0 if grouped is None else grouped[0][0].group_count,
+            group_count=0 if grouped is None else grouped[0].group_count,
             unconverted=unconverted,
             as_of=self.as_of,
             explain=dearest(found.explanations),
         )
 
-    def _groups(self, now: Grouped, before: Grouped) -> Iterator[RevenueGroup]:
-        sums, sets = now
-        columns = [self._columns(of, part) for of, part in zip((_SUMS, _SETS), now, strict=True)]
-        rest = len(sums.groups)
+    def _groups(self, now: Statistics, before: Statistics) -> Iterator[RevenueGroup]:
+        columns = self._columns(now)
+        rest = len(now.groups)
         for place in range(rest + 1):
-            if place == rest and rest not in sums.by_group:
+            if place == rest and rest not in now.by_group:
                 continue
-            keys = () if place == rest else sums.groups[place]
+            keys = () if place == rest else now.groups[place]
             yield RevenueGroup(
                 keys=tuple(DimensionValue(name, value) for name, value in zip(self.asked.by, keys, strict=False)),
                 other=place == rest,
-                **self._figures(
-                    _merged(*(part.by_group.get(place) for part in (sums, sets))),
-                    _merged(*(part.by_group.get(place) for part in before)),
-                ),
-                series=self._series(_woven(*(column[place] for column in columns))),
+                **self._figures(now.by_group.get(place), before.by_group.get(place)),
+                series=self._series(columns[place]),
             )
 
-    def _columns(self, statistics: Sequence[Statistic], found: Statistics) -> list[Sequence[Column]]:
+    def _columns(self, found: Statistics) -> list[Sequence[Column]]:
         """Each group's statistics by bucket, the rest last."""
         buckets: list[dict[int, Values]] = [{} for _ in range(len(found.groups) + 1)]
         for (place, bucket), values in found.by_group_and_bucket.items():
-            if place < len(buckets):
-                buckets[place][bucket] = values
-        return [by_bucket(statistics, len(self.asked.buckets), held) for held in buckets]
+            buckets[place][bucket] = values
+        return [by_bucket(_STATISTICS, len(self.asked.buckets), held) for held in buckets]
 
     def _figures(self, values: Values | None, before: Values | None) -> dict[str, Any]:
         total, recurring, orders, customers, refunds = _counted(values)
@@ -184,13 +160,3 @@ def _counted(values: Values | None) -> tuple[Decimal, Decimal, int, int, Decimal
         return Decimal(0), Decimal(0), 0, 0, Decimal(0)
     total, recurring, orders, customers, refunds = values
     return Decimal(total or 0), Decimal(recurring or 0), int(orders or 0), int(customers or 0), Decimal(refunds or 0)
-
-
-def _merged(sums: Values | None, sets: Values | None) -> Values:
-    """The values of a group in the order of _STATISTICS; of what it has none of they are those of no events."""
-    return tuple(_woven(sums or nothing(_SUMS), sets or nothing(_SETS)))
-
-
-def _woven(sums: Sequence[T], sets: Sequence[T]) -> list[T]:
-    left = {Aggregate.SUM: iter(sums), Aggregate.DISTINCT: iter(sets)}
-    return [next(left[one.aggregate]) for one in _STATISTICS]

@@ -127,6 +127,11 @@ HANDLERS = (
 """A mutation names the errors it can meet in its result; any other exception rises and is masked by the gateway."""
 
 
+def invalid(field: str | None, message: str) -> InvalidInput:
+    """The error of one part of the input, where the rest was answered."""
+    return InvalidInput(message=message, code=ErrorCode.BAD_USER_INPUT, field=field)
+
+
 def refusal(field: str, message: str) -> errors.BadInput:
     """BadInput whose message begins with the field at fault."""
     return errors.BadInput(f"{field} {message}.", field=field)

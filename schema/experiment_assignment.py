@@ -12,7 +12,7 @@ from resolvers.context import Role
 from resolvers.experiment_assignment import MOST_SUBJECTS
 from schema.access import Info, field
 from schema.dimensions import DimensionsInput
-from schema.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated
+from schema.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated, invalid
 from schema.experiments import KeyArgument
 from schema.shapes import enumerate_in_schema, shapes
 
@@ -27,6 +27,7 @@ enumerate_in_schema(
         "TARGETING_MISS": "It is none of those whom the experiment is for, by what `context` says.",
         "TRAFFIC": "It is not in the share of traffic that takes part.",
         "ASSIGNED": "It takes part, with the variant that chance gave it.",
+        "ERROR": "Nothing can be said of it, and `error` says why; only where several subjects are asked about.",
     },
 )
 
@@ -34,16 +35,25 @@ _CONTEXT = "What is known of the subject: the dimensions that targeting asks for
 ContextArgument = Annotated[DimensionsInput | None, strawberry.argument(description=_CONTEXT)]
 
 
+def _error(root: strawberry.Parent[values.Assignment]) -> InvalidInput | None:
+    return None if root.error is None else invalid(root.error.field, root.error.message)
+
+
 @shapes(values.Assignment)
 @strawberry.type(description="What a subject gets of an experiment.")
 class Assignment:
     experiment: str = strawberry.field(description="The experiment's key.")
-    subject: str = strawberry.field(description="The subject.")
+    subject: str = strawberry.field(description="The subject, as it was sent.")
     variant: str | None = strawberry.field(
         description="The key of its variant; null where it takes no part, and is to see what everybody sees."
     )
     reason: values.AssignmentReason = strawberry.field(description="Why.")
     phase: int | None = strawberry.field(description="The phase under way; null where the experiment never started.")
+    error: InvalidInput | None = strawberry.field(
+        resolver=_error,
+        description="What to change of the subject, whose `field` is such as `subjects[3]`; null unless the reason is "
+        "`ERROR`.",
+    )
 
 
 def _said(given: DimensionsInput | None) -> dict[str, Any]:
@@ -71,7 +81,8 @@ class AssignmentQuery:
     @field(
         None,
         list[Assignment],
-        "The same for many subjects of whom the same is known, in their order.",
+        "The same for many subjects of whom the same is known, in their order. One that is empty or too long has the "
+        "reason `ERROR`, and takes nothing from the others.",
     )
     async def assignments(
         self,
@@ -79,7 +90,9 @@ class AssignmentQuery:
         experiment: KeyArgument,
         subjects: Annotated[
             list[str],
-            strawberry.argument(description=f"At most {MOST_SUBJECTS:,} subjects, as events name them."),
+            strawberry.argument(
+                description=f"At most {MOST_SUBJECTS:,} subjects of at most 500 characters, as events name them."
+            ),
         ],
         context: ContextArgument = None,
     ) -> tuple[values.Assignment, ...]:

@@ -12,7 +12,7 @@ from resolvers.analysis import flag_evaluation
 from resolvers.analysis import flags as values
 from resolvers.context import Role
 from schema.access import Info, field
-from schema.errors import Forbidden, InvalidInput, Overloaded, Unauthenticated
+from schema.errors import Forbidden, InvalidInput, Overloaded, Unauthenticated, invalid
 from schema.shapes import enumerate_in_schema, shapes
 
 enumerate_in_schema(
@@ -64,11 +64,22 @@ class FlagEvaluation:
     )
 
 
+def _error(root: strawberry.Parent[flag_evaluations.SubjectFlags]) -> InvalidInput | None:
+    return None if root.error is None else invalid(root.error.field, root.error.message)
+
+
 @shapes(flag_evaluations.SubjectFlags)
 @strawberry.type(description="What flags come to for a subject.")
 class SubjectFlags:
-    subject: str | None = strawberry.field(description="The subject; null where none was given.")
-    evaluations: list[FlagEvaluation] = strawberry.field(description="One for each flag asked for, in their order.")
+    subject: str | None = strawberry.field(description="The subject, as it was sent; null where none was given.")
+    evaluations: list[FlagEvaluation] = strawberry.field(
+        description="One for each flag asked for, in their order; empty where there is an error."
+    )
+    error: InvalidInput | None = strawberry.field(
+        resolver=_error,
+        description="What to change of the subject or its context, whose `field` is such as `subjects[3].context`; "
+        "null where it was evaluated.",
+    )
 
 
 _SUBJECT = "Whom it is about, as events name it; where absent, flags that draw shares come to an error."
@@ -123,7 +134,8 @@ class FlagEvaluationQuery:
     @field(
         None,
         list[SubjectFlags],
-        "What flags come to for up to 1,000 subjects, in their order: at most 10,000 evaluations in one call.",
+        "What flags come to for up to 1,000 subjects, in their order: at most 10,000 evaluations in one call. One that "
+        "cannot be read has an `error`, and takes nothing from the others.",
     )
     async def evaluate_flags_of(
         self,
@@ -134,11 +146,8 @@ class FlagEvaluationQuery:
         keys: KeysArgument = None,
         environment: EnvironmentArgument = values.PRODUCTION,
     ) -> tuple[flag_evaluations.SubjectFlags, ...]:
-        people = [
-            flag_evaluations.person(one.subject, one.context, f"subjects[{index}].")
-            for index, one in enumerate(subjects)
-        ]
-        return await flag_evaluations.evaluate_flags_of(info.context, people, keys, environment)
+        asked = [(one.subject, one.context) for one in subjects]
+        return await flag_evaluations.evaluate_flags_of(info.context, asked, keys, environment)
 
 
 @strawberry.input(description="Flags that somebody is shown.")

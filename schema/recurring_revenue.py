@@ -136,7 +136,8 @@ class MrrFigures:
     lifetime_value: Estimate = strawberry.field(
         description=(
             "LTV: (`arpu` - `costPerCustomer`) / the customer churn of a month, which is that of the period divided by "
-            "the months in it. Null where no customer churned, and without customers at the start or the end."
+            "the months in it: whole calendar months, or its days times 12/365. Null where no customer churned, and "
+            "without customers at the start or the end."
         )
     )
     quick_ratio: Estimate = strawberry.field(

@@ -19,6 +19,17 @@ class AssignmentReason(Enum):
     GROUP = "group"
     TARGETING_MISS = "targeting_miss"
     TRAFFIC = "traffic"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """What was sent as one of several subjects, and is none."""
+
+    subject: str
+    field: str
+    """Where it stands, such as ``subjects[3]``."""
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,8 @@ class Assignment:
     reason: AssignmentReason
     phase: int | None
     """The phase under way; None where none is."""
+    error: Unfit | None = None
+    """Why nothing can be said, where the reason is ERROR."""
 
 
 def assigned(
@@ -62,6 +75,12 @@ def assigned(
         return answer(AssignmentReason.TRAFFIC)
     variant = chosen(place(Purpose.VARIANT, of.salt, subject), phase.weights)
     return answer(AssignmentReason.ASSIGNED, definition.variants[variant].key)
+
+
+def unassigned(of: Experiment, unfit: Unfit) -> Assignment:
+    """The answer about what is no subject."""
+    phase = of.phases[-1].number if of.phases else None
+    return Assignment(of.key, unfit.subject, None, AssignmentReason.ERROR, phase, unfit)
 
 
 def _in_group(group: ExclusiveGroup, subject: str) -> bool:

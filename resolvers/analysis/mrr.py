@@ -5,14 +5,14 @@ depend on how time is cut, and what buckets hold adds up to what their period ho
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
 from resolvers.analysis.journeys import chronological
-from resolvers.analysis.subscriptions import Amounts, Changes, Ints, by_customer
+from resolvers.analysis.subscriptions import ROOM, Amounts, Changes, Ints, OfCustomers, by_customer, sums
 
 
 class Movement(IntEnum):
@@ -29,9 +29,13 @@ GAINS = (Movement.NEW, Movement.EXPANSION, Movement.REACTIVATION)
 LOSSES = (Movement.CONTRACTION, Movement.CHURN)
 
 
+Keys = tuple[str | None, ...]
+"""The values of a group in the dimensions broken down by."""
+
+
 @dataclass(frozen=True, slots=True)
-class Movements:
-    """Movements as columns of one length, those of a group together."""
+class Movements(OfCustomers):
+    """Movements, those of a group together."""
 
     group: Ints
     at: Ints
@@ -39,9 +43,9 @@ class Movements:
     size: Amounts
     """By how much the MRR changed, never negative; in units of 10^-12."""
 
-    @property
-    def nbytes(self) -> int:
-        return sum(int(getattr(self, column.name).nbytes) for column in fields(self))
+    def in_groups(self) -> "Movements":
+        """The same, however they are ordered."""
+        return self.of(np.argsort(self.group, kind="stable"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,29 +78,37 @@ class Tally:
 def movements(changes: Changes) -> Movements:
     """What the changes mean for each customer, within each group by itself."""
     parts = [_movements(changes.of(rows)) for rows in by_customer(changes.customer)]
-    found = [np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(Movements)]
-    order = np.argsort(found[0], kind="stable") if len(parts) > 1 else slice(None)
-    return Movements(*(column[order] for column in found))
+    return Movements.joined(parts).in_groups() if len(parts) > 1 else parts[0]
 
 
 def _movements(changes: Changes) -> Movements:
     order = chronological(changes.group * np.int64(_most(changes.customer)) + changes.customer, changes.at)
     group, customer, at = changes.group[order], changes.customer[order], changes.at[order]
     starts = np.flatnonzero(_new(group, customer, at))
+    delta = _with_room(changes.delta[order], np.flatnonzero(_new(group, customer)))
     # Subscriptions of one customer that change at the same instant are one movement, or none.
-    delta = np.add.reduceat(changes.delta[order], starts) if starts.size else changes.delta
+    delta = np.add.reduceat(delta, starts) if starts.size else delta
     moved = np.flatnonzero(delta != 0)
     group, customer, at, delta = group[starts][moved], customer[starts][moved], at[starts][moved], delta[moved]
     first = _new(group, customer)
     after = np.cumsum(delta)
-    # Every customer is back at nothing where the sums of the next one begin.
+    # Every customer is back at nothing where the sums of the next one begin; what the sums of all came to may have
+    # passed 64 bits, which cancels out.
     begin = np.maximum.accumulate(np.where(first, np.arange(first.size), 0))
     after = after - (after - delta)[begin]
     kind = np.where(delta > 0, int(Movement.EXPANSION), int(Movement.CONTRACTION)).astype(np.int8)
     kind[(after == 0).astype(bool)] = Movement.CHURN
     kind[(after == delta).astype(bool)] = Movement.REACTIVATION
     kind[first] = Movement.NEW
-    return Movements(group, at, kind, np.abs(delta))
+    return Movements(customer, group, at, kind, np.abs(delta))
+
+
+def _with_room(delta: Amounts, first: Ints) -> Amounts:
+    """The same in numbers that hold whatever a customer's come to, whose rows begin at ``first``."""
+    if delta.dtype == object or not delta.size:
+        return delta
+    most = int(np.diff(first, append=delta.size).max())
+    return delta if most * int(np.abs(delta).max()) < ROOM else delta.astype(object)
 
 
 def _most(customer: Ints) -> int:
@@ -123,16 +135,14 @@ def tally(movements: Movements, edges: Sequence[int], group: int) -> Tally:
     inside = bucket <= buckets
     cell = bucket[inside] * len(Movement) + kind[inside].astype(np.int64)
     cells = (buckets + 1) * len(Movement)
-    flat = np.zeros(cells, dtype=size.dtype)
-    np.add.at(flat, cell, size[inside])
-    sums = flat.reshape(-1, len(Movement))
+    moved = sums(size[inside], cell, cells).reshape(-1, len(Movement))
     counts = np.bincount(cell, minlength=cells).reshape(-1, len(Movement))
-    level = np.cumsum(sums[:, GAINS].sum(axis=1) - sums[:, LOSSES].sum(axis=1))
+    level = np.cumsum(moved[:, GAINS].sum(axis=1) - moved[:, LOSSES].sum(axis=1))
     gained = counts[:, Movement.NEW] + counts[:, Movement.REACTIVATION]
     customers = np.cumsum(gained - counts[:, Movement.CHURN])
     return Tally(
         start=tuple(level[:-1].tolist()),
-        moved={one: tuple(sums[1:, one].tolist()) for one in Movement},
+        moved={one: tuple(moved[1:, one].tolist()) for one in Movement},
         ending=tuple(level[1:].tolist()),
         customers_at_start=tuple(customers[:-1].tolist()),
         counts={one: tuple(counts[1:, one].tolist()) for one in Movement},
@@ -140,18 +150,22 @@ def tally(movements: Movements, edges: Sequence[int], group: int) -> Tally:
     )
 
 
-def ranked(found: Movements, start: int, end: int, groups: int) -> list[int]:
-    """The groups that had MRR in the period or a movement in it, largest MRR at its end first."""
+def ranked(found: Movements, start: int, end: int, groups: Sequence[Keys]) -> list[int]:
+    """The groups that had MRR in the period or a movement in it, ``groups[i]`` being the values of number i.
+
+    Those with the largest MRR at its end come first, then those with most at its start; then texts are in order.
+    """
     inside = found.at < end
     gains = np.isin(found.kind, GAINS)
     signed = np.where(gains, found.size, -found.size)
-    ending, opening = (np.zeros(groups, dtype=found.size.dtype) for _ in range(2))
-    np.add.at(ending, found.group[inside], signed[inside])
     before = found.at < start
-    np.add.at(opening, found.group[before], signed[before])
-    moved = np.bincount(found.group[inside & ~before], minlength=groups)
-    seen = np.flatnonzero((opening != 0) | (moved > 0)).tolist()
-    return sorted(seen, key=lambda group: (-ending[group], -opening[group], group))
+    ending, opening = (sums(signed[rows], found.group[rows], len(groups)).tolist() for rows in (inside, before))
+    moved = np.bincount(found.group[inside & ~before], minlength=len(groups)).tolist()
+
+    def place(group: int) -> tuple[Any, ...]:
+        return -ending[group], -opening[group], [(text is None, text or "") for text in groups[group]]
+
+    return sorted((group for group in range(len(groups)) if opening[group] or moved[group]), key=place)
 
 
 def merged(changes: Changes, shown: Sequence[int], groups: int) -> Changes:

@@ -22,7 +22,7 @@ _LARGEST = 1 << 62
 _LOW = (1 << 32) - 1
 _EXACT = Context(prec=80)
 """Wide enough for any sum of amounts that the log can hold."""
-_ROW_BYTES = 80
+_ROW_BYTES = 88
 _PART_BYTES = 48
 _CONVERTED_BYTES = 200
 _DERIVED = 2
@@ -94,16 +94,18 @@ class _Histograms:
         return _Histograms(self.day[rows], self.of_class[rows], self.part[rows])
 
 
-Row = tuple[int, EventClass, int, int, Decimal, int, Decimal, int, Sequence[int] | None]
-"""Day, class, n, count and sum of amounts, count and sum of costs, count of durations, their histogram."""
+Row = tuple[int, int, EventClass, int, int, Decimal, int, Decimal, int, Sequence[int] | None]
+"""Day, day of UTC by whose rates money is converted, class, n, count and sum of amounts, count and sum of costs, count
+of durations, their histogram."""
 
 
 @dataclass(frozen=True, eq=False)
 class RollupTable:
-    """Rows by day and class, in the order of days."""
+    """Rows by day and class, in the order of days; of money by the day of UTC too, as that is when rates are of."""
 
     classes: tuple[EventClass, ...]
     day: Ints
+    dated: Ints
     of_class: Ints
     counts: dict[str, Ints]
     sums: dict[str, Amounts]
@@ -116,9 +118,9 @@ class RollupTable:
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> "RollupTable":
-        """The table of rows in any order, no two of one day and class."""
+        """The table of rows in any order, no two of the same days and class."""
         given = sorted(rows, key=lambda row: row[0])
-        days, classes, *counted, histograms = zip(*given, strict=True) if given else ((),) * 9
+        days, dated, classes, *counted, histograms = zip(*given, strict=True) if given else ((),) * 10
         known = {one: place for place, one in enumerate(dict.fromkeys(classes))}
         of_class = np.array([known[one] for one in classes], np.int64)
         n, amount_n, amount, cost_n, cost, duration_n = counted
@@ -129,6 +131,7 @@ class RollupTable:
         return cls(
             tuple(known),
             day,
+            np.array(dated, np.int64),
             of_class,
             {name: np.array(column, np.int64) for name, column in counts.items()},
             {"amount_sum": Amounts.of(amount), "cost_sum": Amounts.of(cost)},
@@ -161,7 +164,7 @@ class RollupTable:
             rows = np.flatnonzero(self.of_class == place)
             found = {
                 row: by_day[day]
-                for row, day in zip(rows.tolist(), self.day[rows].tolist(), strict=True)
+                for row, day in zip(rows.tolist(), self.dated[rows].tolist(), strict=True)
                 if day in by_day
             }
             # What is measured otherwise stays with the class that it is of.
@@ -169,7 +172,7 @@ class RollupTable:
             classes += [one._replace(currency=home)] if found else []
             factors |= found
         sums = {name: column.times(factors) for name, column in self.sums.items()}
-        return RollupTable(tuple(classes), self.day, of_class, self.counts, sums, self.histograms)
+        return RollupTable(tuple(classes), self.day, self.dated, of_class, self.counts, sums, self.histograms)
 
     def replaced(self, days: Collection[int], other: "RollupTable") -> "RollupTable":
         """The same with the rows of another table in place of those of some days."""
@@ -184,6 +187,7 @@ class RollupTable:
         return RollupTable(
             tuple(classes),
             day[order],
+            np.concatenate([own.dated, other.dated])[order],
             np.concatenate([own.of_class, place[other.of_class]])[order],
             {name: np.concatenate([column, other.counts[name]])[order] for name, column in own.counts.items()},
             {name: column.joined(other.sums[name]).taken(order) for name, column in own.sums.items()},
@@ -199,6 +203,7 @@ class RollupTable:
         return RollupTable(
             self.classes,
             self.day[kept],
+            self.dated[kept],
             self.of_class[kept],
             {name: column[kept] for name, column in self.counts.items()},
             {name: column.taken(kept) for name, column in self.sums.items()},

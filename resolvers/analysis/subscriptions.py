@@ -5,11 +5,11 @@ pays from t on where start <= t < end. Amounts are whole numbers of 10^-12 of a 
 places that an event's amount may have, so that what is paid by the month is never rounded.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from enum import IntEnum
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from resolvers.analysis.numbering import combinations
 Ints = NDArray[np.signedinteger[Any]]
 Flags = NDArray[np.bool_]
 Amounts = NDArray[Any]
-"""Whole numbers: of 64 bits where every sum of them has room there, else Python's own."""
+"""Whole numbers: of 64 bits where each of them has room there, else Python's own."""
 
 PLACES = 12
 """Decimal places of an amount that is kept as a whole number."""
@@ -30,7 +30,9 @@ PLACES = 12
 PART = 100_000
 """Rows that are worked on at once: however many there are, that takes a few dozen megabytes on top of them."""
 
-_LARGEST = 1 << 62
+ROOM = 1 << 62
+"""What is less has its place in 64 bits, and so has twice as much."""
+_HALF = 32
 _EXACT = Context(prec=80, rounding=ROUND_HALF_EVEN)
 
 
@@ -68,16 +70,54 @@ def decimal(units: int) -> Decimal:
     return Decimal(int(units)).scaleb(-PLACES, _EXACT)
 
 
-def amounts(values: "NDArray[Any] | list[int]", *, room: int) -> Amounts:
-    """Whole numbers as an array in which sums of absolute values up to ``room`` have their place."""
-    return np.array(values, dtype=np.int64 if room < _LARGEST else object)
+def amounts(values: Sequence[int]) -> Amounts:
+    """Whole numbers as an array."""
+    return np.array(values, dtype=np.int64 if max(map(abs, values), default=0) < ROOM else object)
+
+
+def sums(values: Amounts, place: NDArray[np.integer], size: int) -> Amounts:
+    """What the amounts of each of ``size`` places come to, exactly: in Python's own numbers."""
+    if values.dtype == object:
+        found = np.zeros(size, object)
+        np.add.at(found, place, values)
+        return found
+    # Of halves no sum is too large for 64 bits.
+    high, low = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    np.add.at(high, place, values >> _HALF)
+    np.add.at(low, place, values & ((1 << _HALF) - 1))
+    return high.astype(object) * (1 << _HALF) + low
 
 
 @dataclass(frozen=True, slots=True)
-class SubscriptionEvents:
-    """Events of one tenant's subscriptions as columns of one length, in any order."""
+class OfCustomers:
+    """Columns of one length, of which ``customer`` says whose a row is."""
 
     customer: Ints
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """The rows of all parts."""
+        return cls(*(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(cls)))
+
+    @property
+    def nbytes(self) -> int:
+        """What they take; a number of Python's own as much as four of 64 bits beside the place of it."""
+        columns = [getattr(self, column.name) for column in fields(self)]
+        return sum(int(column.nbytes) * (5 if column.dtype == object else 1) for column in columns)
+
+    def of(self, rows: Flags | slice | NDArray[np.intp]) -> Self:
+        """Some of them."""
+        return type(self)(*(getattr(self, column.name)[rows] for column in fields(self)))
+
+    def without(self, customers: Ints) -> Self:
+        """The rows of everybody else."""
+        return self.of(~np.isin(self.customer, customers))
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionEvents(OfCustomers):
+    """Events of one tenant's subscriptions, in any order."""
+
     subscription: Ints
     """Numbers a customer's subscriptions."""
     at: Ints
@@ -93,26 +133,15 @@ class SubscriptionEvents:
     group: Ints
     """The group of a breakdown that a subscription belongs to by what the event states."""
 
-    def of(self, rows: Flags | slice) -> "SubscriptionEvents":
-        return SubscriptionEvents(*(getattr(self, column.name)[rows] for column in fields(self)))
-
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(OfCustomers):
     """By how much what a customer pays changes at an instant, in one currency and group; no order is kept."""
 
-    customer: Ints
     at: Ints
     currency: Ints
     group: Ints
     delta: Amounts
-
-    @property
-    def nbytes(self) -> int:
-        return sum(int(getattr(self, column.name).nbytes) for column in fields(self))
-
-    def of(self, rows: Flags | slice) -> "Changes":
-        return Changes(*(getattr(self, column.name)[rows] for column in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +194,8 @@ def changes(events: SubscriptionEvents, exchange: Exchange = AS_STATED) -> Chang
     - What it pays is exchanged at the rate of the day on which it began to pay, for as long as it pays: that rates
       move is no movement either.
     """
-    parts = [_changes(events.of(rows), exchange) for rows in by_customer(events.customer)]
-    found = Changes(*(np.concatenate([getattr(one, column.name) for one in parts]) for column in fields(Changes)))
-    if found.delta.dtype != object:
-        return found
-    deltas = found.delta.tolist()
-    return replace(found, delta=amounts(deltas, room=2 * sum(map(abs, deltas))))
+    found = Changes.joined([_changes(events.of(rows), exchange) for rows in by_customer(events.customer)])
+    return replace(found, delta=amounts(found.delta.tolist())) if found.delta.dtype == object else found
 
 
 def by_customer(customer: Ints) -> Iterator[Flags | slice]:

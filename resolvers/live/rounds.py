@@ -85,7 +85,7 @@ class Rounds:
     def join(self, begin: Callable[[], None], refuse: Callable[[], None], weight: int = 1) -> None:
         """Begin something new in this round or a later one, or refuse it; neither may raise."""
         self._come = self._come + 1 if self._new else 1
-        self._join(self._new, _Waiting(self._clock(), weight, begin, refuse))
+        self._join(self._new, begin, refuse, weight)
 
     async def turn(self, weight: int = 1, *, new: bool = False) -> None:
         """Return when the caller may do so much, after others had the loop; for work that goes on or is ``new``.
@@ -97,18 +97,18 @@ class Rounds:
         if new:
             self.join(give, refuse, weight)
         else:
-            self._join(self._begun, _Waiting(self._clock(), weight, give, refuse))
+            self._join(self._begun, give, refuse, weight)
         if given.done():
             await asyncio.sleep(0)
         await given
 
-    def _join(self, line: deque[_Waiting], waiting: _Waiting) -> None:
+    def _join(self, line: deque[_Waiting], begin: Callable[[], None], refuse: Callable[[], None], weight: int) -> None:
         # While anybody waits there is nothing left.
         if self._left > 0:
-            self._left -= waiting.weight
-            waiting.begin()
+            self._left -= weight
+            begin()
         else:
-            line.append(waiting)
+            line.append(_Waiting(self._clock(), weight, begin, refuse))
         self._count()
 
     def _count(self) -> None:

@@ -90,9 +90,9 @@ def condition(root: Filter, codes: Codes) -> ColumnElement[bool]:
         case KindIs(kinds):
             return EVENT.kind.in_([int(kind) for kind in kinds])
         case NameIs(names):
-            return _among(EVENT.name, [codes.terms[name] for name in names if name in codes.terms])
+            return among(EVENT.name, [codes.terms[name] for name in names if name in codes.terms])
         case SubjectIs(subjects):
-            return _among(EVENT.subject, [codes.subjects[who] for who in subjects if who in codes.subjects])
+            return among(EVENT.subject, [codes.subjects[who] for who in subjects if who in codes.subjects])
         case DimensionIs():
             return _dimension(root, codes)
         case PropertyIs():
@@ -108,13 +108,14 @@ def condition(root: Filter, codes: Codes) -> ColumnElement[bool]:
 
 def _inside(members: Members) -> ColumnElement[bool]:
     if members.size <= _FEW:
-        return _among(EVENT.subject, members.codes.tolist())
+        return among(EVENT.subject, members.codes.tolist())
     bits = bindparam(None, members.bits, type_=LargeBinary)
     # One bit a subject: a parameter 32 times smaller than the codes, and nothing to be hashed.
     return case((EVENT.subject < len(members.bits) * 8, func.get_bit(bits, EVENT.subject) == 1), else_=false())
 
 
-def _among(column: ColumnElement[int], codes: list[int]) -> ColumnElement[bool]:
+def among(column: ColumnElement[int], codes: list[int]) -> ColumnElement[bool]:
+    """Whether a column has one of the codes."""
     return column == any_(_codes(codes)) if codes else false()
 
 
@@ -128,7 +129,7 @@ def _dimension(leaf: DimensionIs, codes: Codes) -> ColumnElement[bool]:
     wanted = [codes.terms[value] for value in leaf.values if value in codes.terms]
     match leaf.op:
         case Op.IN:
-            return _among(column, wanted)
+            return among(column, wanted)
         case Op.NOT_IN:
             return and_(column.is_not(None), column != all_(_codes(wanted))) if wanted else column.is_not(None)
         case Op.EXISTS:

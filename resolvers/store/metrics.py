@@ -90,11 +90,16 @@ class MetricRepository:
         """
         scope = await self._scope(selection, statistics, buckets, by)
         selection = await self._converting(selection, scope, statistics)
-        if groups is not None and in_sales(statistics, selection):
-            sales = SaleMetrics(self.session, self.memory, self.kept.segments, self.kept.heavy)
-            found = await sales.statistics(selection, statistics, buckets, by, groups)
-            if found is not None:
-                return found
+        sold = [place for place, one in enumerate(statistics) if by and in_sales([one], selection)]
+        others = [place for place in range(len(statistics)) if place not in sold]
+        if sold and others and (groups is not None or _ranked_by(others, statistics)):
+            # What adds up says which groups there are.
+            own = [statistics[place] for place in others]
+            added = await self.statistics(selection, own, buckets=buckets, by=by, groups=groups, top=top)
+            distinct = await self._sold(selection, [statistics[place] for place in sold], buckets, by, added.groups)
+            return joined([(others, added), (sold, distinct)], statistics)
+        if sold and not others and groups is not None:
+            return await self._sold(selection, statistics, buckets, by, groups)
         scans: list[tuple[list[int], Statistics]] = []
         logged = list(range(len(statistics)))
         # The groups of one statistic are those of all.
@@ -102,6 +107,10 @@ class MetricRepository:
         if scope is not None and (not by or (all(map(in_rollups, statistics)) and not members)):
             scans = await self._kept(selection, scope, statistics, buckets, by, groups, top)
             logged = [place for place in logged if not any(place in places for places, _ in scans)]
+        sold = [] if by else [place for place in logged if in_sales([statistics[place]], selection)]
+        if sold:
+            scans.append((sold, await self._sold(selection, [statistics[place] for place in sold], buckets, (), ())))
+            logged = [place for place in logged if place not in sold]
         walked = [place for place in logged if in_journeys(statistics[place], selection.where, selection.period)]
         # Which values several statistics have is told by sums alone.
         together = walked == logged and (len(walked) == 1 or (scope is not None and not members))
@@ -116,6 +125,22 @@ class MetricRepository:
             log = LogMetrics(self.session, self.terms)
             scans.append((logged, await log.statistics(selection, own, buckets, by, groups, top)))
         return joined(scans, statistics)
+
+    async def _sold(
+        self,
+        selection: Selection,
+        statistics: Sequence[Statistic],
+        buckets: Sequence[datetime],
+        by: Sequence[str],
+        groups: Sequence[Keys],
+    ) -> Statistics:
+        """Distinct orders and customers, by given groups, from ledgers where they fit in memory."""
+        sales = SaleMetrics(self.session, self.memory, self.kept.segments, self.kept.heavy)
+        found = await sales.statistics(selection, statistics, buckets, by, groups)
+        if found is None:
+            log = LogMetrics(self.session, self.terms)
+            found = await log.statistics(selection, statistics, buckets, by, groups, len(groups))
+        return found
 
     async def _kept(
         self,
@@ -134,9 +159,8 @@ class MetricRepository:
         places = [place for place, one in enumerate(statistics) if in_rollups(one)]
         if places and members is None:
             rollups = await self._reader(tenant_id)
-            for some in [places] if by else _apart(places, statistics, converting=bool(selection.rates)):
-                own = [statistics[place] for place in some]
-                scans.append((some, await rollups.statistics(selection, scope, own, buckets, by, groups, top)))
+            own = [statistics[place] for place in places]
+            scans.append((places, await rollups.statistics(selection, scope, own, buckets, by, groups, top)))
         elif members is not None:
             # Rollups of a segment hold no histograms.
             places = [place for place in places if statistics[place].aggregate is not Aggregate.QUANTILE]
@@ -285,10 +309,6 @@ class MetricRepository:
         return {text: code for text in texts if (code := self._known[text]) is not None}
 
 
-def _apart(places: Sequence[int], statistics: Sequence[Statistic], *, converting: bool) -> list[list[int]]:
-    """The places of statistics that days in memory tell, and of those of money that takes rates."""
-    parts = [
-        [place for place in places if (converting and statistics[place].in_currency) is rated]
-        for rated in (False, True)
-    ]
-    return [part for part in parts if part]
+def _ranked_by(places: Sequence[int], statistics: Sequence[Statistic]) -> bool:
+    """Whether some of the statistics tell the groups of all: the first is among them, and no other is about more."""
+    return 0 in places and {one.where for one in statistics} == {statistics[place].where for place in places}

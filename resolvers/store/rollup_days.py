@@ -36,11 +36,11 @@ WITH known AS (
     SELECT min(day)::timestamp AT TIME ZONE 'UTC' AS first,
            (max(day) + 1)::timestamp AT TIME ZONE 'UTC' AS "end" FROM changed WHERE NOT gone
 )
-SELECT day - date '1970-01-01', edition, kind, name, currency, flags,
+SELECT day - date '1970-01-01', edition, dated, kind, name, currency, flags,
        n, amount_n, amount_sum, cost_n, cost_sum, duration_n, histogram
 FROM changed LEFT JOIN (
-    SELECT (at AT TIME ZONE 'UTC')::date AS day, kind, name, currency, flags,
-           n, amount_n, amount_sum, cost_n, cost_sum, duration_n, histogram
+    SELECT (at AT TIME ZONE 'UTC')::date AS day, (at AT TIME ZONE 'UTC')::date - date '1970-01-01' AS dated,
+           kind, name, currency, flags, n, amount_n, amount_sum, cost_n, cost_sum, duration_n, histogram
     FROM span CROSS JOIN LATERAL (
         SELECT * FROM rollup WHERE tenant_id = $1 AND grain = {DAY} AND dimension = 0 AND value = 0
         AND at >= span.first AND at < span."end" OFFSET 0
@@ -190,7 +190,7 @@ async def editions_of(connection: Any, tenant_id: int, period: Period) -> list[t
 def _renewed(held: Held, rows: Any) -> Held:
     """What is held, with the days that were read; other days may be older than these."""
     editions = {**held.editions, **{row[0]: row[1] for row in rows}}
-    table = RollupTable.of((row[0], EventClass(*row[2:6]), *row[6:]) for row in rows if row[2] is not None)
+    table = RollupTable.of((row[0], row[2], EventClass(*row[3:7]), *row[7:]) for row in rows if row[2] is not None)
     return Held(
         {day: edition for day, edition in editions.items() if edition is not None},
         held.table.replaced({row[0] for row in rows}, table),

@@ -86,7 +86,7 @@ class RollupMetrics:
     ) -> Statistics:
         """All statistics in total, for each bucket and each group."""
         plan = scope.plan
-        asked = self._of_days(selection, scope, statistics)
+        asked = self._of_days(selection, scope)
         if asked is not None:
             return asked.statistics(await self._converted(asked, selection.rates), statistics, tuple(buckets))
         started = perf_counter()
@@ -131,7 +131,7 @@ class RollupMetrics:
 
     async def unconverted(self, selection: Selection, scope: Scope, sums: Sequence[Statistic]) -> tuple[Money, ...]:
         """What sums of money leave out: the money that there is no rate for, per currency."""
-        asked = self._of_days(selection, scope, sums)
+        asked = self._of_days(selection, scope)
         if asked is not None:
             return asked.unconverted(await self._converted(asked, selection.rates), sums)
         marked = await self._marked(selection, scope, sums, None)
@@ -146,19 +146,17 @@ class RollupMetrics:
 
     async def currencies(self, selection: Selection, scope: Scope | None) -> set[str]:
         """The currencies that the events of a period may be in, empty for those in none."""
-        asked = None if scope is None else self._of_days(selection, scope, ())
+        asked = None if scope is None else self._of_days(selection, scope)
         if asked is not None:
             return {one.currency for one in (await self._table(asked)).classes}
         return {one.currency for one in await self._classes_of(selection.period)}
 
-    def _of_days(self, selection: Selection, scope: Scope, statistics: Sequence[Statistic]) -> DayQuestion | None:
+    def _of_days(self, selection: Selection, scope: Scope) -> DayQuestion | None:
         """The question, where it is one about days that fit in memory."""
         asked = DayQuestion.of(scope.plan, scope.names, selection.currency, selection.timezone)
         if asked is None or not self.days.fits((self.tenant_id, asked.timezone), asked.span):
             return None
-        # A day of another zone has money of two days of UTC, each with rates of its own.
-        rated = selection.rates and any(one.in_currency for one in statistics)
-        return None if rated and asked.timezone != "UTC" else asked
+        return asked
 
     def _reader(self, rates: Rates = NO_RATES, *, unconverted: bool = False) -> RollupReader:
         return RollupReader(self.connection, self.tenant_id, rates, unconverted=unconverted, portion=self.portion)

@@ -1,4 +1,4 @@
-"""Distinct orders and customers by dimensions, from ledgers of sales."""
+"""Distinct orders and customers, by dimensions too, from ledgers of sales."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -82,6 +82,7 @@ class _Sales:
         buckets, wide = len(self.starts), max(len(self.starts), 1)
         rows = group.astype(np.int64) * wide + bucket
         size = (len(self.groups) + 1) * wide
+        grouped = self.entries.dimensions.shape[0] > 0
         columns: list[tuple[int, list[Cells]]] = []
         for place, statistic in enumerate(statistics):
             mask = counted & self.entries.step(place)
@@ -98,8 +99,8 @@ class _Sales:
             explanations=(explanation,) * len(statistics),
             groups=keys,
             group_count=len(keys),
-            by_group=dict(_values([of_group for _, (_, of_group, _) in columns])),
-            by_group_and_bucket={divmod(cell, wide): values for cell, values in of_cell} if buckets else {},
+            by_group=dict(_values([of_group for _, (_, of_group, _) in columns])) if grouped else {},
+            by_group_and_bucket={divmod(cell, wide): values for cell, values in of_cell} if grouped and buckets else {},
         )
 
     def _counted(self) -> NDArray[np.bool_]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TypeVar
 
 from resolvers.analysis.exchange_rates import NO_RATES, Rates
 from resolvers.analysis.explanations import Explanation
@@ -11,6 +13,7 @@ from resolvers.analysis.periods import Period
 from resolvers.analysis.series import Column
 from resolvers.analysis.sums import Values
 
+K = TypeVar("K")
 Keys = tuple[str | None, ...]
 """One dimension value for each dimension asked for; None where the events carry none."""
 
@@ -63,17 +66,35 @@ def by_bucket(statistics: Sequence[Statistic], buckets: int, found: Mapping[int,
 
 
 def joined(scans: Sequence[tuple[Sequence[int], Statistics]], statistics: Sequence[Statistic]) -> Statistics:
-    """Scans without groups, of some statistics each, as one of them all; ``places`` are those of each scan's own."""
+    """Scans of some statistics each, as one of them all; ``places`` are those of each scan's own.
+
+    They have the same groups, if any: the first scan says which, and how many there are in all.
+    """
     if len(scans) == 1:
         return scans[0][1]
-    total = list(nothing(statistics))
-    for places, scan in scans:
-        for order, place in enumerate(places):
-            total[place] = scan.total[order]
+    (total,) = _woven([(places, {0: scan.total}) for places, scan in scans], statistics).values()
     column = {place: one for places, scan in scans for place, one in zip(places, scan.columns, strict=False)}
     explanations = {place: one for places, scan in scans for place, one in zip(places, scan.explanations, strict=True)}
+    _, first = scans[0]
     return Statistics(
-        total=tuple(total),
+        total=total,
         columns=[column[place] for place in sorted(column)],
         explanations=tuple(explanations[place] for place in range(len(statistics))),
+        groups=first.groups,
+        group_count=first.group_count,
+        by_group=_woven([(places, scan.by_group) for places, scan in scans], statistics),
+        by_group_and_bucket=_woven([(places, scan.by_group_and_bucket) for places, scan in scans], statistics),
     )
+
+
+def _woven(
+    scans: Sequence[tuple[Sequence[int], Mapping[K, Values]]], statistics: Sequence[Statistic]
+) -> dict[K, Values]:
+    """The values of whatever any of the scans has some of; others are those of no events."""
+    found: dict[K, list[Decimal | int | float | None]] = {}
+    for places, by_key in scans:
+        for key, values in by_key.items():
+            whole = found.setdefault(key, list(nothing(statistics)))
+            for place, value in zip(places, values, strict=True):
+                whole[place] = value
+    return {key: tuple(values) for key, values in found.items()}

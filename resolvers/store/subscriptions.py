@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from resolvers.analysis.events import Kind
 from resolvers.analysis.explanations import Explanation
 from resolvers.analysis.filters import Filter
 from resolvers.analysis.intake_values import EARLIEST
 from resolvers.analysis.ledgers import number_of
+from resolvers.analysis.mrr import Keys
 from resolvers.analysis.numbering import Codes, combinations
 from resolvers.analysis.periods import Period
 from resolvers.analysis.subscriptions import (
@@ -26,17 +28,24 @@ from resolvers.analysis.subscriptions import (
     monthly,
 )
 from resolvers.errors import BadInput
+from resolvers.store.database import driver
 from resolvers.store.exchange_rates import ExchangeRateRepository
 from resolvers.store.ledgers import LedgerQuestion, LedgerRepository
 from resolvers.store.segment_cache import SegmentCache
 from resolvers.store.terms import TERMS, TermMemory, TermRepository
-from resolvers.store.walked_subscriptions import Keys
 
 EVER = Period(EARLIEST, datetime(9999, 1, 1, tzinfo=UTC))
 MOST_CONDITIONS = 31
 """Conditions that are read together, a bit each."""
+MOST_CUSTOMERS = 1_000
+"""Customers up to which it is quicker to look each of them up than to read and walk all."""
 _MOST = 1_000_000
 """Events that are walked at once; they take some 300 MB for as long as that lasts."""
+
+_SINCE = f"""
+SELECT DISTINCT subject FROM event
+WHERE tenant_id = $1 AND position > $2 AND kind = {Kind.SUBSCRIPTION:d} AND subject IS NOT NULL LIMIT $3
+"""  # noqa: S608  # constants only
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +62,28 @@ class SubscriptionRepository:
     """Reads the subscriptions of one tenant."""
 
     def __init__(self, session: AsyncSession, memory: TermMemory, cache: SegmentCache) -> None:
+        self.session = session
         self.terms = TermRepository(session, memory)
         self.ledgers = LedgerRepository(session, memory, cache)
         self.exchange = ExchangeRateRepository(session)
 
     async def ever(
-        self, tenant_id: int, wheres: Sequence[Filter], by: Sequence[str], *, currency: str
+        self,
+        tenant_id: int,
+        wheres: Sequence[Filter],
+        by: Sequence[str],
+        *,
+        currency: str,
+        customers: list[int] | None = None,
     ) -> list[SubscriptionLog]:
         """All that was ever said, under each condition: whether or not it passes, as what was said may end what passes.
 
-        There are at most ``MOST_CONDITIONS``; ``currency`` is the tenant's. Raises BadInput where the events are more
-        than fit in memory.
+        There are at most ``MOST_CONDITIONS``; ``currency`` is the tenant's. Where ``customers`` are named, a few, it is
+        what was said of these. Raises BadInput where the events are more than fit in memory.
         """
         question = LedgerQuestion(tenant_id, "subscriptions", EVER, steps=wheres, by=by)
-        reading = await self.ledgers.read(question)
+        ledgers = self.ledgers
+        reading = await (ledgers.read(question) if customers is None else ledgers.read_of(question, customers))
         entries = reading.entries
         if entries.size > _MOST:
             raise BadInput(
@@ -97,6 +114,11 @@ class SubscriptionRepository:
             for place in range(len(wheres))
         ]
 
+    async def customers_since(self, tenant_id: int, version: int) -> list[int] | None:
+        """Of whom something was said after that position of the log; None where they are more than a few."""
+        found = await (await driver(self.session)).fetch(_SINCE, tenant_id, version, MOST_CUSTOMERS + 1)
+        return [row[0] for row in found] if len(found) <= MOST_CUSTOMERS else None
+
     async def _groups(self, tenant_id: int, columns: Sequence[Ints], size: int) -> tuple[Ints, list[Keys]]:
         """The number of each row's group, and the groups."""
         number, first = combinations(columns, size)
@@ -120,6 +142,4 @@ def _monthly(*columns: NDArray[np.integer]) -> Amounts:
     # Prices repeat, so that few have to be reckoned in numbers of any size.
     prices = zip(*(column[first].tolist() for column in columns), strict=True)
     known = [monthly(whole + decimal(part), times) for whole, part, times in prices]
-    counts = np.bincount(number, minlength=first.size).tolist()
-    room = 2 * sum(value * count for value, count in zip(known, counts, strict=True))
-    return amounts(known, room=room)[number]
+    return amounts(known)[number]

@@ -4,7 +4,6 @@ A version is a position in the tenant's log. Kind 0 stands for the whole log: it
 that positions follow the order of commits without gaps and a reader that has seen position p has seen all before it.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.errors import Unavailable
 from resolvers.live.bus import CHANNEL
+from resolvers.live.deadlines import Deadlines
 from resolvers.live.looks import Looks
 from resolvers.store.database import APP_ROLE, Moment, connect, driver, translated
 
@@ -118,7 +118,7 @@ class VersionReader:
 
     def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], *, seconds: float = 2.0) -> None:
         self._connect = connect
-        self._seconds = seconds
+        self._deadlines = Deadlines(seconds)
         self.looks = 0
         """How often the database was asked."""
         self._looks = Looks(self._read)
@@ -155,7 +155,7 @@ class VersionReader:
         self.looks += 1
         used = self._connection is not None
         try:
-            async with asyncio.timeout(self._seconds):
+            with self._deadlines():
                 try:
                     rows = await self._rows(wanted)
                 except Exception:

@@ -16,7 +16,7 @@ from resolvers.store.rollups import BUCKET, FLAGS_OF_EVENT
 
 _FIRST_DAY = date(1970, 1, 1)
 _CLASS = "kind, name, currency, flags"
-_N = 6
+_N = 7
 """The place of the number of events in a row."""
 _HELD = ("n", "amount_n", "amount_sum", "cost_n", "cost_sum", "duration_n")
 _ADDED = ", ".join(f"sum(sign * {name}){'' if name.endswith('_sum') else '::bigint'}" for name in _HELD)
@@ -25,6 +25,8 @@ _OF_EVENTS = (
     " coalesce(sum(cost), 0) AS cost_sum, count(duration_ms) AS duration_n,"
     f" array_agg(({BUCKET})::bigint << 32 | 1) FILTER (WHERE duration_ms IS NOT NULL) AS histogram"
 )
+# Money is converted by the rate of its day of UTC, of which a day of a zone has parts of two.
+_DATED = "CASE WHEN currency = '' THEN day ELSE ({} AT TIME ZONE 'UTC')::date - date '1970-01-01' END AS dated"
 # The days are few, and so are the hours of each, whatever the planner expects of them. The hour in which a day begins
 # counts in whole, less what was before; what was before belongs to another day, and is read once for both.
 _CHANGED = f"""
@@ -47,27 +49,30 @@ WITH asked AS (
         AS event GROUP BY 1, 2, 3, 4 OFFSET 0
     ) AS own
 ), own AS (
-    SELECT day, 1 AS sign, kept.* FROM changed CROSS JOIN LATERAL (
-        SELECT {_CLASS}, {", ".join(_HELD)}, histogram FROM rollup
+    SELECT day, {_DATED.format("at")}, 1 AS sign, {_CLASS}, {", ".join(_HELD)}, histogram
+    FROM changed CROSS JOIN LATERAL (
+        SELECT at, {_CLASS}, {", ".join(_HELD)}, histogram FROM rollup
         WHERE tenant_id = $1 AND grain = {HOUR} AND dimension = 0 AND value = 0 AND at >= first_hour AND at < last_hour
         OFFSET 0
     ) AS kept
     UNION ALL
-    SELECT day, sign, {_CLASS}, {", ".join(_HELD)}, histogram FROM edge JOIN part USING (instant)
+    SELECT day, {_DATED.format("hour")}, sign, {_CLASS}, {", ".join(_HELD)}, histogram
+    FROM edge JOIN part USING (instant)
 )
-SELECT day, edition, {_CLASS}, {_ADDED},
+SELECT day, edition, dated, {_CLASS}, {_ADDED},
        strung_histograms(histogram) FILTER (WHERE sign > 0), strung_histograms(histogram) FILTER (WHERE sign < 0)
-FROM changed LEFT JOIN own USING (day) GROUP BY day, edition, {_CLASS}
+FROM changed LEFT JOIN own USING (day) GROUP BY day, edition, dated, {_CLASS}
 """  # noqa: S608  # constants only
 
 
 async def changed_days(
     connection: Any, tenant_id: int, timezone: str, span: tuple[int, int], known: Mapping[int, str]
 ) -> list[tuple[Any, ...]]:
-    """The rollups of the days of a zone that are in another edition than is ``known``: day, edition, class and sums.
+    """The rollups of the days of a zone that are in another edition than is ``known``.
 
-    Days count from 1970-01-01 by their dates, and ``span`` is the first of them and the one after the last. A day
-    without rollups has one row of nothing; it has no edition where the days (UTC) it lies in have none.
+    A row has day, edition, day of UTC that money is of, class and sums. Days count from 1970-01-01 by their dates, and
+    ``span`` is the first of them and the one after the last. A day without rollups has one row of nothing; it has no
+    edition where the days (UTC) it lies in have none.
     """
     local = zone(timezone)
     days = range(*span)

@@ -194,7 +194,8 @@ async def test_whom_nothing_can_be_said_of(client: Client) -> None:
         ('assignment(experiment: "button", subject: " x")', "subject", "BAD_USER_INPUT"),
         ('assignment(experiment: "none", subject: "x")', "experiment", "NOT_FOUND"),
         ('assignment(experiment: "button", subject: "x", context: {plan: ""})', "context.plan", "BAD_USER_INPUT"),
-        ('assignments(experiment: "button", subjects: ["x", ""])', "subjects[1]", "BAD_USER_INPUT"),
+        ('assignments(experiment: "none", subjects: ["x", ""])', "experiment", "NOT_FOUND"),
+        ('assignments(experiment: "button", subjects: ["x"], context: {plan: ""})', "context.plan", "BAD_USER_INPUT"),
     ):
         refused = await client.send(f"{{ {query} {{ variant }} }}")
         assert refused["errors"][0]["extensions"]["code"] == code, refused
@@ -207,6 +208,26 @@ async def test_whom_nothing_can_be_said_of(client: Client) -> None:
     assert empty["recordExposure"] == {"__typename": "InvalidInput", "field": "subject"}
     unknown = await client.ask(RECORD, input={"experiment": "none", "subject": "x"})
     assert unknown["recordExposure"] == {"__typename": "NotFound", "field": "experiment"}
+
+
+async def test_one_of_many_subjects_that_cannot_be_read_takes_nothing_from_the_others(client: Client) -> None:
+    await started(client)
+    query = """query ($of: [String!]!) { assignments(experiment: "button", subjects: $of) {
+      subject variant reason phase error { message code field } } }"""
+    asked = ["s1", "", "s2", "x" * 501, " s3", "s3", "x" * 500]
+    found = (await client.ask(query, of=asked))["assignments"]
+    assert [one["subject"] for one in found] == asked
+    wrong = {index: one for index, one in enumerate(found) if one["error"]}
+    assert list(wrong) == [1, 3, 4]
+    for index, one in wrong.items():
+        assert (one["variant"], one["reason"], one["phase"]) == (None, "ERROR", 1)
+        assert (one["error"]["code"], one["error"]["field"]) == ("BAD_USER_INPUT", f"subjects[{index}]")
+        assert one["error"]["message"].startswith(f"subjects[{index}] ")
+    good = (await client.ask(query, of=["s1", "s2", "s3", "x" * 500]))["assignments"]
+    assert [one for one in found if not one["error"]] == good
+    assert {one["reason"] for one in good} == {"ASSIGNED"}
+    none = (await client.ask(query, of=[""]))["assignments"]
+    assert [one["error"]["field"] for one in none] == ["subjects[0]"]
 
 
 async def test_whom_is_in_a_segment(client: Client) -> None:

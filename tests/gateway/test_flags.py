@@ -142,10 +142,27 @@ async def test_many_subjects_are_evaluated_in_one_call(client: Client) -> None:
     on = sum(one["evaluations"][0]["variation"] == "on" for one in found)
     assert 200 < on < 300
     assert {one["evaluations"][0]["reason"] for one in found} == {"SPLIT"}
-    answer = await client.send(query, subjects=[{"subject": "a"}, {"subject": "", "context": {}}])
-    assert answer["errors"][0]["extensions"] == {"code": "BAD_USER_INPUT", "field": "subjects[1].subject"}
     answer = await client.send(query, subjects=subjects * 3)
     assert answer["errors"][0]["extensions"]["field"] == "subjects"
+
+
+async def test_one_of_many_subjects_that_cannot_be_read_takes_nothing_from_the_others(client: Client) -> None:
+    await done(client, CREATE, key="a")
+    query = """query ($subjects: [FlagSubjectInput!]!) { evaluateFlagsOf(subjects: $subjects) {
+      subject evaluations { flag reason } error { message code field } } }"""
+    asked = [{"subject": "ann"}, {"subject": ""}, {"context": {"plan": "pro"}}, {"subject": "bob", "context": [1]}]
+    found = (await client.ask(query, subjects=asked))["evaluateFlagsOf"]
+    assert [one["subject"] for one in found] == ["ann", "", None, "bob"]
+    evaluated_ = [{"flag": "a", "reason": "DISABLED"}]
+    assert [one["evaluations"] for one in found] == [evaluated_, [], evaluated_, []]
+    assert [one["error"] and one["error"]["field"] for one in found] == [
+        None,
+        "subjects[1].subject",
+        None,
+        "subjects[3].context",
+    ]
+    assert found[1]["error"]["code"] == "BAD_USER_INPUT"
+    assert found[1]["error"]["message"].startswith("subjects[1].subject ")
 
 
 async def test_each_change_is_in_the_trail_with_who_and_why(client: Client, stranger: Client) -> None:

@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 import pytest
 from starlette.applications import Starlette
@@ -20,28 +19,7 @@ from gateway import server
 from gateway.admission import Crowd
 from gateway.settings import load_settings
 from resolvers.live.rounds import Rounds
-
-GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
-LIVE = GET.replace(b" / ", b" /health/live ")
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-@asynccontextmanager
-async def _serving(
-    app: Starlette, crowd: Crowd | None = None, rounds: Rounds | None = None, **given: float
-) -> AsyncIterator[int]:
-    settings = load_settings(**given)
-    ready, stopped = asyncio.Event(), asyncio.Event()
-    running = server.Server(server.ServerConfig(app, settings, crowd, rounds), ready.set, stopped.set)
-    with server.bind("127.0.0.1", 0) as listener:
-        task = asyncio.create_task(running.serve([listener]))
-        await ready.wait()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            running.should_exit = True
-            await task
-    assert stopped.is_set()
+from tests.gateway.served import GET, LIVE, connected, everything, serving
 
 
 def _app(endpoint: Callable[[Request], Awaitable[Response]] | None = None) -> Starlette:
@@ -51,31 +29,14 @@ def _app(endpoint: Callable[[Request], Awaitable[Response]] | None = None) -> St
     return Starlette(routes=[Route("/", endpoint or answer)])
 
 
-async def _open(port: int, sent: bytes = b"") -> Streams:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(sent)
-    return reader, writer
-
-
-async def _read(streams: Streams) -> bytes:
-    """Everything up to the end of the connection."""
-    reader, writer = streams
-    try:
-        return await asyncio.wait_for(reader.read(), 30)
-    except ConnectionResetError:
-        return b""
-    finally:
-        writer.close()
-
-
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: test\r\nX-Slow: ", b"\r\n\r\n"])
 async def test_a_head_that_does_not_come_is_not_waited_for(sent: bytes) -> None:
-    async with _serving(_app(), head_seconds=0.05) as port:
-        assert await _read(await _open(port, sent)) == b""
+    async with serving(_app(), head_seconds=0.05) as port:
+        assert await everything(await connected(port, sent)) == b""
 
 
 async def test_a_head_without_end_is_cut_off() -> None:
-    async with _serving(_app()) as port:
+    async with serving(_app()) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\n")
         with contextlib.suppress(ConnectionError):
@@ -88,11 +49,11 @@ async def test_a_head_without_end_is_cut_off() -> None:
 
 
 async def test_the_second_head_of_a_connection_has_the_same_deadline() -> None:
-    async with _serving(_app(), head_seconds=0.05) as port:
-        reader, writer = await _open(port, GET)
+    async with serving(_app(), head_seconds=0.05) as port:
+        reader, writer = await connected(port, GET)
         assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
         writer.write(GET[:-2])
-        assert await _read((reader, writer)) == b""
+        assert await everything((reader, writer)) == b""
 
 
 async def test_an_answer_may_take_longer_than_a_head() -> None:
@@ -102,11 +63,11 @@ async def test_an_answer_may_take_longer_than_a_head() -> None:
         await may_answer.wait()
         return PlainTextResponse("late", headers={"connection": "close"})
 
-    async with _serving(_app(slow), head_seconds=0.05) as port:
-        patient = await _open(port, GET)
-        await _read(await _open(port))
+    async with serving(_app(slow), head_seconds=0.05) as port:
+        patient = await connected(port, GET)
+        await everything(await connected(port))
         may_answer.set()
-        assert (await _read(patient)).endswith(b"late")
+        assert (await everything(patient)).endswith(b"late")
 
 
 async def test_a_peer_that_does_not_read_is_dropped() -> None:
@@ -124,8 +85,8 @@ async def test_a_peer_that_does_not_read_is_dropped() -> None:
         flooding.cancel()
         dropped.set()
 
-    async with _serving(Starlette(routes=[Mount("/", endless)]), stall_seconds=0.05) as port:
-        _, writer = await _open(port, GET)
+    async with serving(Starlette(routes=[Mount("/", endless)]), stall_seconds=0.05) as port:
+        _, writer = await connected(port, GET)
         await asyncio.wait_for(dropped.wait(), 30)
         writer.close()
 
@@ -142,8 +103,8 @@ async def test_a_socket_that_does_not_read_is_dropped() -> None:
             dropped.set()
 
     app = Starlette(routes=[WebSocketRoute("/", endless)])
-    async with _serving(app, stall_seconds=0.05) as port:
-        _, writer = await _open(
+    async with serving(app, stall_seconds=0.05) as port:
+        _, writer = await connected(
             port,
             b"GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
@@ -153,9 +114,9 @@ async def test_a_socket_that_does_not_read_is_dropped() -> None:
 
 
 async def test_connections_beyond_the_limit_are_told_to_come_back() -> None:
-    async with _serving(_app(), max_connections=1) as port:
-        first = await _open(port)
-        refused = await _read(await _open(port, GET))
+    async with serving(_app(), max_connections=1) as port:
+        first = await connected(port)
+        refused = await everything(await connected(port, GET))
         assert refused.startswith(b"HTTP/1.1 503")
         assert b"retry-after: 1" in refused
         assert b'"code":"OVERLOADED"' in refused
@@ -167,12 +128,12 @@ async def test_connections_beyond_the_limit_are_told_to_come_back() -> None:
 async def test_whether_it_lives_is_answered_at_once_while_every_place_is_taken_and_nothing_may_begin() -> None:
     crowd, rounds = Crowd(1), Rounds(most=1)
     rounds._left = -(10**9)
-    async with _serving(_app(), crowd, rounds) as port:
-        waiting = await _open(port, GET)
+    async with serving(_app(), crowd, rounds) as port:
+        waiting = await connected(port, GET)
         async with asyncio.timeout(20):
             while not rounds.waiting:  # noqa: ASYNC110  # nothing tells of it
                 await asyncio.sleep(0.01)
-        reader, writer = await _open(port, LIVE * 3)
+        reader, writer = await connected(port, LIVE * 3)
         for _ in range(3):
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
             assert await reader.readexactly(17) == b'{"status":"live"}'
@@ -181,7 +142,7 @@ async def test_whether_it_lives_is_answered_at_once_while_every_place_is_taken_a
         assert refused.startswith(b"HTTP/1.1 503")
         assert b"retry-after: 1" in refused
         writer.write(LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-        last = await _read((reader, writer))
+        last = await everything((reader, writer))
         assert last.count(b'{"status":"live"}') == 2
         assert last.lower().count(b"connection: close") == 1
         rounds._left = 0
@@ -196,11 +157,11 @@ async def test_an_answer_that_is_ready_waits_for_the_request_before_it() -> None
         await may_answer.wait()
         return PlainTextResponse("slow")
 
-    async with _serving(_app(slow)) as port:
-        reader, writer = await _open(port, GET + LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-        await _read(await _open(port, LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
+    async with serving(_app(slow)) as port:
+        reader, writer = await connected(port, GET + LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        await everything(await connected(port, LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
         may_answer.set()
-        answers = await _read((reader, writer))
+        answers = await everything((reader, writer))
         assert answers.index(b"slow") < answers.index(b'{"status":"live"}')
 
 
@@ -208,9 +169,9 @@ async def test_a_refused_request_may_send_its_body_to_the_end_and_the_next_is_an
     size = 500_000
     post = f"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {size}\r\n\r\n".encode()
     crowd = Crowd(1)
-    async with _serving(_app(), crowd) as port:
+    async with serving(_app(), crowd) as port:
         with crowd.inside():
-            reader, writer = await _open(port, post)
+            reader, writer = await connected(port, post)
             assert b"HTTP/1.1 503" in await reader.readuntil(b'"retryAfter":1}}]}')
             for _ in range(10):
                 writer.write(b"x" * (size // 10))
@@ -220,17 +181,17 @@ async def test_a_refused_request_may_send_its_body_to_the_end_and_the_next_is_an
         writer.write(post.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
         with crowd.inside():
             # The body is not asked for, so nothing can follow on this connection.
-            refused = await _read((reader, writer))
+            refused = await everything((reader, writer))
         assert refused.startswith(b"HTTP/1.1 503")
         assert b"connection: close" in refused.lower()
 
 
 async def test_a_refused_request_has_no_time_without_end_for_its_body() -> None:
     crowd = Crowd(1)
-    async with _serving(_app(), crowd, head_seconds=0.05) as port:
+    async with serving(_app(), crowd, head_seconds=0.05) as port:
         with crowd.inside():
             post = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\n"
-            assert (await _read(await _open(port, post))).startswith(b"HTTP/1.1 503")
+            assert (await everything(await connected(port, post))).startswith(b"HTTP/1.1 503")
 
 
 async def test_who_has_waited_too_long_is_refused_and_who_left_meanwhile_is_not_begun() -> None:
@@ -242,13 +203,13 @@ async def test_who_has_waited_too_long_is_refused_and_who_left_meanwhile_is_not_
 
     crowd, rounds = Crowd(10), Rounds(most=1, burst=3, patience=0.0)
     rounds._left = -(10**9)
-    async with _serving(_app(answer), crowd, rounds) as port:
-        waiting = [await _open(port, GET) for _ in range(3)]
+    async with serving(_app(answer), crowd, rounds) as port:
+        waiting = [await connected(port, GET) for _ in range(3)]
         async with asyncio.timeout(20):
             while rounds.waiting < 3:  # noqa: ASYNC110  # nothing tells of it
                 await asyncio.sleep(0.01)
             waiting[0][1].transport.abort()
-            for reader, writer in [*waiting[1:], await _open(port, GET)]:
+            for reader, writer in [*waiting[1:], await connected(port, GET)]:
                 assert (await reader.readuntil(b'"retryAfter":1}}]}')).startswith(b"HTTP/1.1 503")
                 # The connection is as good as before.
                 writer.write(LIVE)
@@ -269,14 +230,14 @@ async def test_many_connections_are_taken_in_a_round_of_the_loop() -> None:
                 await asyncio.sleep(0.01)
         assert len(running.servers) == 32
         assert {taken.sockets[0].getsockname() for taken in running.servers} == {listener.getsockname()}
-        assert await _read(await _open(listener.getsockname()[1], GET.replace(b"1.1", b"1.0")))
+        assert await everything(await connected(listener.getsockname()[1], GET.replace(b"1.1", b"1.0")))
         running.should_exit = True
         await task
 
 
 async def test_the_server_does_not_name_its_software() -> None:
-    async with _serving(_app()) as port:
-        answer = await _read(await _open(port, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
+    async with serving(_app()) as port:
+        answer = await everything(await connected(port, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
         assert b"\r\nserver:" not in answer.lower()
 
 
@@ -287,7 +248,7 @@ async def test_an_oversized_message_closes_its_socket() -> None:
             await websocket.send_text(str(len(await websocket.receive_text())))
 
     app = Starlette(routes=[WebSocketRoute("/", echo)])
-    async with _serving(app) as port, connect(f"ws://127.0.0.1:{port}/") as client:
+    async with serving(app) as port, connect(f"ws://127.0.0.1:{port}/") as client:
         await client.send("x" * 65536)
         assert await client.recv() == "65536"
         await client.send("x" * 65537)
@@ -318,14 +279,14 @@ async def test_shutdown_finishes_requests_and_closes_sockets() -> None:
         await ready.wait()
         port = listener.getsockname()[1]
         async with connect(f"ws://127.0.0.1:{port}/socket") as client:
-            request = await _open(port, GET)
+            request = await connected(port, GET)
             await begun.wait()
             running.should_exit = True
             with pytest.raises(ConnectionClosed) as closed:
                 await client.recv()
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1012
-            assert (await _read(request)).endswith(b"done")
+            assert (await everything(request)).endswith(b"done")
         await task
 
 

@@ -124,3 +124,27 @@ async def test_budgets_of_a_list_are_read_together(
     found = await told(len(definitions))
     assert found == await alone()
     assert {one.unconverted for one in found} == {(), (Money(Decimal(9), "EUR"),)}
+
+
+async def test_a_page_of_many_years_is_answered_batch_by_batch(
+    at_noon: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        at = NOON - timedelta(days=number)
+        await store(at_noon, call(at, f"{number}", f"p{number}", dimensions={"provider": f"p{number}", "model": "m"}))
+    for number in range(40):
+        where = DimensionIs("provider", Op.IN, (f"p{number}",))
+        await budget(at_noon, name=f"b{number}", where=where, recurrence=BudgetPeriod.YEAR)
+    definitions = [one.definition for one in (await ai_budgets(at_noon, first=500)).budgets]
+    # A year and what it is learned from are more than 700 points, of which 12,000 are answered at once.
+    batches, used = 3, []
+    for some in 16, len(definitions):
+        one = Context(at_noon.services, at_noon.principal)
+        with counted(at_noon.services, monkeypatch) as seen:
+            found = await asyncio.gather(*(ai_budget_of_list(one, each, NOW) for each in definitions[:some]))
+        used.append(len(seen))
+    assert used[1] <= batches * used[0]
+    assert [(one.definition.name, one.spent) for one in found] == [
+        (f"b{number}", number if number < 20 else 0) for number in range(40)
+    ]
+    assert found[7] == await ai_budget(Context(at_noon.services, at_noon.principal), "b7", NOW)

@@ -23,6 +23,7 @@ from resolvers.errors import BadInput, Forbidden, Unauthenticated
 from resolvers.exchange_rates import set_exchange_rates
 from resolvers.metrics import catalogue, metrics
 from resolvers.store import log_metrics
+from resolvers.store.folding import fold
 from resolvers.store.metrics import MetricRepository
 from resolvers.store.scans import Selection, Statistics
 from tests.factories import event, purchase, store
@@ -284,6 +285,28 @@ async def test_an_answer_says_what_it_was_read_from(
     await store(context, *random_events(6))
     (planned,) = await metrics(context, [slug], question)
     assert planned.explain.source is source
+
+
+@pytest.mark.parametrize(("by", "source"), [(("channel",), Source.JOURNEYS), (("channel", "plan"), Source.LOG)])
+async def test_orders_of_an_average_come_from_ledgers_and_are_those_of_the_log(
+    context: Context, by: tuple[str, ...], source: Source
+) -> None:
+    assert context.principal is not None
+    await set_exchange_rates(context, [{"date": "2026-03-01", "base": "EUR", "currency": "USD", "rate": "1.1"}])
+    question = Question(MARCH, granularity=Granularity.WEEK, by=by, top=3, compare=Compare.PREVIOUS_PERIOD)
+    await store(context, *random_events(8))
+    await fold(context.services.database, context.principal.tenant_id)
+    await store(context, *random_events(9, 50))
+    (found,) = await metrics(context, ["average_order_value"], question)
+    assert found.explain.source is source
+    with patch("resolvers.store.metrics.in_sales", return_value=False):
+        # Another zone of the same hours is another question.
+        (logged,) = await metrics(context, ["average_order_value"], replace(question, timezone="Etc/UTC"))
+    assert logged.explain.source is Source.LOG
+    assert [(one.keys, one.estimate.value, one.estimate.previous, one.series.value) for one in found.groups] == [
+        (one.keys, one.estimate.value, one.estimate.previous, one.series.value) for one in logged.groups
+    ]
+    assert (found.estimate.value, found.group_count) == (logged.estimate.value, logged.group_count)
 
 
 async def test_an_operation_asks_for_so_much_in_all_and_no_more(context: Context) -> None:

@@ -26,6 +26,7 @@ from resolvers.analysis.subscriptions import (
 )
 
 USD, EUR = 1, 2
+GROUPS = [("a",), ("b",), ("c",)]
 EXACT = Context(prec=80, rounding=ROUND_HALF_EVEN)
 
 
@@ -68,7 +69,7 @@ def columns(said: list[Said], order: list[int] | None = None) -> SubscriptionEve
         at=column("at"),
         position=np.array([place for place, _ in rows], dtype=np.int64),
         step=column("step"),
-        monthly=amounts([one.pays for _, one in rows], room=sum(2 * one.pays for _, one in rows)),
+        monthly=amounts([one.pays for _, one in rows]),
         currency=column("currency"),
         inside=np.array([one.inside for _, one in rows], dtype=bool),
         group=column("group"),
@@ -189,8 +190,8 @@ def test_each_group_is_a_business_of_its_own() -> None:
     assert [tally(moved, [0, 9], group).ending for group in (0, 1, 2)] == [(0,), (80,), (7,)]
     assert tally(moved, [0, 9], 0).moved[CHURN] == (50,)
     assert tally(moved, [0, 9], 1).moved[NEW] == (80,)
-    assert ranked(moved, 0, 9, 3) == [1, 2, 0]
-    assert ranked(moved, 3, 9, 3) == [1, 2]
+    assert ranked(moved, 0, 9, GROUPS) == [1, 2, 0]
+    assert ranked(moved, 3, 9, GROUPS) == [1, 2]
     rest = movements(merged(found, [1], 3))
     assert tally(rest, [0, 9], 1).ending == (7,)
     assert tally(rest, [0, 9], 1).moved[NEW] == (57,)
@@ -200,8 +201,24 @@ def test_nothing_comes_to_nothing() -> None:
     moved = movements(changes(columns([])))
     found = tally(moved, [0, 5, 9], 0)
     assert found.start == found.ending == found.customers == (0, 0)
-    assert ranked(moved, 0, 9, 1) == []
+    assert ranked(moved, 0, 9, GROUPS[:1]) == []
     assert found.whole().ending == (0,)
+
+
+def test_groups_that_pay_as_much_are_in_the_order_of_their_texts() -> None:
+    moved = movements(changes(columns([started(1, 5, customer=group, group=group) for group in range(3)])))
+    assert ranked(moved, 0, 9, [("b",), (None,), ("a",)]) == [2, 0, 1]
+
+
+def test_amounts_of_64_bits_are_exact_whatever_they_sum_up_to() -> None:
+    large = (1 << 62) - 1
+    said = [one for who in range(9) for one in (started(1, large, customer=who), changed(2, large - who, customer=who))]
+    found = changes(columns(said))
+    assert found.delta.dtype == np.int64
+    assert tally(movements(found), [0, 2, 9], 0).ending == (9 * large, 9 * large - 36)
+    # Those of one customer.
+    of_one = movements(changes(columns([started(1, large, subscription=number) for number in range(9)])))
+    assert tally(of_one, [0, 9], 0).ending == (9 * large,)
 
 
 def test_amounts_beyond_64_bits_are_exact() -> None:
@@ -229,7 +246,7 @@ def test_parts_that_are_worked_on_apart_come_to_the_same(monkeypatch: pytest.Mon
     assert parts.at.size == whole.at.size > 80
     for group in range(3):
         assert tally(parts, edges, group) == tally(whole, edges, group)
-    assert ranked(parts, 3, 9, 3) == ranked(whole, 3, 9, 3)
+    assert ranked(parts, 3, 9, GROUPS) == ranked(whole, 3, 9, GROUPS)
 
 
 EVENTS = st.lists(
@@ -237,7 +254,7 @@ EVENTS = st.lists(
         Said,
         at=st.integers(0, 6),
         step=st.sampled_from(Step),
-        pays=st.sampled_from([0, 1, 2, 5, 10**24]),
+        pays=st.sampled_from([0, 1, 2, 5, (1 << 62) - 1, 10**24]),
         customer=st.integers(1, 2),
         subscription=st.integers(0, 2),
         currency=st.sampled_from([USD, USD, EUR]),

@@ -64,7 +64,7 @@ def playbook() -> SubscriptionEvents:
         at=np.array(at),
         position=np.arange(len(rows)),
         step=np.array(step),
-        monthly=amounts(list(paid), room=2 * sum(paid)),
+        monthly=amounts(paid),
         currency=nothing,
         inside=np.ones(len(rows), bool),
         group=nothing,

@@ -57,7 +57,9 @@ async def some(context: Context, random: Random, count: int) -> None:
     )
 
 
-@pytest.mark.parametrize(("by", "groups"), [(("channel",), BY_CHANNEL), (("channel", "plan"), BY_TWO), (("plan",), [])])
+@pytest.mark.parametrize(
+    ("by", "groups"), [(("channel",), BY_CHANNEL), (("channel", "plan"), BY_TWO), (("plan",), []), ((), [])]
+)
 @pytest.mark.parametrize("where", [EVERYTHING, Not(NameIs(("renewal",))), having(plan="free")])
 async def test_ledgers_say_what_the_log_says(
     context: Context, principal: Principal, by: tuple[str, ...], groups: list[Keys], where: Filter
