@@ -1,39 +1,28 @@
 """Folding: turning what is new in the log into journey segments."""
 
-import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, TypeVar, cast
+from typing import cast
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Integer, and_, func, literal, select
+from sqlalchemy import ColumnElement, Integer, func, literal, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from resolvers.analysis.ascending import Ascending
 from resolvers.analysis.columns import CODED, FLAGS, Coded, Moments
 from resolvers.analysis.journeys import chronological
-from resolvers.analysis.ledgers import LEDGERS, MEASURED, Ledger
-from resolvers.analysis.measures import Measures
 from resolvers.analysis.periods import epoch_us
 from resolvers.store.copying import EPOCH_US, copied
 from resolvers.store.database import Database, take_time
 from resolvers.store.events import EVENT
-from resolvers.store.ledger_rows import entries_of, ledger_rows, measures_of
+from resolvers.store.ledger_folding import append_ledgers
 from resolvers.store.presence_folding import fold_presence
-from resolvers.store.segment_cache import Decoded, decoded
-from resolvers.store.segment_codec import (
-    Damaged,
-    pack_coded,
-    pack_ledger,
-    pack_measures,
-    pack_moments,
-    pack_subjects,
-    seal,
-)
+from resolvers.store.run_parts import BrokenError, Events, aside, parts_of, within
+from resolvers.store.segment_cache import Decoded
+from resolvers.store.segment_codec import pack_coded, pack_moments, pack_subjects, seal
 from resolvers.store.segments import Manifest, Run, SegmentRepository, month_bounds
 
 BATCH = 100_000
@@ -42,11 +31,6 @@ LARGEST_RUN = 3_000_000
 _GROWTH = 4
 """A run is merged with one before it that has at most this many times its rows: so a month has few runs, and an
 event is written few times over."""
-_WORKER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="folding")
-"""One thread, as each keeps hold of much of the memory that it has used."""
-
-T = TypeVar("T")
-Events = NDArray[np.void]
 
 log = structlog.get_logger(__name__)
 
@@ -100,20 +84,12 @@ async def fold(database: Database, tenant_id: int, *, batch: int = BATCH, figure
             folded, more = await _fold_batch(database, tenant_id, batch)
             total += folded
             figures.events += folded
-        except _BrokenError as broken:
+        except BrokenError as broken:
             figures.damaged += 1
             log.warning("journeys.segment_damaged", run=str(broken.run))
             async with database.tenant(tenant_id) as session:
                 await SegmentRepository(session).drop(tenant_id, [broken.run])
     return total
-
-
-class _BrokenError(Exception):
-    """A run that was to be merged is damaged or gone."""
-
-    def __init__(self, run: Run) -> None:
-        super().__init__(run)
-        self.run = run
 
 
 async def _fold_batch(database: Database, tenant_id: int, batch: int) -> tuple[int, bool]:
@@ -166,12 +142,6 @@ async def _mend(session: AsyncSession, tenant_id: int, manifest: Manifest, batch
     return rows, through, replace(manifest, behind=behind)
 
 
-def within(month: date) -> ColumnElement[bool]:
-    """Which events lie in a month."""
-    start, end = month_bounds(month)
-    return and_(EVENT.occurred_at >= start, EVENT.occurred_at < end)
-
-
 async def arrivals(
     session: AsyncSession,
     tenant_id: int,
@@ -219,52 +189,19 @@ async def append(
     after = old[0].after if old else kept[-1].through if kept else start
     run = Run(month, after, through, rows)
     # One column at a time: all of them at once would take many times the memory.
-    subjects, times = [await _parts(segments, tenant_id, old, name) for name in ("subject", "at")]
-    order, *sealed = await _aside(_ordered, tenant_id, run, subjects, times, events)
+    subjects, times = [await parts_of(segments, tenant_id, old, name) for name in ("subject", "at")]
+    order, *sealed = await aside(_ordered, tenant_id, run, subjects, times, events)
     await segments.add(tenant_id, run, *sealed)
     del subjects, times, sealed
     for name in CODED:
-        parts = list(zip(old, await _parts(segments, tenant_id, old, name), strict=True))
-        column = await _aside(_coded, tenant_id, run, name, parts, events, order)
+        parts = list(zip(old, await parts_of(segments, tenant_id, old, name), strict=True))
+        column = await aside(_coded, tenant_id, run, name, parts, events, order)
         if column is not None:
             await segments.fill(tenant_id, run, name, column)
-    await _append_ledgers(segments, tenant_id, run, old, events, order)
+    await append_ledgers(segments, tenant_id, run, old, events, order)
     await segments.drop(tenant_id, old)
     runs = [one for one in manifest.runs if one not in old]
     return replace(manifest, runs=tuple(sorted([*runs, run], key=lambda one: (one.month, one.after))))
-
-
-async def _append_ledgers(
-    segments: SegmentRepository,
-    tenant_id: int,
-    run: Run,
-    old: Sequence[Run],
-    events: Events,
-    order: NDArray[np.intp],
-) -> None:
-    """Write the ledgers and measures of such a run; where one it is made of has none yet, it has none either."""
-    place = await _aside(np.argsort, order)
-    reach = between(int(events["position"][0]) - 1, int(events["position"][-1]), run.month)
-    for name, kind in LEDGERS.items():
-        parts = await _parts(segments, tenant_id, old, name)
-        if any(part is None for part in parts):
-            return
-        new = await ledger_rows(segments.session, tenant_id, kind, reach, measured=name == MEASURED)
-        ledgers = list(zip(old, cast(list[Ledger], parts), strict=True))
-        rows = await _aside(_rows_of, ledgers, events, new, place)
-        await segments.fill(tenant_id, run, name, await _aside(_ledger, tenant_id, run, name, ledgers, new, rows))
-        if name == MEASURED:
-            said = await _parts(segments, tenant_id, old, "measures")
-            if all(part is not None for part in said):
-                measures = cast(list[Measures], said)
-                await segments.fill(
-                    tenant_id, run, "measures", await _aside(_measures, tenant_id, run, measures, new, rows)
-                )
-
-
-def between(after: int, through: int, month: date) -> list[ColumnElement[bool]]:
-    """Which events lie in a month and have after < position <= through."""
-    return [EVENT.position > after, EVENT.position <= through, within(month)]
 
 
 def _by_month(events: Events) -> Iterator[tuple[date, Events]]:
@@ -272,24 +209,6 @@ def _by_month(events: Events) -> Iterator[tuple[date, Events]]:
     months = (events["at"].astype(np.int64) + EPOCH_US).view("datetime64[us]").astype("datetime64[M]")
     for month in np.unique(months):
         yield month.astype(date), events[months == month]
-
-
-async def _aside(work: Callable[..., T], *arguments: Any) -> T:
-    return await asyncio.get_running_loop().run_in_executor(_WORKER, work, *arguments)
-
-
-async def _parts(segments: SegmentRepository, tenant_id: int, runs: Sequence[Run], name: str) -> list[Decoded]:
-    """One column of each run; raises _BrokenError."""
-    found = []
-    for run in runs:
-        sealed = await segments.sealed(tenant_id, run, [name])
-        if sealed is None:
-            raise _BrokenError(run)
-        try:
-            found.append(await _aside(decoded, sealed[name], name, run, tenant_id))
-        except Damaged as damage:
-            raise _BrokenError(run) from damage
-    return found
 
 
 def _ordered(
@@ -319,37 +238,3 @@ def _coded(
     values = [np.zeros(one.rows, np.int32) if part is None else cast(Coded, part).values() for one, part in parts]
     column = Coded.of(np.concatenate([*values, events[name].astype(np.int32)])[order])
     return None if column.blank else seal(pack_coded(column), run.place(tenant_id, name))
-
-
-def _rows_of(
-    parts: Sequence[tuple[Run, Ledger]], events: Events, new: Events, place: NDArray[np.intp]
-) -> list[NDArray[np.intp]]:
-    """Where in such a run the entries of ledgers lie, and the new ones; ``place`` says it of each row it is made of."""
-    rows, seen = list[NDArray[np.intp]](), 0
-    for one, ledger in parts:
-        rows.append(place[seen + ledger.row.codes.astype(np.intp)])
-        seen += one.rows
-    among = np.searchsorted(events["position"].astype(np.int64), new["position"].astype(np.int64))
-    return [*rows, place[seen + among]]
-
-
-def _ledger(
-    tenant_id: int,
-    run: Run,
-    name: str,
-    parts: Sequence[tuple[Run, Ledger]],
-    new: Events,
-    rows: Sequence[NDArray[np.intp]],
-) -> bytes:
-    """A ledger of such a run, sealed; ``rows`` say where in it the entries lie."""
-    latest = Ledger.of(rows[-1], entries_of(new), epoch_us(month_bounds(run.month)[0]))
-    found = Ledger.merged([*(ledger for _, ledger in parts), latest], [*rows[:-1], latest.row.codes])
-    return seal(pack_ledger(found), run.place(tenant_id, name))
-
-
-def _measures(
-    tenant_id: int, run: Run, parts: Sequence[Measures], new: Events, rows: Sequence[NDArray[np.intp]]
-) -> bytes:
-    """The measures of such a run, sealed."""
-    found = Measures.merged([*parts, Measures.of(measures_of(new))], np.argsort(np.concatenate(rows)))
-    return seal(pack_measures(found), run.place(tenant_id, "measures"))

@@ -21,8 +21,9 @@ from resolvers.analysis.periods import epoch_us
 from resolvers.store.copying import EPOCH_US
 from resolvers.store.database import Database, rows, take_time
 from resolvers.store.events import EVENT
-from resolvers.store.folding import BATCH, Events, append, arrivals, between, intact, within
+from resolvers.store.folding import BATCH, append, arrivals, intact
 from resolvers.store.ledger_rows import entries_of, ledger_rows, measures_of
+from resolvers.store.run_parts import Events, between, within
 from resolvers.store.segment_cache import Decoded, decoded
 from resolvers.store.segment_codec import Damaged
 from resolvers.store.segments import Run, SegmentRepository, month_bounds
