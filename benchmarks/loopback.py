@@ -81,7 +81,10 @@ class _Connection(asyncio.Protocol):
 
     def _next(self) -> None:
         assert self._transport is not None
-        request = next(self._asking.requests, None) if self._loop.time() < self._asking.until else None
+        asking = self._asking
+        # Where connecting alone took too long, one answer is waited for all the same.
+        goes_on = not asking.answered or self._loop.time() < asking.until
+        request = next(asking.requests, None) if goes_on else None
         if request is None:
             self._end(None)
         else:
