@@ -35,7 +35,7 @@ _LINES = {
     "funnel": ["funnel"],
     "attribution": ["attribution", "attribution, a month"],
     "cohorts": [f"cohorts, {basis}{what}" for basis in ("activity", "revenue") for what in ("", ", large log")],
-    "segment": ["segment", "segment, large log"],
+    "segment": ["segment", "segment, large log", "segment, order value"],
     "roi": ["AI ROI, a month"],
     "providers": ["AI providers, a month", "AI providers, a quarter"],
     "recurring": ["recurring revenue, a month", "recurring revenue, after an event"],

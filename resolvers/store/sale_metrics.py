@@ -131,15 +131,23 @@ class _Sales:
 
 
 def _different(who: NDArray[np.int64], columns: Sequence[tuple[Cells, int]]) -> tuple[int, list[Cells]]:
-    """How many different ``who`` there are, and how many of each row of columns that have so many rows."""
+    """How many different ``who`` there are, and how many of each row of columns that have so many rows.
+
+    Most are there once: all are counted, and what those that are there again were counted too often is taken off.
+    """
     order = np.argsort(who)
-    number = np.zeros(who.size, np.int64)
-    number[1:] = np.cumsum(np.diff(who[order]) != 0)
+    again = np.diff(who[order]) == 0
+    several = np.zeros(who.size, bool)
+    several[1:] = again
+    several[:-1] |= again
+    places = order[several]
+    number = np.cumsum(np.diff(who[places], prepend=0) != 0)
     found: list[Cells] = []
     for row, rows in columns:
-        pairs = np.sort(number * rows + row[order])
-        found.append(np.bincount(pairs[np.diff(pairs, prepend=-1) != 0] % rows, minlength=rows))
-    return int(number[-1]) + 1 if who.size else 0, found
+        pairs = np.sort(number * rows + row[places])
+        twice = pairs[1:][np.diff(pairs) == 0] % rows
+        found.append(np.bincount(row, minlength=rows) - np.bincount(twice, minlength=rows))
+    return who.size - int(np.count_nonzero(again)), found
 
 
 def _values(columns: Sequence[Cells]) -> Iterator[tuple[int, Values]]:
