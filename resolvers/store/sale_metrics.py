@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from resolvers.store.turns import Heavy, turn
 
 _DAY = timedelta(days=1)
 Cells = NDArray[np.integer]
+Ints = NDArray[np.integer]
 
 
 def in_sales(statistics: Sequence[Statistic], selection: Selection) -> bool:
@@ -60,77 +62,121 @@ class SaleMetrics:
             selection.tenant_id, TERMS, {text for keys in groups for text in keys if text is not None}
         )
         coded = [tuple(0 if text is None else codes.get(text, -1) for text in keys) for keys in groups]
+        cells = _Cells(selection.currency, selection.rates, bool(by), coded, tuple(map(epoch_us, buckets)))
+
+        async def sold(entries: Entries) -> _Sold:
+            return await asyncio.to_thread(cells.sold, statistics, entries)
+
         async with turn(self.heavy):
+            began = perf_counter()
             try:
-                reading = await self.ledgers.read(question)
+                made = await self.ledgers.made(question, sold)
             except BadInput:
                 return None
-            sales = _Sales(reading.entries, selection.currency, selection.rates, coded, tuple(map(epoch_us, buckets)))
-            return await asyncio.to_thread(sales.told, statistics, groups, reading.explain)
+            read = sum(part.entries for part in made.parts)
+            explanation = Explanation(made.source, read, 1e3 * (perf_counter() - began), tail=made.late)
+            return await asyncio.to_thread(cells.counted, statistics, groups, made.parts, explanation)
 
 
 @dataclass(frozen=True, slots=True)
-class _Sales:
-    entries: Entries
+class _Few:
+    """What some entries say of one statistic: in which cells those are that come once, and who is in which cell."""
+
+    once: Cells
+    """How many there are in each cell."""
+    who: Ints
+    cell: Cells
+
+
+@dataclass(frozen=True, slots=True)
+class _Sold:
+    """What some entries say of each statistic."""
+
+    entries: int
+    found: list[_Few]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Where entries are counted: in a cell for each group and bucket, and one for each bucket of no group shown."""
+
     currency: str
     rates: Rates
+    grouped: bool
     groups: Sequence[tuple[int, ...]]
     starts: Sequence[int]
 
-    def told(self, statistics: Sequence[Statistic], keys: Sequence[Keys], explanation: Explanation) -> Statistics:
-        counted, group, bucket = self._counted(), self._group(), self._bucket()
-        buckets, wide = len(self.starts), max(len(self.starts), 1)
-        rows = group.astype(np.int64) * wide + bucket
-        size = (len(self.groups) + 1) * wide
-        grouped = self.entries.dimensions.shape[0] > 0
-        columns: list[tuple[int, list[Cells]]] = []
+    @property
+    def wide(self) -> int:
+        """Cells of a group."""
+        return max(len(self.starts), 1)
+
+    @property
+    def size(self) -> int:
+        return (len(self.groups) + 1) * self.wide
+
+    def sold(self, statistics: Sequence[Statistic], entries: Entries) -> _Sold:
+        """What some of the entries say."""
+        known, cell = self._known(entries), self._cell(entries)
+        found: list[_Few] = []
         for place, statistic in enumerate(statistics):
-            mask = counted & self.entries.step(place)
-            who = self._orders() if statistic.field == "order" else self.entries.subject.astype(np.int64)
-            pairs = rows[mask]
-            columns.append(
-                _different(who[mask], [(pairs % wide, wide), (pairs // wide, len(self.groups) + 1), (pairs, size)])
-            )
-        of_bucket = dict(_values([of_bucket for _, (of_bucket, _, _) in columns]))
-        of_cell = _values([of_cell for _, (_, _, of_cell) in columns])
+            mask = known & entries.step(place)
+            who, alone = entries.subject, np.zeros(entries.size, np.bool_)
+            if statistic.field == "order":
+                # Events of one name are one order, each without a name is one of its own.
+                who, alone = entries.thing, entries.thing == 0
+            others = mask & ~alone
+            once = np.bincount(cell[mask & alone], minlength=self.size)
+            found.append(_Few(once, who[others], cell[others]))
+        return _Sold(entries.size, found)
+
+    def counted(
+        self, statistics: Sequence[Statistic], keys: Sequence[Keys], parts: Sequence[_Sold], explanation: Explanation
+    ) -> Statistics:
+        """All parts together."""
+        wide, buckets = self.wide, len(self.starts)
+        columns = [self._different([part.found[place] for part in parts]) for place in range(len(statistics))]
+        of_bucket = dict(_values([of_bucket for _, of_bucket, _, _ in columns]))
+        of_group = dict(_values([of_group for _, _, of_group, _ in columns]))
+        of_cell = {divmod(cell, wide): values for cell, values in _values([of_cell for _, _, _, of_cell in columns])}
         return Statistics(
-            total=tuple(count for count, _ in columns),
+            total=tuple(count for count, _, _, _ in columns),
             columns=by_bucket(statistics, buckets, of_bucket),
             explanations=(explanation,) * len(statistics),
             groups=keys,
             group_count=len(keys),
-            by_group=dict(_values([of_group for _, (_, of_group, _) in columns])) if grouped else {},
-            by_group_and_bucket={divmod(cell, wide): values for cell, values in of_cell} if grouped and buckets else {},
+            by_group=of_group if self.grouped else {},
+            by_group_and_bucket=of_cell if self.grouped and buckets else {},
         )
 
-    def _counted(self) -> NDArray[np.bool_]:
+    def _different(self, parts: Sequence[_Few]) -> tuple[int, Cells, Cells, Cells]:
+        """How many there are in all, in each bucket, each group and each cell."""
+        wide, groups = self.wide, len(self.groups) + 1
+        once = sum((part.once for part in parts), np.zeros(self.size, np.int64)).reshape(groups, wide)
+        who, cell = (np.concatenate([getattr(part, name) for part in parts]) for name in ("who", "cell"))
+        count, (of_bucket, of_group, of_cell) = _different(
+            who, [(cell % wide, wide), (cell // wide, groups), (cell, self.size)]
+        )
+        return count + int(once.sum()), of_bucket + once.sum(0), of_group + once.sum(1), of_cell + once.ravel()
+
+    def _known(self, entries: Entries) -> NDArray[np.bool_]:
         """Which of them state an amount in a currency that counts on their day."""
-        counted: NDArray[np.bool_] = self.entries.currency == number_of(self.currency)
-        for rows, _ in exchanged(self.entries, self.rates):
-            counted[rows] = True
-        return counted
+        known: NDArray[np.bool_] = entries.currency == number_of(self.currency)
+        for rows, _ in exchanged(entries, self.rates):
+            known[rows] = True
+        return known
 
-    def _group(self) -> Cells:
-        """The group of each, the last one where it is none of those shown; of groups given twice it is the first."""
-        group = np.full(self.entries.size, len(self.groups))
+    def _cell(self, entries: Entries) -> Cells:
+        """The cell of each; of groups given twice it is the first's, and the last one's where it is none of those."""
+        cell = np.full(entries.size, len(self.groups) * self.wide)
         for place, codes in reversed(list(enumerate(self.groups))):
-            group[np.all(self.entries.dimensions == np.array(codes, np.int32)[:, None], axis=0)] = place
-        return group
-
-    def _bucket(self) -> Cells:
-        if not self.starts:
-            return np.zeros(self.entries.size, np.int64)
-        return np.searchsorted(np.asarray(self.starts), self.entries.at, side="right") - 1
-
-    def _orders(self) -> NDArray[np.int64]:
-        """A number for each order: events of one name have the same, one without a name has its own."""
-        thing = self.entries.thing.astype(np.int64)
-        named = thing != 0
-        # Names are odd, so that an even number is none of theirs.
-        return np.where(named, thing, 2 * np.arange(thing.size))
+            cell[np.all(entries.dimensions == np.array(codes, np.int32)[:, None], axis=0)] = place * self.wide
+        if self.starts:
+            cell += np.searchsorted(np.asarray(self.starts), entries.at, side="right") - 1
+        return cell.astype(np.int32)
 
 
-def _different(who: NDArray[np.int64], columns: Sequence[tuple[Cells, int]]) -> tuple[int, list[Cells]]:
+def _different(who: Ints, columns: Sequence[tuple[Cells, int]]) -> tuple[int, list[Cells]]:
     """How many different ``who`` there are, and how many of each row of columns that have so many rows.
 
     Most are there once: all are counted, and what those that are there again were counted too often is taken off.
