@@ -76,7 +76,9 @@ def test_a_selection_is_what_a_walk_finds(events: list[tuple[Row, int, bool]], s
     columns = {"channel": Coded.of(channel), "plan": None}
     # Some of them at a time.
     cuts = [0, len(rows) // 3, len(rows)]
-    found = joined_entries([ledger.selected(Kind.CONVERSION, asked, coding, columns, *some) for some in pairwise(cuts)])
+    found = joined_entries(
+        [ledger.selected(Kind.CONVERSION, asked, coding, columns, None, *some) for some in pairwise(cuts)]
+    )
     kept = [
         (row, code)
         for row, code, _ in events
