@@ -11,11 +11,11 @@ from resolvers.analysis.filters import Filter, in_segments, numbered
 from resolvers.analysis.intake_values import Invalid, money, text
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound, said_by
+from resolvers.paging import page_start
 from resolvers.segments import numbers_named
 from resolvers.store.ai_budgets import AiBudgetRepository, AiBudgetRow
 
 MOST_BUDGETS = 100
-LARGEST_PAGE = 500
 
 _NAME = text(200)
 
@@ -86,12 +86,8 @@ async def ai_budgets_by_id(context: Context, ids: Sequence[int]) -> dict[int, Ai
 async def ai_budgets(context: Context, *, first: int = 50, after: str | None = None) -> AiBudgetPage:
     """A page of the budgets that the tenant keeps."""
     principal = context.require(Role.VIEWER)
-    if not 1 <= first <= LARGEST_PAGE:
-        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
-    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 9):
-        raise BadInput("This is no cursor of this list; take endCursor from a page of it.", field="after")
+    place = page_start(first, after)
     async with context.services.database.tenant(principal.tenant_id) as session:
-        place = None if after is None else int(after)
         rows = await AiBudgetRepository(session).page(principal.tenant_id, after=place, limit=first + 1)
     shown = tuple(map(_budget, rows[:first]))
     return AiBudgetPage(shown, tuple(str(one.id) for one in shown), len(rows) > first)

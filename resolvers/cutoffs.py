@@ -11,9 +11,9 @@ from resolvers.analysis.questions import Question
 from resolvers.answers import Resolved, resolved
 from resolvers.context import Principal
 from resolvers.errors import BadInput
+from resolvers.paging import wrong_cursor
 
 SHORTEST_HISTORY, LONGEST_HISTORY = timedelta(days=60), timedelta(days=3_650)
-LARGEST_PAGE = 500
 POINTS = 2_500
 """What a fit counts for among the points of an operation: four of them are as much as it may ask for."""
 _DAY = timedelta(days=1)
@@ -88,13 +88,6 @@ def _before(cutoff: datetime, compare: Compare, span: timedelta, local: ZoneInfo
     return datetime.combine(day, wall.timetz()).astimezone(UTC)
 
 
-def page_size(first: int) -> int:
-    """The size of a page, where it is one; raises BadInput."""
-    if not 1 <= first <= LARGEST_PAGE:
-        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
-    return first
-
-
 def cursor_of(score: float, subject: int) -> str:
     """The place of a subject in a list that is ordered by score, highest first, then by code."""
     return f"{score!r},{subject}"
@@ -108,5 +101,5 @@ def place_of(after: str) -> tuple[float, int]:
     except ValueError:
         place = (float("nan"), 0)
     if place[0] != place[0]:
-        raise BadInput("This is no cursor of this list; take endCursor from a page of it.", field="after")
+        raise wrong_cursor()
     return place

@@ -18,6 +18,7 @@ from resolvers.analysis.periods import PeriodRequest, resolve
 from resolvers.answers import patiently
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput
+from resolvers.paging import page_size, wrong_cursor
 from resolvers.prices import tenant_prices
 from resolvers.pricing import price
 from resolvers.store.conditions import Codes, condition
@@ -26,7 +27,6 @@ from resolvers.store.versions import WHOLE_LOG, VersionRepository
 from resolvers.store.writer import First
 
 LARGEST_BATCH = 10_000
-LARGEST_PAGE = 500
 _STREAMED = 500
 _CHECKED = 250
 _CHECKED_WEIGHT = 8
@@ -141,8 +141,7 @@ async def events(
 ) -> EventPage:
     """A page of the log, newest first; ``after`` is a cursor of an earlier page of the same list."""
     principal = context.require(Role.VIEWER)
-    if not 1 <= first <= LARGEST_PAGE:
-        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
+    page_size(first)
     context.spend(weight(where))
     place = None if after is None else _place(after)
     async with context.services.database.tenant(principal.tenant_id) as session:
@@ -168,10 +167,10 @@ def _place(cursor: str) -> tuple[datetime, int]:
     microseconds, _, position = cursor.partition(".")
     digits = microseconds + position
     if not (digits.isascii() and digits.isdigit() and microseconds and position) or len(digits) > 36:
-        raise BadInput("This is no cursor of this list; take endCursor from a page of it.", field="after")
+        raise wrong_cursor()
     at = int(microseconds)
     if at > 4_200_000_000_000_000 or int(position) >= 1 << 63:
-        raise BadInput("This is no cursor of this list; take endCursor from a page of it.", field="after")
+        raise wrong_cursor()
     return _EPOCH + at * _MICROSECOND, int(position)
 
 

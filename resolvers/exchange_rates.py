@@ -13,12 +13,12 @@ from resolvers.analysis.intake_values import Invalid, currency
 from resolvers.analysis.periods import PeriodRequest, resolve
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound
+from resolvers.paging import page_size
 from resolvers.store.database import Database
 from resolvers.store.exchange_rates import ExchangeRateRepository, Key
 
 MOST_RATES = 10_000
 """How many rates may be set at once."""
-LARGEST_PAGE = 500
 _BETWEEN = "/"
 _INSTANT = timedelta(microseconds=1)
 
@@ -112,8 +112,7 @@ async def exchange_rates(
 ) -> RatePage:
     """A page of the caller's rates: of one currency, against one base, of the days (UTC) that a period touches."""
     principal = context.require(Role.VIEWER)
-    if not 1 <= first <= LARGEST_PAGE:
-        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
+    page_size(first)
     span = None
     if period is not None:
         asked = resolve(period, "UTC", context.services.now())

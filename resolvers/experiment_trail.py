@@ -11,8 +11,8 @@ from resolvers.actors import Actor
 from resolvers.analysis.experiments import Experiment
 from resolvers.answers import patiently
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput
-from resolvers.experiments import LARGEST_PAGE, experiment
+from resolvers.experiments import experiment
+from resolvers.paging import page_start
 from resolvers.store.experiments import EXPERIMENTS, ExperimentChangeRow, ExperimentRepository, Noted
 from resolvers.store.keys import ApiKeyRow
 
@@ -63,15 +63,10 @@ async def experiment_changes(
 ) -> ExperimentChangePage:
     """A page of what was done to an experiment; raises NotFound, BadInput."""
     principal = context.require(Role.VIEWER)
-    if not 1 <= first <= LARGEST_PAGE:
-        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
-    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 9):
-        raise BadInput("This is no cursor of this list; take endCursor from a page of it.", field="after")
+    place = page_start(first, after)
     of = await experiment(context, key)
     async with context.services.database.tenant(principal.tenant_id) as session:
-        found = await ExperimentRepository(session, principal.tenant_id).changes(
-            of.id, before=None if after is None else int(after), limit=first + 1
-        )
+        found = await ExperimentRepository(session, principal.tenant_id).changes(of.id, before=place, limit=first + 1)
     shown = tuple(_change(*row) for row in found[:first])
     return ExperimentChangePage(shown, tuple(str(one.number) for one in shown), len(found) > first)
 

@@ -8,7 +8,8 @@ from resolvers.analysis.experiment_units import ExperimentUnit, Uncounted, UnitV
 from resolvers.analysis.experiments import Experiment
 from resolvers.context import Context, Principal, Role
 from resolvers.errors import BadInput
-from resolvers.experiments import LARGEST_PAGE, experiment, experiments_by_id
+from resolvers.experiments import experiment, experiments_by_id
+from resolvers.paging import page_start
 from resolvers.store.experiment_sums import UnitRepository
 from resolvers.store.experiment_unit_pages import UnitOfLog, unit_page, units_named
 from resolvers.store.turns import turn
@@ -27,10 +28,7 @@ class UnitPage:
 async def experiment_units(context: Context, key: str, *, first: int = 50, after: str | None = None) -> UnitPage:
     """A page of an experiment's units as the log has them now; raises NotFound, BadInput, Forbidden."""
     principal = context.require(Role.ANALYST)
-    if not 1 <= first <= LARGEST_PAGE:
-        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
-    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 10):
-        raise BadInput("This is no cursor of this list; take endCursor from a page of it.", field="after")
+    place = page_start(first, after, digits=10)
     of = await experiment(context, key)
     if not of.phases:
         raise BadInput("It has not started: startExperiment does so.", field="experiment")
@@ -38,7 +36,7 @@ async def experiment_units(context: Context, key: str, *, first: int = 50, after
     async with turn(context.services.heavy), context.services.database.snapshot(principal.tenant_id) as session:
         units = UnitRepository(session, context.services.memory, principal.tenant_id)
         scheme = of.scheme(principal.currency, principal.timezone)
-        found = await unit_page(units, scheme, after=int(after or 0), limit=first + 1)
+        found = await unit_page(units, scheme, after=place or 0, limit=first + 1)
     shown = found[:first]
     return UnitPage(
         of.id, tuple(_unit(of, one) for one in shown), tuple(str(one.code) for one in shown), len(found) > first

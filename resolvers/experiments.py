@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from resolvers.analysis.experiment_json import from_json, phase_from
 from resolvers.analysis.experiments import Experiment, Known, Status
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput, NotFound
+from resolvers.errors import NotFound
 from resolvers.experiment_checks import of_catalogue
+from resolvers.paging import page_start
 from resolvers.store.experiments import EXPERIMENTS, ExperimentRepository, ExperimentRow
 from resolvers.store.versions import VersionRepository
-
-LARGEST_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +88,10 @@ async def experiments(
 ) -> ExperimentPage:
     """A page of the tenant's experiments, or of those of a status; archived ones only if asked for."""
     principal = context.require(Role.VIEWER)
-    if not 1 <= first <= LARGEST_PAGE:
-        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
-    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 9):
-        raise BadInput("This is no cursor of this list; take endCursor from a page of it.", field="after")
+    place = page_start(first, after)
     async with context.services.database.tenant(principal.tenant_id) as session:
         found = await ExperimentRepository(session, principal.tenant_id).page(
-            after=None if after is None else int(after),
+            after=place,
             limit=first + 1,
             status=None if status is None else status.value,
             archived=archived,

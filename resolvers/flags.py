@@ -12,13 +12,13 @@ from resolvers.analysis.flags import PRODUCTION, Flag
 from resolvers.answers import patiently
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound
+from resolvers.paging import page_size, page_start
 from resolvers.store.flag_cache import FlagSet
 from resolvers.store.flag_tallies import KEPT, FlagTallyRepository, Given
 from resolvers.store.flags import FlagChangeRow, FlagRepository
 from resolvers.store.keys import ApiKeyRow
 from resolvers.store.versions import FLAGS
 
-LARGEST_PAGE = 500
 STALE_AFTER = timedelta(days=30)
 _STREAMED = 500
 
@@ -106,7 +106,7 @@ async def flags_by_key(context: Context, keys: Sequence[str]) -> dict[str, Flag]
 
 async def flags(context: Context, wanted: Wanted, *, first: int = 50, after: str | None = None) -> FlagPage:
     """A page of the tenant's flags."""
-    _check_page(first)
+    page_size(first)
     _check_after(wanted.stale_after, "staleAfter")
     held = await known(context)
     last = {} if wanted.stale is None else await last_evaluated(context)
@@ -178,13 +178,11 @@ async def flag_changes(
 ) -> ChangePage:
     """A page of what was done to all flags, or to one; raises NotFound."""
     principal = context.require(Role.VIEWER)
-    _check_page(first)
-    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 18):
-        raise BadInput("This is no cursor of this list; take endCursor from a page of it.", field="after")
+    place = page_start(first, after, digits=18)
     flag_id = None if key is None else named(await known(context), key).id
     async with context.services.database.tenant(principal.tenant_id) as session:
         found = await FlagRepository(session, principal.tenant_id).changes(
-            flag_id=flag_id, before=None if after is None else int(after), limit=first + 1
+            flag_id=flag_id, before=place, limit=first + 1
         )
     shown = tuple(_change(*row) for row in found[:first])
     return ChangePage(shown, tuple(str(one.version) for one in shown), len(found) > first)
@@ -242,11 +240,6 @@ def known_environment(of: FlagSet, environment: str) -> str:
 def _check_after(after: timedelta, field: str) -> None:
     if not timedelta(minutes=1) <= after <= timedelta(days=366):
         raise BadInput(f"{field} must be 1m to 366d.", field=field)
-
-
-def _check_page(first: int) -> None:
-    if not 1 <= first <= LARGEST_PAGE:
-        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
 
 
 def _change(row: FlagChangeRow, key: ApiKeyRow | None, flag_key: str) -> FlagChange:

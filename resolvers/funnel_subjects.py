@@ -15,16 +15,14 @@ from resolvers.analysis.questions import Question
 from resolvers.analysis.subjects import Subject
 from resolvers.answers import Resolved, kept, resolved
 from resolvers.context import Context, Role
-from resolvers.errors import BadInput, GatewayError
+from resolvers.errors import GatewayError
 from resolvers.funnel_checks import check_outcome, checked, cost, kinds
 from resolvers.funnel_walks import walked, walks
 from resolvers.lanes import side_by_side
+from resolvers.paging import page_start
 from resolvers.store.funnel_walks import Walked, WalkQuestion
 from resolvers.store.terms import SUBJECTS, TermRepository
 from resolvers.store.turns import turn
-
-LARGEST_PAGE = 500
-_WRONG_CURSOR = "This is no cursor of this list; take endCursor from a page of it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +113,7 @@ def _asked(
     after: str | None,
 ) -> _Asked:
     principal = context.require(Role.ANALYST)
-    if not 1 <= first <= LARGEST_PAGE:
-        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
-    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 10):
-        raise BadInput(_WRONG_CURSOR, field="after")
+    page_start(first, after, digits=10)
     checked(definition)
     check_outcome(definition, step, outcome)
     definite = resolved(question, principal, context.services.now())

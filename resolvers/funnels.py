@@ -17,6 +17,7 @@ from resolvers.errors import BadInput, GatewayError, NotFound, said_by
 from resolvers.funnel_checks import LONGEST_NAME, checked, cost, kinds
 from resolvers.funnel_walks import walked, walks
 from resolvers.lanes import side_by_side
+from resolvers.paging import page_start
 from resolvers.segment_funnels import check_unasked, redefine
 from resolvers.segments import numbers_named
 from resolvers.store.funnel_walks import Walked, WalkQuestion
@@ -25,7 +26,6 @@ from resolvers.store.segment_definitions import SegmentDefinitions
 from resolvers.store.turns import turn
 
 MOST_FUNNELS = 1_000
-LARGEST_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,14 +226,9 @@ async def latest_funnels(context: Context, limit: int) -> list[SavedFunnel]:
 async def funnels(context: Context, *, first: int = 50, after: str | None = None) -> FunnelPage:
     """A page of the funnels that the tenant keeps."""
     principal = context.require(Role.VIEWER)
-    if not 1 <= first <= LARGEST_PAGE:
-        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
-    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 9):
-        raise BadInput("This is no cursor of this list; take endCursor from a page of it.", field="after")
+    place = page_start(first, after)
     async with context.services.database.tenant(principal.tenant_id) as session:
-        rows = await FunnelRepository(session).page(
-            principal.tenant_id, after=None if after is None else int(after), limit=first + 1
-        )
+        rows = await FunnelRepository(session).page(principal.tenant_id, after=place, limit=first + 1)
     shown = tuple(_saved(row) for row in rows[:first])
     return FunnelPage(shown, tuple(str(one.id) for one in shown), len(rows) > first)
 

@@ -8,7 +8,8 @@ from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound
 from resolvers.experiment_changes import changing_experiments
 from resolvers.experiment_checks import checked_key
-from resolvers.experiments import LARGEST_PAGE, experiment_of
+from resolvers.experiments import experiment_of
+from resolvers.paging import page_size
 from resolvers.store.experiments import ExperimentRepository, HoldoutRow
 
 MOST_HOLDOUTS = 100
@@ -25,8 +26,7 @@ class HoldoutPage:
 
 async def holdouts(context: Context, *, first: int = 50, after: str | None = None) -> HoldoutPage:
     """A page of the tenant's holdouts; ``after`` is the name of the last one before it."""
-    if not 1 <= first <= LARGEST_PAGE:
-        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
+    page_size(first)
     following = [one for one in await _all(context) if after is None or one.name > after]
     shown = tuple(following[:first])
     return HoldoutPage(shown, tuple(one.name for one in shown), len(following) > first)

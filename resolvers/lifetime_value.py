@@ -17,8 +17,9 @@ from resolvers.analysis.lifetime_value import LifetimeValueAnswer, LifetimeValue
 from resolvers.analysis.metrics import Aggregate, Statistic
 from resolvers.answers import Kinds, Resolved, depends_on, kept
 from resolvers.context import Context, Principal, Role
-from resolvers.cutoffs import POINTS, Asking, cursor_of, definite, earlier, page_size, place_of
+from resolvers.cutoffs import POINTS, Asking, cursor_of, definite, earlier, place_of
 from resolvers.errors import BadInput
+from resolvers.paging import page_size
 from resolvers.store.lifetime_value import PurchaseRepository
 from resolvers.store.metrics import MetricRepository
 from resolvers.store.scans import Selection

@@ -12,6 +12,7 @@ from resolvers.analysis.segment_json import from_json, to_json
 from resolvers.analysis.segments import MemberOf, Rule, Segment, references
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound, said_by
+from resolvers.paging import page_start
 from resolvers.segment_checks import check_name, checked
 from resolvers.segment_funnels import with_numbers
 from resolvers.segment_uses import check_unused
@@ -20,7 +21,6 @@ from resolvers.store.personas import PersonaRepository, PersonaRow
 from resolvers.store.segment_definitions import SegmentDefinitions
 
 MOST_PERSONAS = 50
-LARGEST_PAGE = 500
 LONGEST_SLUG = 100
 GREATEST_PRIORITY = 1_000
 
@@ -153,11 +153,7 @@ async def personas(context: Context) -> list[Persona]:
 
 async def persona_page(context: Context, *, first: int = 50, after: str | None = None) -> PersonaPage:
     """A page of them; ``after`` says how many come before it."""
-    if not 1 <= first <= LARGEST_PAGE:
-        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
-    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 4):
-        raise BadInput("This is no cursor of this list; take endCursor from a page of it.", field="after")
-    start = int(after or 0)
+    start = page_start(first, after, digits=4) or 0
     following = (await personas(context))[start:]
     shown = tuple(following[:first])
     return PersonaPage(shown, tuple(str(start + place) for place in range(1, len(shown) + 1)), len(following) > first)

@@ -9,12 +9,12 @@ from resolvers.analysis.intake import camel
 from resolvers.analysis.intake_values import Invalid, count, currency, instant, money, text
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound
+from resolvers.paging import page_size
 from resolvers.pricing import ModelPrice
 from resolvers.store.database import Database
 from resolvers.store.prices import ModelPriceRow, PriceRepository
 
 MOST_PRICES = 1_000
-LARGEST_PAGE = 500
 _BETWEEN = "\x1f"
 _FIELDS = tuple(field.name for field in fields(ModelPrice))
 _READERS = {
@@ -92,8 +92,7 @@ async def prices_by_key(context: Context, keys: Sequence[str]) -> dict[str, Mode
 async def model_prices(context: Context, *, first: int = 50, after: str | None = None) -> PricePage:
     """A page of the caller's own prices."""
     principal = context.require(Role.VIEWER)
-    if not 1 <= first <= LARGEST_PAGE:
-        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
+    page_size(first)
     held = {key_of(price): price for price in await tenant_prices(context.services.database, principal.tenant_id)}
     following = [key for key in sorted(held) if after is None or key > after]
     shown = following[:first]

@@ -36,9 +36,10 @@ from resolvers.analysis.propensity_answers import (
 )
 from resolvers.answers import Kinds, Resolved, depends_on, kept, of_history
 from resolvers.context import Context, Role
-from resolvers.cutoffs import POINTS, Asking, cursor_of, definite, earlier, page_size, place_of
+from resolvers.cutoffs import POINTS, Asking, cursor_of, definite, earlier, place_of
 from resolvers.errors import BadInput
 from resolvers.lanes import abreast
+from resolvers.paging import page_size
 from resolvers.store.journey_passes import in_passes
 from resolvers.store.journeys import JourneyRepository
 from resolvers.store.journeys import Reading as Walk

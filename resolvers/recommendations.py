@@ -11,11 +11,11 @@ from resolvers.analysis.recommendations import Finding, Recommendation, State
 from resolvers.answers import Kinds
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound
+from resolvers.paging import page_size, wrong_cursor
 from resolvers.recommendation_findings import KINDS, findings, place
 from resolvers.store.recommendations import RecommendationRepository, RecommendationRow
 from resolvers.store.versions import RECOMMENDATIONS
 
-LARGEST_PAGE = 500
 LONGEST_REASON = 1_000
 
 STATES = {State.ACCEPTED: 1, State.DISMISSED: 2}
@@ -57,8 +57,7 @@ async def recommendations(
     Money comes before what has no price; ``max_age`` is how old open findings may be.
     """
     principal = context.require(Role.VIEWER)
-    if not 1 <= first <= LARGEST_PAGE:
-        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
+    page_size(first)
     behind = None if after is None else _read(after)
     # Looked at first, so that a decision made, or a funnel saved, meanwhile is seen to be missing.
     versions = await context.services.versions.of(principal.tenant_id, (RECOMMENDATIONS,))
@@ -91,7 +90,7 @@ def _written(one: Recommendation) -> str:
 def _read(cursor: str) -> Place:
     found = _PLACE.fullmatch(cursor)
     if found is None or abs(Decimal(found[2])) > _LAST:
-        raise BadInput("This is no cursor of this list; take endCursor from a page of it.", field="after")
+        raise wrong_cursor()
     return int(found[1]), Decimal(found[2]), found[3]
 
 

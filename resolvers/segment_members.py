@@ -11,7 +11,7 @@ from resolvers.analysis.subjects import Subject
 from resolvers.context import Context, Role
 from resolvers.errors import GatewayError
 from resolvers.lanes import side_by_side
-from resolvers.segments import place_of
+from resolvers.paging import page_start
 from resolvers.store.members import MemberRepository
 from resolvers.store.terms import SUBJECTS, TermRepository
 
@@ -34,7 +34,7 @@ async def members(context: Context, segment_id: int, *, first: int = 50, after: 
     It is read together with all others that fields of the operation ask for at the same time.
     """
     context.require(Role.ANALYST)
-    place = place_of(first, after) or 0
+    place = page_start(first, after) or 0
     return await context.batched(("members", first, place), segment_id, partial(_side_by_side, context, first, place))
 
 

@@ -13,6 +13,7 @@ from resolvers.analysis.segment_json import from_json, to_json
 from resolvers.analysis.segments import Rule, Segment, references
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, GatewayError, NotFound, said_by
+from resolvers.paging import page_start
 from resolvers.segment_checks import check_name, check_refresh, check_size, checked
 from resolvers.segment_funnels import with_numbers
 from resolvers.segment_uses import check_unused
@@ -23,11 +24,9 @@ from resolvers.store.terms import SUBJECTS, TermRepository
 from resolvers.store.turns import turn
 
 MOST_SEGMENTS = 500
-LARGEST_PAGE = 500
 HOURLY = timedelta(hours=1)
 _PATIENCE = 2.5
 """Seconds that whoever changes a segment waits for its members; upkeep goes on where they take longer."""
-_WRONG_CURSOR = "This is no cursor of this list; take endCursor from a page of it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +220,7 @@ async def numbers_named(context: Context, named: Sequence[InSegment]) -> dict[in
 async def segments(context: Context, *, first: int = 50, after: str | None = None) -> SegmentPage:
     """A page of the segments that the tenant keeps."""
     principal = context.require(Role.VIEWER)
-    place = place_of(first, after)
+    place = page_start(first, after)
     async with context.services.database.tenant(principal.tenant_id) as session:
         found = await SegmentDefinitions(session, principal.tenant_id).page(after=place, limit=first + 1)
     shown = tuple(map(_segment, found[:first]))
@@ -243,15 +242,6 @@ async def memberships_of(context: Context, subjects: Sequence[str], ids: Collect
         subject: {number for number, member in inside.items() if member[place]}
         for place, subject in enumerate(subjects)
     }
-
-
-def place_of(first: int, after: str | None) -> int | None:
-    """The place that a cursor of a list names, None at its beginning; raises BadInput."""
-    if not 1 <= first <= LARGEST_PAGE:
-        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
-    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 9):
-        raise BadInput(_WRONG_CURSOR, field="after")
-    return None if after is None else int(after)
 
 
 def _segment(kept: Kept) -> Segment:

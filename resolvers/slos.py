@@ -15,13 +15,13 @@ from resolvers.analysis.slos import Severity, SloDefinition, reaches
 from resolvers.context import Context, Role
 from resolvers.errors import BadInput, NotFound, said_by
 from resolvers.flag_checks import refused
+from resolvers.paging import page_start
 from resolvers.segments import numbers_named
 from resolvers.slo_checks import SloDraft, checked
 from resolvers.store.flags import FlagRepository
 from resolvers.store.slos import SloRepository, SloRow
 
 MOST_SLOS = 100
-LARGEST_PAGE = 500
 _SECOND = timedelta(seconds=1)
 
 
@@ -129,12 +129,8 @@ async def slos_by_key(context: Context, keys: Collection[str]) -> dict[str, SloD
 async def slos(context: Context, *, first: int = 50, after: str | None = None) -> SloPage:
     """A page of the SLOs that the tenant keeps."""
     principal = context.require(Role.VIEWER)
-    if not 1 <= first <= LARGEST_PAGE:
-        raise BadInput(f"first is between 1 and {LARGEST_PAGE}.", field="first")
-    if after is not None and not (after.isascii() and after.isdigit() and len(after) <= 9):
-        raise BadInput("This is no cursor of this list; take endCursor from a page of it.", field="after")
+    place = page_start(first, after)
     async with context.services.database.tenant(principal.tenant_id) as session:
-        place = None if after is None else int(after)
         rows = await SloRepository(session, principal.tenant_id).page(after=place, limit=first + 1)
     shown = tuple(map(_slo, rows[:first]))
     return SloPage(shown, tuple(str(one.id) for one in shown), len(rows) > first)
